@@ -1,0 +1,12 @@
+//! Floor 0: the MySQL protocol over byte slices. No tokio, no clock, no I/O, no panic.
+
+pub mod auth;
+pub mod capability;
+pub mod command;
+pub mod cursor;
+pub mod exchange;
+pub mod fault;
+pub mod frame;
+pub mod greeting;
+pub mod reply;
+pub mod resultset;
