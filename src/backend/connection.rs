@@ -5,14 +5,13 @@ use super::server::ServerInfo;
 use crate::net::buffer::ReadBuffer;
 use crate::net::link::{LinkError, send};
 use crate::net::stream::Stream;
+use crate::session::need::{Leftover, Traces};
 use crate::session::prepared::BackendStatements;
-use crate::session::residue::VariableName;
 use crate::session::server::Flavor;
 use crate::session::state::{Baseline, Environment, MultiStatements};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, put_statement_command};
 use bytes::BytesMut;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -57,29 +56,6 @@ pub struct Connection {
     pub last_used: Instant,
     /// The pool generation it was opened in: connections of former ones are not used again.
     pub generation: u64,
-}
-
-/// What the last users of a connection left in it, beside the environment.
-#[derive(Debug, Clone, Default)]
-pub struct Traces {
-    /// User variables that exist, with the literal that made them where that is known.
-    pub variables: BTreeMap<VariableName, Option<Box<[u8]>>>,
-    /// `LAST_INSERT_ID()`, where it is known.
-    pub last_insert_id: Option<u64>,
-    /// Whether somebody's warnings are still there.
-    pub diagnostics: Leftover,
-    /// Whether `SET ROLE` was ever said: a reset keeps the role.
-    pub role: Leftover,
-}
-
-/// Whether a former user left something.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Leftover {
-    /// Nothing.
-    #[default]
-    None,
-    /// Something that the next user must not see.
-    Present,
 }
 
 /// Why a connection could not be brought into a known state.

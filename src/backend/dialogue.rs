@@ -215,7 +215,7 @@ impl Gathering {
             Control::LocalInfile => {
                 return Err(Fault::Unexpected { expected: "an answer to Millpond" }.into());
             }
-            Control::ParametersEnd | Control::Statistics => {}
+            Control::ParametersEnd | Control::RowsBegin | Control::Statistics => {}
         }
         Ok(())
     }

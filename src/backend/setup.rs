@@ -1,12 +1,13 @@
 //! From a login to a connection that a pool can lend: trackers, baseline, init query.
 
-use super::connection::{Connection, StateError, TRACKERS, Traces};
+use super::connection::{Connection, StateError, TRACKERS};
 use super::dialogue::{Content, Question, Reply, read_reply, rows};
 use super::login::LoggedIn;
 use super::server::{NameCase, ServerInfo, TrackerDefaults};
 use crate::net::buffer::ReadBuffer;
 use crate::net::link::{LinkError, send};
 use crate::session::align::SetOption;
+use crate::session::need::Traces;
 use crate::session::prepared::BackendStatements;
 use crate::session::residue::CapturedResult;
 use crate::session::state::{Baseline, Environment};
@@ -62,8 +63,10 @@ FROM information_schema.COLLATIONS WHERE ID IS NOT NULL AND CHARACTER_SET_NAME I
 /// not work is such a one).
 pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateError> {
     let known = setup.server.clone().filter(|info| info.version == login.server.version);
-    let mut questions =
-        vec![Question::SetOption(SetOption::MultiStatementsOff), Question::Query(SESSION_VARIABLES)];
+    let mut questions = vec![
+        Question::SetOption(SetOption::MultiStatementsOff),
+        Question::Query(SESSION_VARIABLES),
+    ];
     if known.is_none() {
         questions.extend([Question::Query(GLOBAL_VARIABLES), Question::Query(COLLATIONS)]);
     }

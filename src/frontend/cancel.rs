@@ -261,7 +261,8 @@ mod tests {
         let target = handle.aim().expect("the client has a connection");
         assert_eq!(target.thread, 9);
         assert!(!handle.gives());
-        let settled = tokio::time::timeout(std::time::Duration::from_millis(5), handle.kills_settled());
+        let settled =
+            tokio::time::timeout(std::time::Duration::from_millis(5), handle.kills_settled());
         assert!(settled.await.is_err());
         drop(target);
         handle.kills_settled().await;

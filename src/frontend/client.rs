@@ -40,6 +40,8 @@ pub struct Client {
     pub lease: Option<Lease>,
     /// The backend connection that it left as a deposit.
     pub deposit: Option<Arc<Deposit>>,
+    /// Stored code was changed by the last statement.
+    pub catalogue_changed: bool,
     /// The reasons to pin that the metrics know of.
     pub counted_pins: u32,
     /// Its place among the service's clients.

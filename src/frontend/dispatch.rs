@@ -3,10 +3,10 @@
 use super::client::{Client, Stop};
 use super::run::Request;
 use super::told::Told;
+use crate::session::state::MultiStatements;
 use crate::session::statement::Analysis;
 use crate::wire::command::{CommandCode, put_parts};
 use crate::wire::exchange::ReplyShape;
-use crate::session::state::MultiStatements;
 use std::sync::Arc;
 
 /// Handles one command. Its answer is in the client's output afterwards, or on its way.

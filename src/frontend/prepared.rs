@@ -43,15 +43,18 @@ impl Client {
         if let Some(lease) = &mut self.lease {
             lease.connection().statements.insert(key.clone(), prepared.id);
         }
-        self.session.statements().insert(id, ClientStatement {
-            key,
-            environment,
-            analysis,
-            parameters: prepared.parameters,
-            types: None,
-            long_data: Vec::new(),
-            cursor: Cursor::Closed,
-        });
+        self.session.statements().insert(
+            id,
+            ClientStatement {
+                key,
+                environment,
+                analysis,
+                parameters: prepared.parameters,
+                types: None,
+                long_data: Vec::new(),
+                cursor: Cursor::Closed,
+            },
+        );
         Ok(())
     }
 
@@ -76,8 +79,12 @@ impl Client {
         };
         // Types are sent when the client sent some, or the connection does not have these yet.
         let send_types = execute.types.is_some() || !self.has_types(id, &types, wants_cursor);
-        let request =
-            Request { analysis: &analysis, shape: ReplyShape::Execute, sequence, statement_id: None };
+        let request = Request {
+            analysis: &analysis,
+            shape: ReplyShape::Execute,
+            sequence,
+            statement_id: None,
+        };
         let with = if send_types { types.clone() } else { None };
         let ran = self
             .run(request, |out, _| {
@@ -120,8 +127,12 @@ impl Client {
         let types = statement.types.clone().unwrap_or_default();
         let analysis = statement.analysis.clone();
         let Some(backend_id) = self.place(id, sequence, false).await? else { return Ok(()) };
-        let request =
-            Request { analysis: &analysis, shape: ReplyShape::Execute, sequence, statement_id: None };
+        let request = Request {
+            analysis: &analysis,
+            shape: ReplyShape::Execute,
+            sequence,
+            statement_id: None,
+        };
         let code = [CommandCode::StmtBulkExecute.byte()];
         let ran = self
             .run(request, |out, _| {
@@ -175,7 +186,11 @@ impl Client {
     }
 
     /// `COM_STMT_RESET`: long data and an open cursor are forgotten.
-    pub(super) async fn reset_statement(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
+    pub(super) async fn reset_statement(
+        &mut self,
+        payload: &[u8],
+        sequence: u8,
+    ) -> Result<(), Stop> {
         let id = Execute::statement(payload)?;
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_reset", sequence);
@@ -195,12 +210,7 @@ impl Client {
     }
 
     /// Makes sure that the connection has the statement, and tells its number there.
-    async fn place(
-        &mut self,
-        id: u32,
-        sequence: u8,
-        own: bool,
-    ) -> Result<Option<u32>, Stop> {
+    async fn place(&mut self, id: u32, sequence: u8, own: bool) -> Result<Option<u32>, Stop> {
         if self.borrow(sequence).await? == Borrowed::No {
             return Ok(None);
         }

@@ -4,6 +4,7 @@
 use crate::backend::server::{TrackerDefaults, TransactionTracking};
 use crate::net::relay::Editor;
 use crate::session::changes::Changes;
+use crate::session::effect;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::Control;
 use crate::wire::fault::Fault;
@@ -56,7 +57,9 @@ pub struct Outcome {
     /// Warnings of the last result.
     pub warnings: u16,
     /// Whether the last result was a result set.
-    pub rows: bool,
+    pub is_rows: bool,
+    /// Rows of the last result set.
+    pub rows: u64,
     /// The sum of the trackers.
     pub changes: Changes,
     /// A statement was prepared.
@@ -72,6 +75,21 @@ pub struct Prepared {
     pub columns: u16,
     /// Number of parameters.
     pub parameters: u16,
+}
+
+impl Outcome {
+    /// What of it concerns the session.
+    pub fn for_session(&self) -> effect::Result<'_> {
+        effect::Result {
+            error: self.error,
+            status: self.status,
+            affected_rows: self.affected_rows,
+            inserted_id: self.inserted_id,
+            warnings: self.warnings,
+            rows: self.is_rows.then_some(self.rows),
+            changes: &self.changes,
+        }
+    }
 }
 
 impl<'a> ReplyEditor<'a> {
@@ -96,7 +114,7 @@ impl<'a> ReplyEditor<'a> {
         self.outcome.warnings = ok.warnings;
         self.outcome.affected_rows = ok.affected_rows;
         self.outcome.inserted_id |= ok.last_insert_id != 0 && kind == OkKind::Ok;
-        self.outcome.rows = kind == OkKind::ResultEnd;
+        self.outcome.is_rows = kind == OkKind::ResultEnd;
         let mut grown = 0;
         if self.pending_eof.is_some() {
             if ok.status.has(Status::CURSOR_EXISTS) {

@@ -3,19 +3,22 @@
 use super::client::{Client, Stop};
 use super::reply::{Outcome, PassTrackers, ReplyEditor};
 use super::told::Told;
-use crate::backend::connection::{Connection, Leftover};
+use crate::backend::connection::Connection;
 use crate::backend::dialogue::{Content, Question};
-use crate::net::link::{LinkError, send};
+use crate::net::link::send;
 use crate::net::relay::{RelayError, ServerSide, relay};
 use crate::pool::AcquireError;
 use crate::pool::deposit::Collected;
 use crate::pool::lease::Lease;
 use crate::session::align::{Alignment, Restore, align};
-use crate::session::effect::{self, Needs};
+use crate::session::effect;
+use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
+use crate::session::residue::Diagnostics;
+use crate::session::server::Flavor;
 use crate::session::statement::Analysis;
-use crate::wire::exchange::{Exchange, ReplyShape};
 use crate::wire::capability::Capabilities;
+use crate::wire::exchange::{Exchange, ReplyShape};
 use bytes::BytesMut;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -45,15 +48,6 @@ pub enum Ran {
     Refused,
 }
 
-/// Whether the backend connection was with the session before the command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Continuity {
-    /// It is the one on which the session's last statement ran.
-    Same,
-    /// It is another.
-    Other,
-}
-
 impl Client {
     /// Runs a command whose bytes `put` appends for the connection that it will run on.
     ///
@@ -66,10 +60,6 @@ impl Client {
         put: impl FnOnce(&mut BytesMut, Capabilities),
     ) -> Result<Ran, Stop> {
         if self.borrow(request.sequence).await? == Borrowed::No {
-            return Ok(Ran::Refused);
-        }
-        let needs = effect::before(&self.session, request.analysis);
-        if !self.prepare_connection(&needs, request.sequence).await? {
             return Ok(Ran::Refused);
         }
         self.send_and_relay(request, put).await
@@ -138,7 +128,9 @@ impl Client {
                 Ok(mut lease) => {
                     pool.metrics.borrow_seconds.observe(started.elapsed().as_secs_f64());
                     let connection = lease.connection();
-                    self.service.learn(connection.server.clone(), connection.baseline.clone());
+                    if self.service.learned().is_some() {
+                        self.service.learn(connection.server.clone(), connection.baseline.clone());
+                    }
                     return Ok(Ok(lease));
                 }
                 Err(AcquireError::Open(error))
@@ -171,12 +163,14 @@ impl Client {
         }
     }
 
-    /// Brings the connection into the state that the session wants, as far as that needs an answer
-    /// before the command may be sent. False when the client has been told that it does not work.
-    async fn prepare_connection(&mut self, needs: &Needs, sequence: u8) -> Result<bool, Stop> {
+    /// Resets the connection where it has something that this statement must not see. False when
+    /// the client has been told that it does not work.
+    async fn reset_if_foreign(&mut self, analysis: &Analysis, sequence: u8) -> Result<bool, Stop> {
         let Some(lease) = &mut self.lease else { return Ok(false) };
         let connection = lease.connection();
-        if effect::must_reset(&self.session, needs, &connection.traces) {
+        if self.session.pins.is_empty()
+            && need::must_reset(&self.session, analysis, &connection.traces)
+        {
             let reset = connection.reset().await;
             lease.pool().metrics.reset.inc();
             if let Err(error) = reset {
@@ -188,7 +182,7 @@ impl Client {
     }
 
     /// The restores that the connection needs in front of the command.
-    fn restores(&mut self, needs: &Needs) -> Plan {
+    fn restores(&mut self, analysis: &Analysis) -> Plan {
         let Some(lease) = &mut self.lease else { return Plan::LoginAgain };
         let metrics = lease.pool().metrics.clone();
         let connection = lease.connection();
@@ -201,8 +195,19 @@ impl Client {
             Alignment::Replay(steps) => steps,
             Alignment::LoginAgain => return Plan::LoginAgain,
         };
-        effect::put_residue(&self.session, needs, &connection.traces, &mut steps);
-        if steps.is_empty() { metrics.exact.inc() } else { metrics.replayed.inc() }
+        if connection.traces.diagnostics == Leftover::Present
+            && self.session.residue.diagnostics != Diagnostics::OnBackend
+            && connection.server.version.flavor == Flavor::MariaDb
+        {
+            // MariaDB keeps warnings until a statement uses a table: those of another session.
+            steps.push(Restore::Query(b"SELECT 1 FROM (SELECT 1) x".to_vec()));
+        }
+        need::put_restores(&self.session, analysis, &connection.traces, &mut steps);
+        if steps.is_empty() {
+            metrics.exact.inc()
+        } else {
+            metrics.replayed.inc()
+        }
         Plan::Steps(steps)
     }
 
@@ -211,21 +216,8 @@ impl Client {
         request: Request<'_>,
         put: impl FnOnce(&mut BytesMut, Capabilities),
     ) -> Result<Ran, Stop> {
-        let needs = effect::before(&self.session, request.analysis);
-        let steps = loop {
-            match self.restores(&needs) {
-                Plan::Steps(steps) => break steps,
-                Plan::LoginAgain => {
-                    // Only a connection that never had a database can do without one.
-                    if let Some(lease) = self.lease.take() {
-                        lease.pool().metrics.reset.inc();
-                        lease.discard();
-                    }
-                    if self.borrow(request.sequence).await? == Borrowed::No {
-                        return Ok(Ran::Refused);
-                    }
-                }
-            }
+        let Some(steps) = self.steps(request.analysis, request.sequence).await? else {
+            return Ok(Ran::Refused);
         };
         let proven = self.pool.proven.all(&steps);
         if !proven && !self.restore_first(&steps, request.sequence).await? {
@@ -250,6 +242,54 @@ impl Client {
             return Ok(Ran::Refused);
         }
         self.relay_reply(request).await
+    }
+
+    /// What has to be said to the connection in front of a statement; `None` when the client has
+    /// been told that there is no connection for it.
+    async fn steps(
+        &mut self,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<Option<Vec<Restore>>, Stop> {
+        loop {
+            if !self.reset_if_foreign(analysis, sequence).await? {
+                return Ok(None);
+            }
+            match self.restores(analysis) {
+                Plan::Steps(steps) => {
+                    if let Some(lease) = &mut self.lease
+                        && !steps.is_empty()
+                    {
+                        need::restored(&self.session, analysis, &mut lease.connection().traces);
+                    }
+                    return Ok(Some(steps));
+                }
+                Plan::LoginAgain => {
+                    // Only a connection that never had a database can do without one.
+                    if let Some(lease) = self.lease.take() {
+                        lease.pool().metrics.reset.inc();
+                        lease.discard();
+                    }
+                    self.entry.handle().gives();
+                    if self.borrow(sequence).await? == Borrowed::No {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the session in place on its connection now, for a statement of Millpond's own.
+    pub(super) async fn align_now(
+        &mut self,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let Some(steps) = self.steps(analysis, sequence).await? else { return Ok(false) };
+        if steps.is_empty() {
+            return Ok(true);
+        }
+        self.restore_first(&steps, sequence).await
     }
 
     /// Says restores and waits for their answers: nothing may run behind one that fails.
@@ -286,7 +326,7 @@ impl Client {
             }
         }
         self.pool.proven.add(steps);
-        self.restored(steps);
+        self.restored();
         Ok(true)
     }
 
@@ -306,28 +346,24 @@ impl Client {
                     // worth nothing, and nobody may ever see this connection again.
                     tracing::warn!("a restore failed that had always worked");
                     self.pool.proven.forget();
-                    return self
-                        .connection_failed(request.sequence, Sent::Perhaps)
-                        .map(|()| false);
+                    return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a backend connection failed");
-                    return self
-                        .connection_failed(request.sequence, Sent::Perhaps)
-                        .map(|()| false);
+                    return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
                 }
             }
         }
-        self.restored(steps);
+        self.restored();
         Ok(true)
     }
 
     /// The connection has what the session wants.
-    fn restored(&mut self, steps: &[Restore]) {
+    fn restored(&mut self) {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
         connection.environment = self.session.environment.clone();
-        effect::residue_restored(&self.session, steps, &mut connection.traces);
+        connection.traces.diagnostics = Leftover::None;
     }
 
     async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
@@ -347,10 +383,9 @@ impl Client {
         let side = ServerSide { stream: &mut connection.stream, input: &mut connection.input };
         let before = self.channel.output.len();
         let bound = self.service.limits.result_buffer;
-        let relayed =
-            relay(side, &mut self.channel, &mut exchange, &mut editor, bound).await;
+        let relayed = relay(side, &mut self.channel, &mut exchange, &mut editor, bound).await;
         let mut outcome = std::mem::take(&mut editor.outcome);
-        outcome.row_count = exchange.rows();
+        outcome.rows = exchange.rows();
         match relayed {
             Ok(()) => {
                 connection.input.rest();
@@ -401,16 +436,14 @@ impl Client {
         if on.role {
             connection.traces.role = Leftover::Present;
         }
-        effect::touch_variables(&mut self.session, analysis, &mut connection.traces);
+        need::touched(&mut self.session, analysis, &mut connection.traces);
         if let Some(status) = outcome.status {
             connection.status = status;
         }
         if on.unproven {
             self.pool.proven.forget();
         }
-        if on.catalogue {
-            self.service.catalogue_stale.notify_one();
-        }
+        self.catalogue_changed |= on.catalogue;
     }
 
     /// The backend connection failed. Tells the client, and whether its statement may have run.
@@ -472,12 +505,5 @@ fn put_closes(connection: &mut Connection, output: &mut BytesMut) {
             id,
             &[],
         );
-    }
-}
-
-/// What a link error says of a command that was just sent.
-impl From<&LinkError> for Sent {
-    fn from(_: &LinkError) -> Self {
-        Self::Perhaps
     }
 }

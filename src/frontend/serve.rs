@@ -112,7 +112,7 @@ fn take_command(client: &mut Client, framed: Framed) -> Vec<u8> {
 }
 
 /// Ends the connection, with a word to the client where it can still hear one.
-async fn leave(mut client: Client, stop: Stop) -> Left {
+pub(super) async fn leave(mut client: Client, stop: Stop) -> Left {
     let left = match &stop {
         Stop::Client(_) => Left::Disconnected,
         Stop::Denied => Left::Denied,

@@ -1,12 +1,17 @@
 //! One database service as its clients see it: pools, users, limits.
 
 use super::cancel::Registry;
+use super::greet::{GreetContext, OFFERED, RsaKey};
 use super::metrics::ServiceMetrics;
+use super::users::Users;
 use crate::backend::server::ServerInfo;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
 use crate::session::catalogue::Catalogue;
+use crate::session::server::Flavor;
 use crate::session::state::Baseline;
+use crate::wire::auth::Plugin;
+use crate::wire::capability::Capabilities;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -16,6 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 /// Limits of a service's front end.
 #[derive(Debug, Clone)]
@@ -66,6 +72,7 @@ pub struct Service {
     pub catalogue_stale: Notify,
     learned: ArcSwapOption<Learned>,
     learned_now: Notify,
+    greeting: GreetSettings,
     maker: Box<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
@@ -86,12 +93,35 @@ pub struct ServiceParts {
     pub tasks: Tasks,
     /// Makes pools.
     pub maker: Box<dyn PoolMaker>,
+    /// What handshakes need.
+    pub greeting: GreetSettings,
+}
+
+/// What of a handshake is configured.
+#[derive(Clone)]
+pub struct GreetSettings {
+    /// The version that clients are told; `None` for the server's own.
+    pub version: Option<String>,
+    /// TLS, where it is on.
+    pub tls: Option<TlsAcceptor>,
+    /// Whether clients without TLS are refused.
+    pub require_tls: bool,
+    /// Who may log in.
+    pub users: Arc<Users>,
+    /// The key for passwords over plain connections.
+    pub rsa: Arc<RsaKey>,
+}
+
+impl fmt::Debug for GreetSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GreetSettings").field("users", &self.users).finish_non_exhaustive()
+    }
 }
 
 impl Service {
     /// A service without clients.
     pub fn new(parts: ServiceParts) -> Arc<Self> {
-        let ServiceParts { name, limits, registry, metrics, tasks, maker } = parts;
+        let ServiceParts { name, limits, registry, metrics, tasks, maker, greeting } = parts;
         Arc::new(Self {
             name,
             limits,
@@ -102,6 +132,7 @@ impl Service {
             catalogue_stale: Notify::new(),
             learned: ArcSwapOption::empty(),
             learned_now: Notify::new(),
+            greeting,
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
@@ -154,6 +185,31 @@ impl Service {
                 return Some(learned);
             }
             tokio::time::timeout_at(deadline, learned_now).await.ok()?;
+        }
+    }
+
+    /// What a handshake needs now.
+    pub fn greet_context(&self) -> GreetContext {
+        let learned = self.learned();
+        let version = learned.as_ref().map(|l| &l.server.version);
+        let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
+        let GreetSettings { version: fixed, tls, require_tls, users, rsa } = self.greeting.clone();
+        let mut capabilities = OFFERED;
+        if maria {
+            capabilities = capabilities.without(Capabilities::LONG_PASSWORD)
+                | Capabilities::MARIADB_STMT_BULK_OPERATIONS;
+        } else {
+            capabilities = capabilities | Capabilities::QUERY_ATTRIBUTES;
+        }
+        GreetContext {
+            version: fixed.or_else(|| version.map(|v| v.text.clone())).unwrap_or_default(),
+            plugin: if maria { Plugin::Native } else { Plugin::CachingSha2 },
+            capabilities,
+            collation: if maria { 45 } else { 255 },
+            tls,
+            require_tls,
+            users,
+            rsa,
         }
     }
 

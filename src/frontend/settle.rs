@@ -6,6 +6,7 @@ use crate::backend::connection::TRACKERS;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::effect;
 use crate::session::model::Unsettled;
+use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::server::Flavor;
 use crate::session::state::SeparateCharsets;
@@ -35,11 +36,19 @@ impl Client {
             self.settle().await;
         }
         self.count_pins();
+        if std::mem::take(&mut self.catalogue_changed) {
+            // Before the client knows that its routine or trigger exists, everybody does.
+            let pool = self.pool.clone();
+            if !self.service.refresh_catalogue(&pool).await {
+                self.service.catalogue_stale.notify_one();
+            }
+        }
         Ok(())
     }
 
     fn may_give_back(&self) -> bool {
-        self.session.pins.is_empty()
+        let pins = &self.session.pins;
+        pins.is_empty() || (self.session.unsettled.locks && pins.only_known_locks())
     }
 
     /// Asks what the last statement left open.
@@ -169,7 +178,7 @@ impl Client {
             })
             .collect();
         if self.session.residue.captured(&capture, answers).is_ok() {
-            effect::captured(&self.session, &mut lease.connection().traces);
+            need::captured(&self.session, &mut lease.connection().traces);
             lease.release();
         } else {
             lease.discard();

@@ -1,5 +1,8 @@
 //! The errors that Millpond itself tells its clients, each with the code that a server would use.
 //!
+//! None is from the range of clients (2000 to 2999): MariaDB's library takes such an error for a
+//! malformed packet.
+//!
 //! <https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html>
 
 use crate::backend::dialogue::ServerError;
@@ -46,6 +49,33 @@ impl Told {
     /// `ER_NET_PACKETS_OUT_OF_ORDER`
     pub const OUT_OF_ORDER: Self = Self::new(1156, b"08S01", "Got packets out of order");
 
+    /// The database behind has not been reached since Millpond's start.
+    pub fn no_server(waited_ms: u128) -> Self {
+        let text =
+            format!("Can't connect to the MySQL server behind Millpond (tried for {waited_ms} ms)");
+        Self::owned(1429, b"08S01", text)
+    }
+
+    /// `ER_HANDSHAKE_ERROR`
+    pub const BAD_HANDSHAKE: Self = Self::new(1043, b"08S01", "Bad handshake");
+
+    /// `ER_SECURE_TRANSPORT_REQUIRED`
+    pub const TLS_REQUIRED: Self = Self::new(
+        3159,
+        b"HY000",
+        "Connections using insecure transport are prohibited while --require_secure_transport=ON.",
+    );
+
+    /// `ER_ACCESS_DENIED_ERROR`
+    pub fn access_denied(user: &str, host: &str, with_password: bool) -> Self {
+        let used = if with_password { "YES" } else { "NO" };
+        let text = format!("Access denied for user '{user}'@'{host}' (using password: {used})");
+        Self::owned(1045, b"28000", text)
+    }
+
+    /// `ER_QUERY_INTERRUPTED`
+    pub const INTERRUPTED: Self = Self::new(1317, b"70100", "Query execution was interrupted");
+
     /// `ER_UNKNOWN_COM_ERROR`
     pub const UNKNOWN_COMMAND: Self = Self::new(1047, b"08S01", "Unknown command");
 
@@ -63,25 +93,25 @@ impl Told {
          interactive_timeout for configuring this behavior.",
     );
 
-    /// `CR_SERVER_LOST` as an answer: the statement's outcome is unknown.
+    /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
+    /// server): the statement's outcome is unknown.
     pub const LOST_UNKNOWN: Self = Self::new(
-        2013,
-        b"HY000",
+        1158,
+        b"08S01",
         "Lost connection to MySQL server during query; whether the statement took effect is \
          unknown",
     );
 
-    /// `CR_SERVER_LOST` as an answer: the server went away before the statement was sent.
-    pub const LOST_NOT_RUN: Self = Self::new(
-        2013,
-        b"HY000",
-        "Lost connection to MySQL server; the statement was not run",
-    );
+    /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
+    /// server): the server went away before the statement was sent.
+    pub const LOST_NOT_RUN: Self =
+        Self::new(1158, b"08S01", "Lost connection to MySQL server; the statement was not run");
 
-    /// `CR_SERVER_LOST` as an answer: the connection that held the session's state is gone.
+    /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
+    /// server): the connection that held the session's state is gone.
     pub const LOST_STATE: Self = Self::new(
-        2013,
-        b"HY000",
+        1158,
+        b"08S01",
         "Lost connection to MySQL server, and with it the state of this session; the statement \
          was not run",
     );
@@ -156,8 +186,8 @@ impl Told {
             ),
             OpenError::GivenUp => Self::SHUTDOWN,
             OpenError::Login(_) | OpenError::NoServer | OpenError::Timeout => Self::owned(
-                2003,
-                b"HY000",
+                1429,
+                b"08S01",
                 format!(
                     "Can't connect to the MySQL server behind Millpond (tried for {waited_ms} ms)"
                 ),
@@ -165,12 +195,17 @@ impl Told {
         }
     }
 
+    /// The error as the payload of a packet.
+    pub fn payload(&self) -> BytesMut {
+        let mut out = BytesMut::new();
+        ErrPacket { code: self.code, sqlstate: self.sqlstate, message: &self.message }
+            .encode(&mut out);
+        out
+    }
+
     /// Appends the error as a packet.
     pub fn put(&self, out: &mut BytesMut, sequence: &mut u8) {
-        put_packet_with(out, sequence, |out| {
-            let packet =
-                ErrPacket { code: self.code, sqlstate: self.sqlstate, message: &self.message };
-            packet.encode(out);
-        });
+        let payload = self.payload();
+        put_packet_with(out, sequence, |out| out.extend_from_slice(&payload));
     }
 }

@@ -49,4 +49,3 @@ pub async fn send<S: AsyncWrite + Unpin>(stream: &mut S, output: &[u8]) -> Resul
     stream.write_all(output).await?;
     Ok(stream.flush().await?)
 }
-

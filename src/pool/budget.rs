@@ -37,6 +37,17 @@ impl Budget {
         self.size.load(Ordering::Relaxed)
     }
 
+    /// Makes the budget larger or smaller; connections beyond a smaller one are not closed at once.
+    pub fn resize(&self, size: usize) {
+        let size = size.max(1);
+        let before = self.size.swap(size, Ordering::Relaxed);
+        if size > before {
+            self.permits.add_permits(size - before);
+        } else {
+            self.permits.forget_permits(before - size);
+        }
+    }
+
     /// Makes a pool one of those that give up idle connections for others.
     pub fn join(&self, pool: &Arc<Pool>) {
         let mut pools = self.pools.lock();
@@ -66,7 +77,10 @@ impl Budget {
     /// Closes the idle connection that was unused for longest.
     fn evict_idle(&self) {
         let pools: Vec<Arc<Pool>> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
-        let oldest = pools.iter().filter_map(|pool| Some((pool.oldest_idle()?, pool))).min_by_key(|(at, _)| *at);
+        let oldest = pools
+            .iter()
+            .filter_map(|pool| Some((pool.oldest_idle()?, pool)))
+            .min_by_key(|(at, _)| *at);
         if let Some((_, pool)) = oldest {
             pool.close_oldest_idle();
             return;

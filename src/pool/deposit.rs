@@ -213,7 +213,7 @@ impl TakenOver {
             lease.discard();
             return None;
         }
-        lease.connection().traces.diagnostics = crate::backend::connection::Leftover::None;
+        lease.connection().traces.diagnostics = crate::session::need::Leftover::None;
         self.deposit.settle(answers);
         Some(lease)
     }

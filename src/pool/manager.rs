@@ -115,6 +115,11 @@ impl Manager {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Begins to open a connection that does not belong to the pool.
+    pub fn open_apart(&self) -> Opening {
+        self.shared.opener.open(self.generation())
+    }
+
     /// The generation of connections that may be lent.
     pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)

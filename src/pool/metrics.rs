@@ -53,8 +53,11 @@ const LABELS: [&str; 2] = ["service", "user"];
 
 /// From a tenth of a millisecond to ten seconds.
 fn buckets() -> Vec<f64> {
-    [1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
-        .to_vec()
+    [
+        1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+        10.0,
+    ]
+    .to_vec()
 }
 
 impl PoolMetricsFamily {

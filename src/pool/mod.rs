@@ -20,6 +20,7 @@ use self::lease::Lease;
 use self::manager::{Manager, OpenError, Opener};
 use self::metrics::PoolMetrics;
 use self::proven::Proven;
+use crate::backend::connection::Connection;
 use crate::runtime::Tasks;
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 use std::sync::Arc;
@@ -191,7 +192,11 @@ impl Pool {
     /// # Errors
     ///
     /// Gives the lease back to the caller when there are waiters.
-    pub fn deposit(&self, lease: Lease, capture: crate::session::residue::Capture) -> Result<Arc<Deposit>, Lease> {
+    pub fn deposit(
+        &self,
+        lease: Lease,
+        capture: crate::session::residue::Capture,
+    ) -> Result<Arc<Deposit>, Lease> {
         if self.has_waiters() {
             return Err(lease);
         }
@@ -203,6 +208,18 @@ impl Pool {
             }
         }
         Ok(deposit)
+    }
+
+    /// Opens a connection outside the pool, for a KILL that must not wait.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub async fn open_apart(&self) -> Result<Connection, AcquireError> {
+        let opening = self.connections.manager().open_apart();
+        opening.await.map_err(|error| AcquireError::Open(Arc::new(error)))
     }
 
     /// Whether a borrower waits, here or in another pool of the same server.

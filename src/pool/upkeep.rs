@@ -1,7 +1,7 @@
 //! What happens to connections that nobody borrows: warm minimum, idle and lifetime limits.
 
 use super::deposit::Deposit;
-use super::{Pool, AcquireError};
+use super::{AcquireError, Pool};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,11 +41,8 @@ impl Pool {
         // Visited from the longest idle to the last used; the minimum is kept of the latter.
         let mut beyond_minimum = self.counts().idle.saturating_sub(self.settings().min_idle);
         let removed = self.connections().retain(|slot, _| {
-            let connection = &mut slot.connection;
-            if connection.expires <= now
-                || connection.generation != generation
-                || connection.is_stale()
-            {
+            let connection = &slot.connection;
+            if connection.expires <= now || connection.generation != generation {
                 return false;
             }
             let unused = now.saturating_duration_since(connection.last_used);

@@ -108,12 +108,7 @@ fn set_variables(have: &Environment, want: &Environment, baseline: &Baseline) ->
 }
 
 /// What a former session set and this one did not goes back to its value at login.
-fn put_baseline_values(
-    sql: &mut Vec<u8>,
-    have: &Variables,
-    want: &Variables,
-    baseline: &Baseline,
-) {
+fn put_baseline_values(sql: &mut Vec<u8>, have: &Variables, want: &Variables, baseline: &Baseline) {
     for (name, value) in have.iter() {
         if want.get(name).is_some() {
             continue;

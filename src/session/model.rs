@@ -71,7 +71,12 @@ impl Session {
 
     /// Returns to what a reset leaves: the login's environment, but the database and the role of
     /// now, and the multi-statement option (both servers keep these).
-    pub fn reset(&mut self, version: &ServerVersion, baseline: &Baseline, global: &Arc<Environment>) {
+    pub fn reset(
+        &mut self,
+        version: &ServerVersion,
+        baseline: &Baseline,
+        global: &Arc<Environment>,
+    ) {
         let mut environment = match version.flavor {
             // MySQL goes to the server's character set, MariaDB to the handshake's.
             Flavor::MySql => (**global).clone(),
@@ -103,7 +108,5 @@ impl Session {
 fn dialect(version: &ServerVersion, environment: &Environment, baseline: &Baseline) -> Dialect {
     let mode = environment.variables.get("sql_mode").or_else(|| baseline.get("sql_mode"));
     let mode = mode.unwrap_or_default();
-    let has = |flag: &str| mode.split(|b| *b == b',').any(|m| m == flag.as_bytes());
-    let charset = environment.client_charset().unwrap_or("utf8mb4");
-    Dialect::new(version, has("ANSI_QUOTES"), has("NO_BACKSLASH_ESCAPES"), charset)
+    Dialect::new(version, mode, environment.client_charset().unwrap_or("utf8mb4"))
 }

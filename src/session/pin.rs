@@ -1,6 +1,8 @@
 //! Why a session keeps its backend connection, and what ends it.
 
+use super::statement::Analysis;
 use std::fmt;
+use std::sync::Arc;
 
 /// A reason to keep a backend connection. The same enum is the branch, the log text and the
 /// metric's label.
@@ -127,8 +129,10 @@ pub struct Pins {
 struct Named {
     temporary_tables: Vec<TableName>,
     handlers: Vec<Box<[u8]>>,
-    text_statements: Vec<Box<[u8]>>,
-    user_locks: u32,
+    text_statements: Vec<(Box<[u8]>, Arc<Analysis>)>,
+    user_locks: Vec<Box<[u8]>>,
+    unknown_locks: UnknownLocks,
+    unknown_tables: bool,
 }
 
 /// A table's database and name, as the server would resolve them.
@@ -194,15 +198,14 @@ impl Pins {
         self.put(PinReason::TemporaryTable, Holds::Yes);
     }
 
-    /// Tables were dropped; the last temporary one ends the pin. `known` says whether all
-    /// temporary tables of the session are known by name.
+    /// Tables were dropped; the last temporary one ends the pin.
     pub fn tables_dropped(&mut self, dropped: &[TableName]) {
         let Some(named) = &mut self.named else { return };
         if named.temporary_tables.is_empty() {
             return;
         }
         named.temporary_tables.retain(|table| !dropped.contains(table));
-        if named.temporary_tables.is_empty() {
+        if named.temporary_tables.is_empty() && !named.unknown_tables {
             self.put(PinReason::TemporaryTable, Holds::No);
         }
     }
@@ -228,34 +231,99 @@ impl Pins {
     }
 
     /// A statement was prepared by text.
-    pub fn text_statement_prepared(&mut self, name: &[u8]) {
-        let named = self.named();
-        if !named.text_statements.iter().any(|n| n.eq_ignore_ascii_case(name)) {
-            named.text_statements.push(name.into());
-        }
+    pub fn text_statement_prepared(&mut self, name: &[u8], analysis: Arc<Analysis>) {
+        let statements = &mut self.named().text_statements;
+        statements.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        statements.push((name.into(), analysis));
         self.put(PinReason::TextStatement, Holds::Yes);
     }
 
     /// A statement prepared by text is gone.
     pub fn text_statement_deallocated(&mut self, name: &[u8]) {
         let Some(named) = &mut self.named else { return };
-        named.text_statements.retain(|n| !n.eq_ignore_ascii_case(name));
+        named.text_statements.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
         if named.text_statements.is_empty() {
             self.put(PinReason::TextStatement, Holds::No);
         }
     }
 
-    /// The number of user locks that are held changed.
-    pub fn user_locks(&mut self, change: LockChange) {
+    /// User locks may have been taken. Names that are no plain text cannot be asked for later.
+    pub fn user_locks_taken(&mut self, names: &[Box<[u8]>], unknown: UnknownLocks) {
         let named = self.named();
-        named.user_locks = match change {
-            LockChange::Taken => named.user_locks.saturating_add(1),
-            LockChange::Released => named.user_locks.saturating_sub(1),
-            LockChange::AllReleased => 0,
-        };
-        let holds = if named.user_locks > 0 { Holds::Yes } else { Holds::No };
-        self.put(PinReason::UserLock, holds);
+        for name in names {
+            if !named.user_locks.contains(name) {
+                named.user_locks.push(name.clone());
+            }
+        }
+        let odd =
+            |name: &Box<[u8]>| name.iter().any(|b| matches!(b, b'\'' | b'\\' | b'"') || *b >= 0x80);
+        if unknown == UnknownLocks::Some || names.iter().any(odd) {
+            named.unknown_locks = UnknownLocks::Some;
+        }
+        self.put(PinReason::UserLock, Holds::Yes);
     }
+
+    /// `RELEASE_ALL_LOCKS()`
+    pub fn user_locks_released(&mut self) {
+        if let Some(named) = &mut self.named {
+            named.user_locks.clear();
+            named.unknown_locks = UnknownLocks::None;
+        }
+        self.put(PinReason::UserLock, Holds::No);
+    }
+
+    /// Whether user locks are all that holds, and all of them can be asked for.
+    pub fn only_known_locks(&self) -> bool {
+        self.reasons == PinReason::UserLock.bit()
+            && self.named.as_ref().is_some_and(|named| named.unknown_locks == UnknownLocks::None)
+    }
+
+    /// Asks which of the user locks are still held.
+    pub fn locks_query(&self) -> Option<Vec<u8>> {
+        let named = self.named.as_ref().filter(|named| !named.user_locks.is_empty())?;
+        let mut sql = b"SELECT ".to_vec();
+        for (at, name) in named.user_locks.iter().enumerate() {
+            if at > 0 {
+                sql.push(b',');
+            }
+            sql.extend_from_slice(b"IS_USED_LOCK(");
+            super::literal::put_string(&mut sql, name);
+            sql.extend_from_slice(b")=CONNECTION_ID()");
+        }
+        Some(sql)
+    }
+
+    /// The answer to [`Self::locks_query`].
+    pub fn locks_known(&mut self, held: &[Option<Vec<u8>>]) {
+        let Some(named) = &mut self.named else { return };
+        let mut held = held.iter();
+        named.user_locks.retain(|_| held.next().is_none_or(|h| h.as_deref() == Some(b"1")));
+        if named.user_locks.is_empty() && named.unknown_locks == UnknownLocks::None {
+            self.put(PinReason::UserLock, Holds::No);
+        }
+    }
+
+    /// The analysis of a statement that was prepared by text under this name.
+    pub fn text_statement(&self, name: &[u8]) -> Option<Arc<Analysis>> {
+        let statements = &self.named.as_ref()?.text_statements;
+        statements.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, a)| a.clone())
+    }
+
+    /// Temporary tables can no longer be told by name.
+    pub fn temporary_tables_unknown(&mut self) {
+        self.named().unknown_tables = true;
+        self.put(PinReason::TemporaryTable, Holds::Yes);
+    }
+}
+
+/// Whether there may be user locks whose names are not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownLocks {
+    /// There are none.
+    #[default]
+    None,
+    /// There may be.
+    Some,
 }
 
 /// Whether a reason holds from now on.
@@ -271,17 +339,6 @@ impl From<bool> for Holds {
     fn from(holds: bool) -> Self {
         if holds { Self::Yes } else { Self::No }
     }
-}
-
-/// What a statement did to the user locks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockChange {
-    /// One was, or may have been, taken.
-    Taken,
-    /// One was released.
-    Released,
-    /// `RELEASE_ALL_LOCKS()`
-    AllReleased,
 }
 
 #[cfg(test)]
@@ -304,14 +361,23 @@ mod tests {
     }
 
     #[test]
-    fn user_locks_are_counted() {
+    fn user_locks_hold_until_all_known_ones_are_released() {
         let mut pins = Pins::default();
-        pins.user_locks(LockChange::Taken);
-        pins.user_locks(LockChange::Taken);
-        pins.user_locks(LockChange::Released);
+        let names: [Box<[u8]>; 2] = [b"a"[..].into(), b"b"[..].into()];
+        pins.user_locks_taken(&names, UnknownLocks::None);
+        assert!(pins.only_known_locks());
+        let query = pins.locks_query().expect("two locks can be asked for");
+        assert_eq!(
+            String::from_utf8_lossy(&query),
+            "SELECT IS_USED_LOCK('a')=CONNECTION_ID(),IS_USED_LOCK('b')=CONNECTION_ID()"
+        );
+        pins.locks_known(&[Some(b"0".to_vec()), Some(b"1".to_vec())]);
         assert!(pins.has(PinReason::UserLock));
-        pins.user_locks(LockChange::Released);
-        pins.user_locks(LockChange::Released);
+        pins.locks_known(&[None]);
+        assert!(pins.is_empty());
+        pins.user_locks_taken(&names, UnknownLocks::Some);
+        assert!(!pins.only_known_locks());
+        pins.user_locks_released();
         assert!(pins.is_empty());
     }
 

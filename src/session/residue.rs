@@ -6,7 +6,7 @@
 //! [`Residue::capture`] says which questions bring everything here, and [`Residue::captured`]
 //! takes in the answers.
 
-use super::literal::{put_hex, put_identifier};
+use super::literal::put_identifier;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A user variable's name in lower case: the server compares them so.
@@ -54,6 +54,8 @@ pub enum FoundRows {
     Known(u64),
     /// Only the backend knows (`SQL_CALC_FOUND_ROWS`).
     OnBackend,
+    /// The last statement had no rows: the server decides what that means.
+    Unknown,
 }
 
 /// All of it, for one session.
@@ -150,6 +152,11 @@ impl Residue {
         self.variables.get_or_insert_default().on_backend.insert(name.into());
     }
 
+    /// Whether the backend has a newer value of this variable.
+    pub fn is_on_backend(&self, name: &[u8]) -> bool {
+        self.variables.as_ref().is_some_and(|v| v.on_backend.contains(name))
+    }
+
     /// The assignment that recreates a variable; `None` when it was never set.
     pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
         self.variables.as_ref()?.known.get(name).map(|literal| &**literal)
@@ -218,7 +225,11 @@ impl Residue {
         Ok(())
     }
 
-    fn values_captured(&mut self, capture: &Capture, answer: &Answer) -> Result<(), CaptureMismatch> {
+    fn values_captured(
+        &mut self,
+        capture: &Capture,
+        answer: &Answer,
+    ) -> Result<(), CaptureMismatch> {
         let mut at = 0;
         if capture.last_insert_id {
             self.last_insert_id = LastInsertId::Known(number(answer.first_row.first())?);
@@ -355,11 +366,6 @@ fn put_typed_string(out: &mut Vec<u8>, hex: &[u8], charset: &[u8], collation: &[
     out.extend_from_slice(collation);
 }
 
-/// Appends bytes of the client's as a literal of a binary string.
-pub fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_hex(out, bytes);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -420,8 +426,7 @@ mod tests {
 
     #[test]
     fn missing_answers_are_an_error() {
-        let residue =
-            Residue { last_insert_id: LastInsertId::OnBackend, ..Residue::default() };
+        let residue = Residue { last_insert_id: LastInsertId::OnBackend, ..Residue::default() };
         let capture = residue.capture();
         assert_eq!(residue.clone().captured(&capture, vec![]), Err(CaptureMismatch));
         assert_eq!(

@@ -242,9 +242,8 @@ mod tests {
 
     #[test]
     fn baselines_of_two_logins_are_equal_but_for_what_changes_by_itself() {
-        let rows = |stamp: &'static [u8]| {
-            [("timestamp", stamp), ("SQL_MODE", &b"ANSI"[..])].into_iter()
-        };
+        let rows =
+            |stamp: &'static [u8]| [("timestamp", stamp), ("SQL_MODE", &b"ANSI"[..])].into_iter();
         let (a, b) = (Baseline::from_rows(rows(b"1")), Baseline::from_rows(rows(b"2")));
         assert_eq!(a, b);
         assert_eq!(a.get("sql_mode"), Some(&b"ANSI"[..]));

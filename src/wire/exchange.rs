@@ -180,6 +180,11 @@ impl Exchange {
         self.results
     }
 
+    /// Whether the last packet that began to pass has passed whole.
+    pub fn is_between_packets(&self) -> bool {
+        self.open == 0 && !self.continued
+    }
+
     /// Looks at the front of the input. The caller takes away exactly the bytes named before it
     /// asks again.
     ///

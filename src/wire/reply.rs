@@ -148,7 +148,8 @@ impl<'a> Trackers<'a> {
             match kind {
                 0 => self.variables = inner,
                 1 => return Ok(Tracker::Schema(inner.lenenc_bytes()?)),
-                2 => return Ok(Tracker::StateChange(inner.lenenc_bytes()?)),
+                // Of all trackers of text, only this one's has no length of its own (measured).
+                2 => return Ok(Tracker::StateChange(data)),
                 3 => return Ok(Tracker::Gtids(data)),
                 4 => return Ok(Tracker::TransactionCharacteristics(inner.lenenc_bytes()?)),
                 5 => return Ok(Tracker::TransactionState(inner.lenenc_bytes()?)),
@@ -189,9 +190,12 @@ pub fn put_tracker(out: &mut BytesMut, tracker: &Tracker<'_>) {
     match *tracker {
         Tracker::SystemVariable { name, value } => entry(0, &[name, value]),
         Tracker::Schema(name) => entry(1, &[name]),
-        Tracker::StateChange(flag) => entry(2, &[flag]),
         Tracker::TransactionCharacteristics(text) => entry(4, &[text]),
         Tracker::TransactionState(letters) => entry(5, &[letters]),
+        Tracker::StateChange(data) => {
+            out.put_u8(2);
+            put_lenenc_bytes(out, data);
+        }
         Tracker::Gtids(data) => {
             out.put_u8(3);
             put_lenenc_bytes(out, data);
