@@ -1,6 +1,6 @@
 //! The only file that knows every floor: builds, wires, drains.
 
-use crate::admin;
+use crate::admin::{self, AdminServer, Pages, Readiness};
 use crate::backend::connection::Connection;
 use crate::backend::login::{LoginRequest, login};
 use crate::backend::server::ServerInfo;
@@ -10,8 +10,8 @@ use crate::config::{
     Config, Endpoint, FrontTlsMode, PoolConfig, PoolSize, ServerVersionSetting, ServiceConfig,
     UserSecret, UserTransport,
 };
-use crate::credentials::stores::{self, SecretStore, StoreError};
-use crate::frontend::cancel::Registry;
+use crate::credentials::stores::{StoreError, Stores};
+use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::greet::RsaKey;
 use crate::frontend::listener::listen;
 use crate::frontend::metrics::FrontendMetrics;
@@ -23,22 +23,28 @@ use crate::pool::budget::Budget;
 use crate::pool::manager::{OpenError, Opener, Opening};
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::pool::{Pool, PoolKey, PoolSettings};
-use crate::runtime::Tasks;
+use crate::runtime::{Death, Law, Tasks};
 use crate::session::state::{Baseline, Environment};
 use crate::wire::capability::Capabilities;
 use arc_swap::ArcSwapOption;
-use std::collections::BTreeMap;
+use prometheus::Registry;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 /// Why Millpond did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum AppError {
+pub enum Error {
+    /// The admin port's thread is gone.
+    #[error("the admin port's thread ended by itself")]
+    AdminEnded,
+    /// A task without which nothing works is gone.
+    #[error(transparent)]
+    Death(#[from] Death),
     /// A port cannot be bound.
     #[error("{key} = \"{address}\": {source}")]
     Bind {
@@ -79,76 +85,106 @@ const UPKEEP: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// When it cannot start.
-pub async fn run(config: Config, stop: impl Future<Output = &'static str>) -> Result<(), AppError> {
-    let tasks = Tasks::default();
-    let metrics = prometheus::Registry::new();
-    register_process(&metrics)?;
+/// When it cannot start, or cannot go on.
+pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let tasks = Tasks::new();
+    let metrics = Registry::new();
+    admin::metrics::register(&metrics)?;
     let frontend = FrontendMetrics::register(&metrics)?;
     let pools = PoolMetricsFamily::register(&metrics)?;
-    let registry = Arc::new(Registry::default());
-    let mut services = Vec::new();
+    let clients = Arc::new(Clients::default());
+    let mut built = Vec::new();
     for service in &config.services {
-        let parts =
-            Parts { tasks: &tasks, frontend: &frontend, pools: &pools, registry: &registry };
-        services.push((service, build(&config, service, parts).await?));
+        let parts = Parts { tasks: &tasks, frontend: &frontend, pools: &pools, clients: &clients };
+        built.push((service, build(&config, service, parts).await?));
     }
     // Everything that can be wrong has been found out; now ports are bound.
-    let bound = bind("admin.listen".into(), config.admin.listen).await?;
-    let ready: Vec<_> = services.iter().map(|(_, (service, _))| service.clone()).collect();
-    admin::serve(bound, metrics, move || ready.iter().all(|s| s.learned().is_some()), &tasks);
-    let mut started = Vec::new();
-    for (configured, (service, monitor)) in services {
-        let key = format!("services.{}.listen", configured.name);
-        let listener = bind(key, configured.listen).await?;
-        tracing::info!(service = configured.name, address = %configured.listen, "listening");
-        let Some(pool) = monitor else { continue };
-        tasks.spawn("catalogue of stored code", service.clone().keep_catalogue(pool));
-        tasks.spawn("upkeep of pools", upkeep(service.clone(), configured.idle_client_timeout));
-        tasks.spawn("listener", listen(service.clone(), listener));
-        started.push(service);
+    let readiness = watch::Sender::new(Readiness::Starting);
+    let mut admin = open_admin(&config, metrics, &readiness)?;
+    let mut services = Vec::new();
+    for (configured, (service, monitor)) in built {
+        start(configured, &service, monitor, &tasks)?;
+        services.push(service);
     }
-    let signal = stop.await;
-    tracing::info!(signal, "stopping");
-    drain(&tasks, &registry, started, config.runtime.drain_timeout).await;
+    tokio::pin!(stop);
+    let ready = async {
+        for service in &services {
+            service.wait_known().await;
+        }
+        readiness.send_replace(Readiness::Ready);
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        () = &mut stop => Ok(()),
+        () = admin.ended() => Err(Error::AdminEnded),
+        death = tasks.death() => Err(death.into()),
+        () = ready => Ok(()),
+    };
+    readiness.send_replace(Readiness::Draining);
+    drain(&tasks, &clients, services, config.runtime.drain_timeout).await;
+    outcome
+}
+
+fn open_admin(
+    config: &Config,
+    metrics: Registry,
+    readiness: &watch::Sender<Readiness>,
+) -> Result<AdminServer, Error> {
+    let address = config.admin.listen;
+    let refused = |source| Error::Bind { key: "admin.listen".into(), address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(refused)?;
+    let pages = Pages::new(metrics, readiness.subscribe());
+    let admin = AdminServer::start(listener, pages).map_err(refused)?;
+    tracing::info!(address = %admin.address(), "admin port open");
+    Ok(admin)
+}
+
+/// Binds a service's port and starts its tasks.
+fn start(
+    configured: &ServiceConfig,
+    service: &Arc<Service>,
+    monitor: Option<Arc<Pool>>,
+    tasks: &Tasks,
+) -> Result<(), Error> {
+    let key = format!("services.{}.listen", configured.name);
+    let listener = bind(key, configured.listen)?;
+    let address = listener.local_addr().unwrap_or(configured.listen);
+    tracing::info!(service = configured.name, %address, "listening");
+    if let Some(pool) = monitor {
+        let keep = service.clone().keep_catalogue(pool);
+        tasks.spawn("catalogue of stored code", Law::Vital, keep);
+    }
+    let upkeep = upkeep(service.clone(), configured.idle_client_timeout);
+    tasks.spawn("upkeep of pools", Law::Vital, upkeep);
+    tasks.spawn("listener", Law::Vital, listen(service.clone(), listener));
     Ok(())
 }
 
 /// Idle clients are told; those in the middle of something may finish it.
-async fn drain(tasks: &Tasks, registry: &Registry, services: Vec<Arc<Service>>, limit: Duration) {
-    registry.close_all();
-    let stopped = tasks.stop(limit);
-    let done = tokio::select! {
-        done = stopped => done,
-        // Once all clients are gone, the pools have nobody to wait for.
-        () = async {
-            while services.iter().any(|s| s.metrics.clients.get() > 0) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            for pool in services.iter().flat_map(|service| service.pools()) {
-                pool.close();
-            }
-            std::future::pending().await
-        } => false,
+async fn drain(tasks: &Tasks, clients: &Clients, services: Vec<Arc<Service>>, limit: Duration) {
+    clients.close_all();
+    // Once all clients are gone, the pools have nobody to wait for.
+    let emptied = async {
+        while services.iter().any(|service| service.metrics.clients.get() > 0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            clients.close_all();
+        }
+        for pool in services.iter().flat_map(|service| service.pools()) {
+            pool.close();
+        }
+        std::future::pending().await
     };
-    if !done {
-        tracing::warn!(?limit, "some clients did not finish in time");
+    let drained = tokio::select! {
+        drained = tasks.drain(limit) => drained,
+        drained = emptied => drained,
+    };
+    if let Err(error) = drained {
+        tracing::warn!(?limit, %error, "not everything ended in time");
     }
 }
 
-fn register_process(registry: &prometheus::Registry) -> prometheus::Result<()> {
-    let process = prometheus::process_collector::ProcessCollector::for_self();
-    registry.register(Box::new(process))?;
-    let info = prometheus::IntGaugeVec::new(
-        prometheus::Opts::new("millpond_build_info", "Which Millpond this is."),
-        &["version"],
-    )?;
-    info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-    registry.register(Box::new(info))
-}
-
-async fn bind(key: String, address: SocketAddr) -> Result<TcpListener, AppError> {
-    let bound = async {
+fn bind(key: String, address: SocketAddr) -> Result<TcpListener, Error> {
+    let bound = || {
         let socket = if address.is_ipv4() {
             tokio::net::TcpSocket::new_v4()?
         } else {
@@ -159,22 +195,22 @@ async fn bind(key: String, address: SocketAddr) -> Result<TcpListener, AppError>
         // Functions come in floods; a short queue would turn them away in the kernel.
         socket.listen(4096)
     };
-    bound.await.map_err(|source| AppError::Bind { key, address, source })
+    bound().map_err(|source| Error::Bind { key, address, source })
 }
 
 struct Parts<'a> {
     tasks: &'a Tasks,
     frontend: &'a FrontendMetrics,
     pools: &'a PoolMetricsFamily,
-    registry: &'a Arc<Registry>,
+    clients: &'a Arc<Clients>,
 }
 
 async fn build(
     config: &Config,
     service: &ServiceConfig,
     parts: Parts<'_>,
-) -> Result<(Arc<Service>, Option<Arc<Pool>>), AppError> {
-    let tls_error = |source| AppError::Tls { service: service.name.clone(), source };
+) -> Result<(Arc<Service>, Option<Arc<Pool>>), Error> {
+    let tls_error = |source| Error::Tls { service: service.name.clone(), source };
     let name: Arc<str> = service.name.as_str().into();
     let users = Arc::new(users(config, service).await?);
     let maker = Maker {
@@ -212,7 +248,7 @@ async fn build(
             max_packet: service.max_packet,
             result_buffer: service.max_client_buffer,
         },
-        registry: parts.registry.clone(),
+        registry: parts.clients.clone(),
         metrics: parts.frontend.of(&service.name),
         tasks: parts.tasks.clone(),
         maker: Box::new(maker),
@@ -225,19 +261,16 @@ async fn build(
 }
 
 /// Fetches the passwords of a service's users.
-async fn users(config: &Config, service: &ServiceConfig) -> Result<Users, AppError> {
-    let opened: BTreeMap<&str, Box<dyn SecretStore>> =
-        config.secrets.iter().map(|(name, store)| (name.as_str(), stores::open(store))).collect();
+async fn users(config: &Config, service: &ServiceConfig) -> Result<Users, Error> {
+    let stores = Stores::new(&config.secrets, std::env::vars_os());
     let mut users = Users::new();
     for (name, user) in &service.users {
         let refused =
-            |source| AppError::Secret { service: service.name.clone(), user: name.clone(), source };
+            |source| Error::Secret { service: service.name.clone(), user: name.clone(), source };
         let secret: Secret = match &user.secret {
             UserSecret::Password(password) => password.clone(),
             UserSecret::Stored(reference) => {
-                let store = opened.get(reference.store.as_str());
-                let store = store.ok_or_else(|| refused(StoreError::Missing))?;
-                store.fetch(&reference.key).await.map_err(refused)?.password
+                stores.fetch(reference).await.map_err(refused)?.password
             }
         };
         let tls_only = user.transport == UserTransport::Tls;
@@ -249,12 +282,11 @@ async fn users(config: &Config, service: &ServiceConfig) -> Result<Users, AppErr
 
 /// Looks after the pools and the idle clients of a service.
 async fn upkeep(service: Arc<Service>, idle: Option<Duration>) {
-    let stopping = service.tasks.stopping();
-    tokio::pin!(stopping);
+    let stopping = service.tasks.stop_signal().clone();
     let mut period = tokio::time::interval(UPKEEP);
     loop {
         tokio::select! {
-            () = &mut stopping => return,
+            () = stopping.cancelled() => return,
             _ = period.tick() => {}
         }
         let now = Instant::now();

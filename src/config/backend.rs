@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::section::{Choice, Section};
+use super::given::Choice;
+use super::section::Section;
 use super::show::Shown;
 use super::tls::BackTls;
 use super::user::Users;

@@ -1,7 +1,7 @@
 //! What Millpond is told to be: a TOML file, overridden by the environment, read once and checked
 //! whole.
 //!
-//! The raw side is a tree of values ([`source`]) from which [`section`] reads; only checked types
+//! The raw side is a tree of values (`source`) from which `section` reads; only checked types
 //! leave this room, and one that exists is right. Defaults stand where a key is read. All that is
 //! wrong is reported together, each with its key, what was found and what would be right.
 //!
@@ -9,6 +9,7 @@
 //! holds it to this code.
 
 mod backend;
+mod given;
 mod pool;
 mod process;
 mod refusal;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::section::{Given, Section, Setting};
+use super::given::{Given, Setting};
+use super::section::Section;
 use super::show::Shown;
 use super::units::parse_percent;
 
@@ -55,7 +56,7 @@ impl Setting for PoolSize {
 pub struct PoolConfig {
     /// The most connections to one server at a time, all users together.
     pub max_size: PoolSize,
-    /// How many are kept warm for the first user even when nobody needs them.
+    /// How many are kept warm even when nobody needs them.
     pub min_idle: usize,
     /// A connection idle for longer is closed, down to `min_idle`. `None`: never.
     pub max_idle_time: Option<Duration>,

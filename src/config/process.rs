@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::EnvFilter;
 
-use super::section::{Choice, Given, Section, Setting};
+use super::given::{Choice, Given, Setting};
+use super::section::Section;
 use super::show::Shown;
 
 /// `[admin]`.

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::backend::BackendConfig;
+use super::given::{Given, Setting};
 use super::pool::PoolConfig;
-use super::section::{Given, Section, Setting};
+use super::section::Section;
 use super::show::Shown;
 use super::tls::{FrontTls, FrontTlsMode};
 use super::user::{StoreConfig, UserConfig, UserTransport, Users};

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::section::{Choice, Section};
+use super::given::Choice;
+use super::section::Section;
 use super::show::Shown;
 
 /// Whether clients may, or must, encrypt.

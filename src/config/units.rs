@@ -50,7 +50,7 @@ impl fmt::Display for ShownDuration {
         let (unit, name) =
             [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")]
                 .into_iter()
-                .find(|(unit, _)| milliseconds >= *unit && milliseconds % unit == 0)
+                .find(|(unit, _)| milliseconds >= *unit && milliseconds.is_multiple_of(*unit))
                 .unwrap_or((1, ""));
         write!(f, "{}{name}", milliseconds / unit)
     }
@@ -63,7 +63,7 @@ impl fmt::Display for ShownSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, name) = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")]
             .into_iter()
-            .find(|(unit, _)| self.0 >= *unit && self.0 % unit == 0)
+            .find(|(unit, _)| self.0 >= *unit && self.0.is_multiple_of(*unit))
             .unwrap_or((1, "B"));
         write!(f, "{}{name}", self.0 / unit)
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::given::Choice;
 use super::secret::Secret;
-use super::section::{Choice, Section};
+use super::section::Section;
 use super::show::{HIDDEN, Shown};
 
 /// A secret in a store.

@@ -93,12 +93,11 @@ impl Service {
     /// Learns what the server is, then keeps the catalogue fresh until the process stops.
     pub async fn keep_catalogue(self: Arc<Self>, pool: Arc<Pool>) {
         let mut pause = Duration::from_millis(50);
-        let stopping = self.tasks.stopping();
-        tokio::pin!(stopping);
+        let stopping = self.tasks.stop_signal().clone();
         while !self.refresh_catalogue(&pool).await {
             tracing::warn!(service = &*self.name, "waiting for the database");
             tokio::select! {
-                () = &mut stopping => return,
+                () = stopping.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(Duration::from_secs(2));
@@ -106,7 +105,7 @@ impl Service {
         tracing::info!(service = &*self.name, "the database is known");
         loop {
             tokio::select! {
-                () = &mut stopping => return,
+                () = stopping.cancelled() => return,
                 () = self.catalogue_stale.notified() => {}
                 () = tokio::time::sleep(PERIOD) => {}
             }

@@ -12,6 +12,7 @@ use crate::net::channel::Channel;
 use crate::net::packet::PacketStream;
 use crate::net::stream::Stream;
 use crate::pool::PoolKey;
+use crate::runtime::Law;
 use crate::session::model::Session;
 use crate::session::state::{Environment, Names};
 use crate::wire::capability::Capabilities;
@@ -30,11 +31,10 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 
 /// Accepts clients until the process stops.
 pub async fn listen(service: Arc<Service>, listener: TcpListener) {
-    let stopping = service.tasks.stopping();
-    tokio::pin!(stopping);
+    let stopping = service.tasks.stop_signal().clone();
     loop {
         let accepted = tokio::select! {
-            () = &mut stopping => return,
+            () = stopping.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -43,7 +43,7 @@ pub async fn listen(service: Arc<Service>, listener: TcpListener) {
                 let host = host(address.ip());
                 let admitted = service.admit();
                 let service = service.clone();
-                service.tasks.clone().spawn_client(async move {
+                service.tasks.clone().spawn("client", Law::Mortal, async move {
                     let left = match admitted {
                         Some(admission) => {
                             Box::pin(welcome(service.clone(), tcp, host, admission)).await

@@ -175,6 +175,19 @@ impl Service {
         }
     }
 
+    /// Waits until the server is known, however long that takes.
+    ///
+    /// Cancel safe.
+    pub async fn wait_known(&self) {
+        loop {
+            let learned_now = self.learned_now.notified();
+            if self.learned().is_some() {
+                return;
+            }
+            learned_now.await;
+        }
+    }
+
     /// Waits until the server is known; `None` when it is not by the deadline.
     ///
     /// Cancel safe.

@@ -3,6 +3,7 @@
 use super::Pool;
 use super::manager::{Manager, Slot};
 use crate::backend::connection::Connection;
+use crate::runtime::Law;
 use deadpool::managed::Object;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +64,7 @@ impl Lease {
         let Some(mut object) = self.object.take() else { return };
         let pool = self.pool.clone();
         let tasks = pool.tasks().clone();
-        tasks.spawn("cleaning of a backend connection", async move {
+        tasks.spawn("cleaning of a backend connection", Law::Mortal, async move {
             let cleaned = timeout(CLEANING, object.connection.reset()).await;
             match cleaned {
                 Ok(Ok(())) => Self::new(object, pool).release(),
@@ -87,7 +88,7 @@ impl Pool {
     /// Says farewell to a connection that is in order and no longer wanted.
     pub(in crate::pool) fn retire(&self, slot: Slot) {
         self.metrics.closed.inc();
-        self.tasks().spawn("farewell to a backend connection", async move {
+        self.tasks().spawn("farewell to a backend connection", Law::Mortal, async move {
             let Slot { connection, permit } = slot;
             // The server has the connection on its books until it has read the farewell.
             let _ = timeout(CLEANING, connection.quit()).await;

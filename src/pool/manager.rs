@@ -4,7 +4,7 @@ use super::budget::{Budget, Permit};
 use super::metrics::PoolMetrics;
 use crate::backend::connection::{Connection, StateError};
 use crate::backend::login::LoginError;
-use crate::runtime::Tasks;
+use crate::runtime::{Law, Tasks};
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -140,7 +140,7 @@ impl Shared {
     /// Opens one connection on a task of its own and gives it to whoever waits first.
     fn open(self: &Arc<Self>) {
         let shared = self.clone();
-        self.tasks.spawn("opening of a backend connection", async move {
+        self.tasks.spawn("opening of a backend connection", Law::Mortal, async move {
             let guard = UnderWay(Some(shared.clone()));
             let result = shared.open_one().await;
             guard.finish(result);

@@ -21,11 +21,12 @@ use self::manager::{Manager, OpenError, Opener};
 use self::metrics::PoolMetrics;
 use self::proven::Proven;
 use crate::backend::connection::Connection;
-use crate::runtime::Tasks;
+use crate::runtime::{Law, Tasks};
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// What makes two backend connections interchangeable: the login, and the two capabilities that
@@ -178,8 +179,14 @@ impl Pool {
             self.metrics.deposits_taken.inc();
             // On a task of its own: a borrower that goes away must not lose what belongs to the
             // former owner.
-            let rescue = self.tasks.run("rescue of a deposit", taken.rescue(deadline));
-            if let Some(Some(lease)) = rescue.await {
+            let (sender, receiver) = oneshot::channel();
+            self.tasks.spawn("rescue of a deposit", Law::Mortal, async move {
+                // A borrower that has gone away leaves the connection to the next.
+                if let Err(Some(lease)) = sender.send(taken.rescue(deadline).await) {
+                    lease.release();
+                }
+            });
+            if let Ok(Some(lease)) = receiver.await {
                 return Some(lease);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::deposit::Deposit;
 use super::{AcquireError, Pool};
+use crate::runtime::Law;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -61,7 +62,7 @@ impl Pool {
     fn warm_up(self: &Arc<Self>, count: usize) {
         for _ in 0..count {
             let pool = self.clone();
-            self.tasks().spawn("warming of a pool", async move {
+            self.tasks().spawn("warming of a pool", Law::Mortal, async move {
                 let deadline = Instant::now() + RESCUE;
                 // Only where there is room: a warm connection must not displace anything.
                 match pool.get(Some(Duration::ZERO), deadline).await {
@@ -78,7 +79,7 @@ impl Pool {
     /// Brings the belongings of a deposit to safety and gives its connection back.
     pub(in crate::pool) fn settle(&self, deposit: Arc<Deposit>) {
         let Some(taken) = deposit.begin_take_over() else { return };
-        self.tasks().spawn("settling of a deposit", async move {
+        self.tasks().spawn("settling of a deposit", Law::Mortal, async move {
             if let Some(lease) = taken.rescue(Instant::now() + RESCUE).await {
                 lease.release();
             }
