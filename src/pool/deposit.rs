@@ -165,12 +165,11 @@ impl Deposit {
 
     fn settle(&self, answers: Option<Vec<Answer>>) {
         let mut state = self.state.lock();
-        if let State::Leaving { capture } = std::mem::replace(&mut *state, State::Empty) {
-            *state = match answers {
-                Some(answers) => State::Rescued { capture, answers },
-                None => State::Lost,
-            };
-        }
+        *state = match (std::mem::replace(&mut *state, State::Empty), answers) {
+            (State::Leaving { capture }, Some(answers)) => State::Rescued { capture, answers },
+            (State::Leaving { .. }, None) => State::Lost,
+            (settled, _) => settled,
+        };
         drop(state);
         self.settled.notify_one();
     }
