@@ -10,9 +10,9 @@ use crate::config::{
     Config, Endpoint, FrontTlsMode, PoolConfig, PoolSize, ServerVersionSetting, ServiceConfig,
     UserSecret, UserTransport,
 };
+use crate::credentials::rsa::RsaKey;
 use crate::credentials::stores::{StoreError, Stores};
 use crate::frontend::cancel::Registry as Clients;
-use crate::frontend::greet::RsaKey;
 use crate::frontend::listener::listen;
 use crate::frontend::metrics::FrontendMetrics;
 use crate::frontend::serve::seconds;
@@ -237,7 +237,7 @@ async fn build(
         tls: tls::acceptor(&service.tls).map_err(tls_error)?,
         require_tls: service.tls.mode == FrontTlsMode::Required,
         users,
-        rsa: Arc::new(RsaKey::default()),
+        rsa: RsaKey::new(),
     };
     let service_parts = ServiceParts {
         name,
@@ -274,7 +274,7 @@ async fn users(config: &Config, service: &ServiceConfig) -> Result<Users, Error>
             }
         };
         let tls_only = user.transport == UserTransport::Tls;
-        let user = User { name: name.as_str().into(), secret, tls_only };
+        let user = User { name: name.as_str().into(), secret, previous: None, tls_only };
         users.insert(name.clone(), user);
     }
     Ok(users)
@@ -333,8 +333,12 @@ impl PoolMaker for Maker {
         if key.local_files {
             extra = extra | Capabilities::LOCAL_FILES;
         }
-        let request =
-            LoginRequest { user: user.name.to_string(), secret: user.secret.clone(), extra };
+        let request = LoginRequest {
+            user: user.name.to_string(),
+            secret: user.secret.clone(),
+            extra,
+            database: None,
+        };
         let opener = ServiceOpener {
             endpoints: self.endpoints.clone(),
             request,

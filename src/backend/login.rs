@@ -2,24 +2,31 @@
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase.html>
 
+mod error;
+mod prover;
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+pub use self::error::LoginError;
+use self::prover::{Channel, Prover, Reaction};
 use super::dialogue::ServerError;
 use super::setup::LOGIN_COLLATION;
 use crate::config::secret::Secret;
 use crate::config::{BackTlsMode, Endpoint};
-use crate::net::channel::ReadError;
-use crate::net::packet::PacketStream;
+use crate::net::packet::{PacketStream, Parts};
 use crate::net::stream::Stream;
-use crate::net::tls::ClientTls;
+use crate::net::tls::{self, ClientTls};
 use crate::session::server::{Flavor, ServerVersion};
-use crate::wire::auth::{self, Plugin};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::fault::Fault;
-use crate::wire::greeting::{AuthSwitch, Greeting, HandshakeResponse};
+use crate::wire::frame::put_lenenc_bytes;
+use crate::wire::greeting::{Greeting, HandshakeResponse, SslRequest};
 use crate::wire::reply::{ErrPacket, OkPacket};
-use bytes::BytesMut;
-use rustls::pki_types::ServerName;
-use std::io;
-use tokio::net::TcpStream;
 
 /// Who logs in, and with which of the capabilities that are fixed at login.
 #[derive(Debug, Clone)]
@@ -30,6 +37,8 @@ pub struct LoginRequest {
     pub secret: Secret,
     /// `CLIENT_FOUND_ROWS`, `CLIENT_LOCAL_FILES`, or none of them.
     pub extra: Capabilities,
+    /// The database to log in to; pooled connections begin without one.
+    pub database: Option<String>,
 }
 
 /// A connection that has logged in.
@@ -43,6 +52,8 @@ pub struct LoggedIn {
     pub server: ServerIdentity,
     /// The status flags of the OK.
     pub status: Status,
+    /// The session trackers of the OK, undecoded.
+    pub state_changes: Vec<u8>,
 }
 
 /// What a server says of itself in its greeting.
@@ -56,59 +67,158 @@ pub struct ServerIdentity {
     pub capabilities: Capabilities,
 }
 
-/// Why a login failed.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginError {
-    /// The server's public key is of no use.
-    #[error(transparent)]
-    BadPublicKey(#[from] auth::BadPublicKey),
-    /// The network failed.
-    #[error("the server cannot be reached: {0}")]
-    Io(#[from] io::Error),
-    /// The server's host name is none that a certificate could be checked against.
-    #[error("the server's host name cannot be checked against a certificate")]
-    Name,
-    /// The server offers no TLS, and the configuration wants it.
-    #[error("the server offers no TLS, which the configuration wants")]
-    NoTls,
-    /// The server's bytes are no MySQL protocol.
-    #[error("the server broke the protocol: {0}")]
-    Protocol(#[from] Fault),
-    /// The server said no.
-    #[error(transparent)]
-    Refused(ServerError),
-    /// The server wants the password in clear over a plain connection.
-    #[error("the server wants the password in clear, which is only sent under TLS")]
-    Unsafe,
-    /// The server wants a plugin that Millpond does not know.
-    #[error("the server wants an authentication plugin that is not supported")]
-    UnknownPlugin,
+/// Connects and logs in. Takes as long as the network lets it: the caller sets a limit.
+///
+/// Cancel safe: an unfinished connection is closed.
+///
+/// # Errors
+///
+/// See [`LoginError`].
+pub async fn login(
+    endpoint: &Endpoint,
+    request: &LoginRequest,
+    tls: &ClientTls,
+) -> Result<LoggedIn, LoginError> {
+    let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+    configure(&tcp)?;
+    let mut packets = PacketStream::new(Stream::Plain(tcp));
+    let first = packets.read(MAX_PACKET).await?;
+    if first.first() == Some(&ERR) {
+        return Err(refused(&first)?);
+    }
+    let greeting = Greeting::parse(&first)?;
+    let version = ServerVersion::parse(greeting.server_version);
+    let capabilities = negotiate(&greeting, &version, request, tls.mode)?;
+    let head = SslRequest { capabilities, max_packet: 1 << 30, collation: LOGIN_COLLATION as u8 };
+    let mut channel = Channel::Plain;
+    if capabilities.has(Capabilities::SSL) {
+        packets = encrypt(packets, &head, tls, &endpoint.host).await?;
+        channel = Channel::Encrypted;
+    }
+    let (prover, proof) = Prover::new(&request.secret, channel, &greeting, version.flavor);
+    packets.put_with(|out| {
+        let response = HandshakeResponse {
+            head,
+            user: request.user.as_bytes(),
+            auth_response: &proof,
+            database: request.database.as_deref().map(str::as_bytes),
+            plugin: Some(prover.plugin().name().as_bytes()),
+            attributes: &attributes(),
+            zstd_level: None,
+        };
+        response.encode(out);
+    });
+    packets.flush().await?;
+    let (status, state_changes) = prove(&mut packets, prover, capabilities).await?;
+    let connection_id = greeting.connection_id;
+    let server = ServerIdentity { version, connection_id, capabilities };
+    let Parts { stream, input, .. } = packets.into_parts();
+    Ok(LoggedIn { stream, leftover: input, server, status, state_changes })
 }
 
-impl LoginError {
-    /// Whether the server refused the password or the user.
-    pub fn is_access_denied(&self) -> bool {
-        matches!(self, Self::Refused(error) if matches!(error.code, 1044 | 1045 | 1698 | 3118))
-    }
-
-    /// Whether the server could not be reached, or has no room at this moment.
-    pub fn is_network(&self) -> bool {
-        match self {
-            Self::Io(_) => true,
-            Self::Refused(error) => matches!(error.code, 1040 | 1053 | 1129 | 1203 | 1226),
-            _ => false,
-        }
-    }
+/// A server that vanished without a word is noticed after about a minute also by a connection
+/// that waits for nothing.
+fn configure(tcp: &TcpStream) -> Result<(), LoginError> {
+    tcp.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3);
+    Ok(SockRef::from(tcp).set_tcp_keepalive(&keepalive)?)
 }
 
-impl From<ReadError> for LoginError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Closed => Self::Io(io::ErrorKind::UnexpectedEof.into()),
-            ReadError::Fault(fault) => Self::Protocol(fault),
-            ReadError::Io(error) => Self::Io(error),
+/// What both sides can do and Millpond wants.
+fn negotiate(
+    greeting: &Greeting<'_>,
+    version: &ServerVersion,
+    request: &LoginRequest,
+    mode: BackTlsMode,
+) -> Result<Capabilities, LoginError> {
+    if !greeting.capabilities.has(NEEDED) {
+        return Err(LoginError::TooOld);
+    }
+    let mut wanted = WANTED | request.extra;
+    if request.database.is_some() {
+        wanted = wanted | Capabilities::CONNECT_WITH_DB;
+    }
+    if version.flavor == Flavor::MariaDb {
+        // Its absence announces MariaDB's own capabilities.
+        wanted = wanted.without(Capabilities::LONG_PASSWORD);
+    }
+    match (mode, greeting.capabilities.has(Capabilities::SSL)) {
+        (BackTlsMode::Disabled, _) | (BackTlsMode::Preferred, false) => {}
+        (_, true) => wanted = wanted | Capabilities::SSL,
+        (_, false) => return Err(LoginError::NoTls),
+    }
+    Ok(wanted & greeting.capabilities)
+}
+
+/// Asks for TLS and begins it.
+async fn encrypt(
+    mut packets: PacketStream<Stream>,
+    head: &SslRequest,
+    tls: &ClientTls,
+    host: &str,
+) -> Result<PacketStream<Stream>, LoginError> {
+    packets.put_with(|out| head.encode(out));
+    packets.flush().await?;
+    let Parts { stream, input, output, sequence } = packets.into_parts();
+    let (Stream::Plain(tcp), Some(connector)) = (stream, tls.connector()) else {
+        return Err(LoginError::NoTls);
+    };
+    if !input.is_empty() {
+        // Bytes that came in clear must not be taken for encrypted ones.
+        return Err(Fault::Unexpected { expected: "silence before TLS" }.into());
+    }
+    let stream = tls::connect(connector, tcp, host).await.map_err(LoginError::from_tls)?;
+    Ok(PacketStream::from_parts(Parts { stream, input, output, sequence }))
+}
+
+/// The dialogue up to the server's OK.
+async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
+    packets: &mut PacketStream<S>,
+    mut prover: Prover<'_>,
+    capabilities: Capabilities,
+) -> Result<(Status, Vec<u8>), LoginError> {
+    // A server that goes on asking is broken or hostile.
+    for _ in 0..MAX_ROUNDS {
+        let packet = packets.read(MAX_PACKET).await?;
+        match packet.first() {
+            Some(&OK) => {
+                let ok = OkPacket::parse(&packet, capabilities)?;
+                return Ok((ok.status, ok.state_changes.to_vec()));
+            }
+            Some(&ERR) => return Err(refused(&packet)?),
+            _ => match prover.react(&packet)? {
+                Reaction::Send(answer) => {
+                    packets.put(&answer);
+                    packets.flush().await?;
+                }
+                Reaction::Wait => {}
+            },
         }
     }
+    Err(Fault::Unexpected { expected: "an end of the login" }.into())
+}
+
+fn refused(packet: &[u8]) -> Result<LoginError, Fault> {
+    Ok(LoginError::Refused(ServerError::from_packet(&ErrPacket::parse(packet)?)))
+}
+
+/// What servers list about their connections, in the form of the packet.
+fn attributes() -> BytesMut {
+    let mut out = BytesMut::new();
+    for (name, value) in [
+        ("_client_name", "millpond"),
+        ("_client_version", env!("CARGO_PKG_VERSION")),
+        ("_os", std::env::consts::OS),
+        ("_platform", std::env::consts::ARCH),
+        ("program_name", "millpond"),
+    ] {
+        put_lenenc_bytes(&mut out, name.as_bytes());
+        put_lenenc_bytes(&mut out, value.as_bytes());
+    }
+    out
 }
 
 /// What is asked for wherever the server has it.
@@ -130,197 +240,22 @@ const WANTED: Capabilities = Capabilities(
         | Capabilities::MARIADB_STMT_BULK_OPERATIONS.0,
 );
 
-/// What Millpond cannot do without.
+/// What Millpond cannot do without: MySQL since 5.7.5, MariaDB since 10.2.2.
 const NEEDED: Capabilities = Capabilities(
     Capabilities::PROTOCOL_41.0
+        | Capabilities::SECURE_CONNECTION.0
         | Capabilities::PLUGIN_AUTH.0
+        | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA.0
         | Capabilities::SESSION_TRACK.0
         | Capabilities::DEPRECATE_EOF.0,
 );
 
-/// Connects and logs in.
-///
-/// Cancel safe: an unfinished connection is closed.
-///
-/// # Errors
-///
-/// See [`LoginError`].
-pub async fn login(
-    endpoint: &Endpoint,
-    request: &LoginRequest,
-    tls: &ClientTls,
-) -> Result<LoggedIn, LoginError> {
-    let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
-    tcp.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(std::time::Duration::from_secs(30));
-    socket2::SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
-    let mut packets = PacketStream::new(Stream::Plain(tcp));
-    let first = packets.read().await?;
-    if first.first() == Some(&0xFF) {
-        return Err(refused(&first)?);
-    }
-    let greeting = Greeting::parse(&first)?;
-    if !greeting.capabilities.has(NEEDED.without(Capabilities::DEPRECATE_EOF)) {
-        return Err(Fault::Unexpected { expected: "a server with session tracking" }.into());
-    }
-    let version = ServerVersion::parse(&greeting.version);
-    let mut capabilities = WANTED | request.extra;
-    if version.flavor == Flavor::MariaDb {
-        // Its absence announces MariaDB's own capabilities.
-        capabilities = capabilities.without(Capabilities::LONG_PASSWORD);
-    }
-    let mut capabilities = capabilities & greeting.capabilities;
-    if use_tls(&greeting, tls)? {
-        capabilities = capabilities | Capabilities::SSL;
-    }
-    let plugin = Plugin::from_name(&greeting.plugin).unwrap_or(Plugin::Native);
-    let response = HandshakeResponse {
-        capabilities,
-        max_packet: 1 << 30,
-        collation: LOGIN_COLLATION,
-        user: request.user.clone().into_bytes(),
-        proof: first_proof(plugin, &request.secret, &greeting.nonce),
-        database: None,
-        plugin: Some(plugin.name().into()),
-        attributes: attributes(),
-    };
-    if capabilities.has(Capabilities::SSL) {
-        packets = start_tls(packets, &response, endpoint, tls).await?;
-    }
-    let mut payload = BytesMut::new();
-    response.encode(&mut payload);
-    packets.write(&payload).await?;
-    let status = prove(&mut packets, request, plugin, greeting.nonce.to_vec()).await?;
-    let connection_id = greeting.connection_id;
-    let server = ServerIdentity { version, connection_id, capabilities };
-    let PacketStream { stream, buffer, .. } = packets;
-    Ok(LoggedIn { stream, leftover: buffer, server, status })
-}
+/// The largest packet of a login: far above what any plugin sends.
+const MAX_PACKET: usize = 64 * 1024;
+/// A plugin of two steps, a switch to another, and its two.
+const MAX_ROUNDS: usize = 8;
+const OK: u8 = 0x00;
+const ERR: u8 = 0xFF;
 
-fn attributes() -> Vec<(Vec<u8>, Vec<u8>)> {
-    [
-        ("_client_name", "millpond"),
-        ("_client_version", env!("CARGO_PKG_VERSION")),
-        ("_os", std::env::consts::OS),
-        ("_platform", std::env::consts::ARCH),
-        ("program_name", "millpond"),
-    ]
-    .map(|(name, value)| (name.into(), value.into()))
-    .into()
-}
-
-fn use_tls(greeting: &Greeting, tls: &ClientTls) -> Result<bool, LoginError> {
-    let offered = greeting.capabilities.has(Capabilities::SSL);
-    match (tls.mode, offered) {
-        (BackTlsMode::Disabled, _) | (BackTlsMode::Preferred, false) => Ok(false),
-        (_, true) => Ok(true),
-        (_, false) => Err(LoginError::NoTls),
-    }
-}
-
-async fn start_tls(
-    mut packets: PacketStream,
-    response: &HandshakeResponse,
-    endpoint: &Endpoint,
-    tls: &ClientTls,
-) -> Result<PacketStream, LoginError> {
-    let mut head = BytesMut::new();
-    response.encode_head(&mut head);
-    packets.write(&head).await?;
-    let PacketStream { stream, buffer, sequence } = packets;
-    let (Stream::Plain(tcp), Some(connector)) = (stream, tls.connector()) else {
-        return Err(LoginError::NoTls);
-    };
-    if !buffer.is_empty() {
-        // Bytes that came in clear must not be taken for encrypted ones.
-        return Err(Fault::Unexpected { expected: "silence before TLS" }.into());
-    }
-    let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| LoginError::Name)?;
-    let stream = connector.connect(name, tcp).await?;
-    Ok(PacketStream { stream: Stream::TlsClient(Box::new(stream)), buffer, sequence })
-}
-
-/// The proof that goes with the response. A password never goes out before the server has asked
-/// for it under its own plugin.
-fn first_proof(plugin: Plugin, secret: &Secret, nonce: &[u8]) -> Vec<u8> {
-    match plugin {
-        Plugin::Native => auth::native(secret.expose(), nonce),
-        Plugin::CachingSha2 => auth::caching_sha2(secret.expose(), nonce),
-        Plugin::Sha256 if !secret.expose().is_empty() => vec![1],
-        _ => Vec::new(),
-    }
-}
-
-/// The dialogue up to the server's OK.
-async fn prove(
-    packets: &mut PacketStream,
-    request: &LoginRequest,
-    mut plugin: Plugin,
-    mut nonce: Vec<u8>,
-) -> Result<Status, LoginError> {
-    let secret = &request.secret;
-    // A server that goes on asking is broken or hostile.
-    for _ in 0..8 {
-        let packet = packets.read().await?;
-        match packet.first() {
-            Some(0x00) => {
-                let ok = OkPacket::parse(&packet, Capabilities::SESSION_TRACK)?;
-                return Ok(ok.status);
-            }
-            Some(0xFF) => return Err(refused(&packet)?),
-            Some(0xFE) => {
-                let switch = AuthSwitch::parse(&packet)?;
-                plugin = Plugin::from_name(&switch.plugin).ok_or(LoginError::UnknownPlugin)?;
-                nonce = switch.nonce;
-                let proof = match plugin {
-                    Plugin::Ed25519 => auth::ed25519(secret.expose(), &nonce),
-                    Plugin::ClearPassword => clear(packets, secret)?,
-                    Plugin::Sha256 if packets.stream.is_tls() => clear(packets, secret)?,
-                    _ => first_proof(plugin, secret, &nonce),
-                };
-                packets.write(&proof).await?;
-            }
-            Some(0x01) => more(packets, plugin, secret, &nonce, &packet[1..]).await?,
-            _ => return Err(Fault::Unexpected { expected: "an answer to a login" }.into()),
-        }
-    }
-    Err(Fault::Unexpected { expected: "an end of the login" }.into())
-}
-
-fn clear(packets: &PacketStream, secret: &Secret) -> Result<Vec<u8>, LoginError> {
-    if !packets.stream.is_tls() {
-        return Err(LoginError::Unsafe);
-    }
-    Ok([secret.expose(), &[0]].concat())
-}
-
-/// `AuthMoreData`: the second step of the SHA-256 plugins.
-async fn more(
-    packets: &mut PacketStream,
-    plugin: Plugin,
-    secret: &Secret,
-    nonce: &[u8],
-    data: &[u8],
-) -> Result<(), LoginError> {
-    const FAST_OK: &[u8] = &[3];
-    const FULL: &[u8] = &[4];
-    const ASK_FOR_KEY: u8 = 2;
-    match (plugin, data) {
-        (Plugin::CachingSha2, FAST_OK) => Ok(()),
-        (Plugin::CachingSha2, FULL) if packets.stream.is_tls() => {
-            let password = clear(packets, secret)?;
-            Ok(packets.write(&password).await?)
-        }
-        (Plugin::CachingSha2, FULL) => Ok(packets.write(&[ASK_FOR_KEY]).await?),
-        (Plugin::CachingSha2 | Plugin::Sha256, pem) => {
-            let masked = auth::mask(&[secret.expose(), &[0]].concat(), nonce);
-            let sealed = auth::encrypt(pem, &masked)?;
-            Ok(packets.write(&sealed).await?)
-        }
-        _ => Err(Fault::Unexpected { expected: "data for the plugin" }.into()),
-    }
-}
-
-fn refused(packet: &[u8]) -> Result<LoginError, Fault> {
-    Ok(LoginError::Refused(ServerError::from_packet(&ErrPacket::parse(packet)?)))
-}
+#[cfg(test)]
+mod tests;

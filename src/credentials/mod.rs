@@ -1,3 +1,5 @@
-//! Floor 6: where passwords come from.
+//! Floor 6: where passwords come from, and whether a client knows one.
 
+pub mod rsa;
 pub mod stores;
+pub mod verify;

@@ -1,15 +1,14 @@
 //! `COM_RESET_CONNECTION` and `COM_CHANGE_USER`: the session starts anew, the connection stays.
 
 use super::client::{Client, Stop};
-use super::greet::{GreetError, prove_again};
+use super::greet::{Attempt, ChangeProof, GreetError, Reauthenticated, reauthenticate};
 use super::listener::{login_environment, pool_key};
 use super::run::{Borrowed, Sent};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
-use crate::net::channel::Channel;
-use crate::net::packet::PacketStream;
+use crate::net::buffer::ReadBuffer;
+use crate::net::packet::{PacketStream, Parts};
 use crate::session::pin::PinReason;
-use crate::wire::auth::Plugin;
 use crate::wire::capability::Capabilities;
 use crate::wire::command::ChangeUser;
 use bytes::BytesMut;
@@ -76,32 +75,24 @@ impl Client {
     /// `COM_CHANGE_USER`
     pub(super) async fn change_user(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
         let change = ChangeUser::parse(payload, self.capabilities)?;
-        let name = String::from_utf8_lossy(change.user).into_owned();
-        let plugin = match change.plugin {
-            Some(plugin) => Plugin::from_name(plugin),
-            None => Some(Plugin::Native),
-        };
-        let (proof, nonce) = (change.proof.to_vec(), self.nonce);
         let database = (!change.database.is_empty()).then(|| change.database.to_vec());
         let collation = change.collation;
-        let context = self.service.greet_context();
-        let (user, with_password, sequence) = {
-            let mut packets = self.take_packets(sequence);
-            let proven = prove_again(&mut packets, &context, nonce, &name, plugin, proof).await;
-            let sequence = packets.sequence.wrapping_sub(1);
-            self.put_packets_back(packets);
-            match proven {
-                Ok((user, with_password)) => (user, with_password, sequence),
-                Err(GreetError::Io(error)) => return Err(Stop::Client(error)),
-                Err(GreetError::Fault(fault)) => return Err(Stop::Fault(fault)),
-                Err(GreetError::Denied) => (None, true, sequence),
+        let attempt = Attempt { user: change.user, plugin: change.plugin, proof: change.proof };
+        let (proven, sequence) = self.prove_again(attempt, sequence).await;
+        let Reauthenticated { user, nonce } = match proven {
+            Ok(proven) => proven,
+            Err(error) => {
+                if let Some(told) = error.told() {
+                    self.put_error(sequence.wrapping_add(1), &told);
+                }
+                return Err(match error {
+                    GreetError::Io(error) | GreetError::Tls(error) => Stop::Client(error),
+                    GreetError::Fault(fault) => Stop::Fault(fault),
+                    GreetError::Denied(_) | GreetError::Old(_) => Stop::Denied,
+                });
             }
         };
-        let Some(user) = user else {
-            let told = Told::access_denied(&name, &self.host, with_password);
-            self.put_error(sequence.wrapping_add(1), &told);
-            return Err(Stop::Denied);
-        };
+        self.nonce = nonce;
         if !self.clean_lease(sequence).await? {
             return Ok(());
         }
@@ -162,21 +153,29 @@ impl Client {
         Ok(true)
     }
 
-    fn take_packets(&mut self, sequence: u8) -> PacketStream {
-        let input = self.channel.input.filled();
-        let buffer = BytesMut::from(input);
-        let length = buffer.len();
-        self.channel.input.consume(length);
-        let stream =
-            std::mem::replace(&mut self.channel.stream, crate::net::stream::Stream::Closed);
-        PacketStream { stream, buffer, sequence: sequence.wrapping_add(1) }
-    }
-
-    fn put_packets_back(&mut self, packets: PacketStream) {
-        let PacketStream { stream, buffer, .. } = packets;
-        let output = std::mem::take(&mut self.channel.output);
-        self.channel = Channel::new(stream, &buffer);
+    /// The dialogue about the password, on the client's channel. Also gives the number of its last
+    /// packet.
+    async fn prove_again(
+        &mut self,
+        attempt: Attempt<'_>,
+        sequence: u8,
+    ) -> (Result<Reauthenticated, GreetError>, u8) {
+        let context = self.service.greet_context();
+        let encrypted = self.channel.stream.is_tls();
+        let input = BytesMut::from(self.channel.input.filled());
+        self.channel.input.consume(input.len());
+        let mut packets = PacketStream::from_parts(Parts {
+            stream: &mut self.channel.stream,
+            input,
+            output: std::mem::take(&mut self.channel.output),
+            sequence: sequence.wrapping_add(1),
+        });
+        let change = ChangeProof { attempt, encrypted, nonce: self.nonce };
+        let proven = reauthenticate(&mut packets, &context, change, &self.host).await;
+        let Parts { input, output, sequence, .. } = packets.into_parts();
+        self.channel.input = ReadBuffer::with(&input);
         self.channel.output = output;
+        (proven, sequence.wrapping_sub(1))
     }
 }
 

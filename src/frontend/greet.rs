@@ -3,21 +3,24 @@
 //! The dialogue is a server's own, wrong passwords and unknown users included, so that any
 //! driver's defaults work and nobody learns which of the two was wrong.
 
+mod dialogue;
+
+pub use self::dialogue::Attempt;
+use self::dialogue::Dialogue;
 use super::told::Told;
 use super::users::{User, Users};
-use crate::config::secret::Secret;
-use crate::net::channel::ReadError;
-use crate::net::packet::PacketStream;
+use crate::credentials::rsa::RsaKey;
+use crate::net::packet::{PacketError, PacketStream, Parts};
 use crate::net::stream::Stream;
-use crate::wire::auth::{self, NONCE, Plugin};
+use crate::net::tls;
+use crate::wire::auth::{NONCE, Plugin, random_nonce};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::fault::Fault;
-use crate::wire::greeting::{AuthSwitch, Greeting, HandshakeResponse, SSL_REQUEST};
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey};
-use bytes::BytesMut;
+use crate::wire::greeting::{Greeting, HandshakeResponse, SSL_REQUEST, SslRequest};
+use bytes::{BufMut, BytesMut};
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
 /// What a handshake needs to know.
@@ -38,10 +41,11 @@ pub struct GreetContext {
     /// Who may log in.
     pub users: Arc<Users>,
     /// The key for passwords over plain connections.
-    pub rsa: Arc<RsaKey>,
+    pub rsa: RsaKey,
 }
 
-/// What clients may use, whatever the server behind; TLS and MariaDB's own come on top.
+/// What clients may use, whatever the server behind; TLS, query attributes and MariaDB's own come
+/// on top.
 pub const OFFERED: Capabilities = Capabilities(
     Capabilities::LONG_PASSWORD.0
         | Capabilities::FOUND_ROWS.0
@@ -68,45 +72,74 @@ pub const OFFERED: Capabilities = Capabilities(
 );
 
 /// A client that has proven who it is.
+#[derive(Debug)]
 pub struct Greeted {
-    /// The socket, and what was read beyond the handshake.
-    pub packets: PacketStream,
+    /// The socket.
+    pub stream: Stream,
+    /// What was read beyond the handshake.
+    pub input: BytesMut,
+    /// What is to be sent in front of the OK or the error that ends the handshake.
+    pub output: BytesMut,
+    /// The number of that last packet.
+    pub sequence: u8,
     /// The user.
     pub user: User,
-    /// What the client asked for.
-    pub response: HandshakeResponse,
+    /// The database that the client wants to begin in.
+    pub database: Option<Vec<u8>>,
     /// What was negotiated.
     pub capabilities: Capabilities,
-    /// The nonce of the greeting.
+    /// The client's collation.
+    pub collation: u16,
+    /// What the client says of itself: length-encoded names and values in turn.
+    pub attributes: Vec<u8>,
+    /// The nonce of the last proof.
     pub nonce: [u8; NONCE],
 }
 
 /// Why a handshake did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum GreetError {
+    /// The client has not proven who it is, or may not come this way.
+    #[error("access denied")]
+    Denied(Told),
+    /// The client's bytes are no handshake.
+    #[error("the client broke the protocol in its handshake: {0}")]
+    Fault(#[from] Fault),
     /// The client went away.
     #[error("the client went away in its handshake: {0}")]
     Io(#[from] io::Error),
-    /// The client's bytes are no handshake; it was told so.
-    #[error("the client broke the protocol in its handshake: {0}")]
-    Fault(#[from] Fault),
-    /// The client was refused, and told why.
-    #[error("access denied")]
-    Denied,
+    /// The client speaks the protocol of before 4.1.
+    #[error("the client is older than MySQL 4.1")]
+    Old(Told),
+    /// The client asked for TLS and did not come to terms about it.
+    #[error("no TLS with the client: {0}")]
+    Tls(#[source] io::Error),
 }
 
-impl From<ReadError> for GreetError {
-    fn from(error: ReadError) -> Self {
+impl GreetError {
+    /// What the client is to be told; `None` when it cannot hear any more.
+    pub fn told(&self) -> Option<Told> {
+        match self {
+            Self::Denied(told) | Self::Old(told) => Some(told.clone()),
+            Self::Fault(Fault::OutOfOrder { .. }) => Some(Told::OUT_OF_ORDER),
+            Self::Fault(_) => Some(Told::BAD_HANDSHAKE),
+            Self::Io(_) | Self::Tls(_) => None,
+        }
+    }
+}
+
+impl From<PacketError> for GreetError {
+    fn from(error: PacketError) -> Self {
         match error {
-            ReadError::Closed => Self::Io(io::ErrorKind::UnexpectedEof.into()),
-            ReadError::Fault(fault) => Self::Fault(fault),
-            ReadError::Io(error) => Self::Io(error),
+            PacketError::Closed => Self::Io(io::ErrorKind::UnexpectedEof.into()),
+            PacketError::Fault(fault) => Self::Fault(fault),
+            PacketError::Io(error) => Self::Io(error),
         }
     }
 }
 
 /// Greets a client and checks its password. The last word, OK or an error, is the caller's, who
-/// has yet to look at the database.
+/// has yet to look at the database. So is the limit of time.
 ///
 /// Cancel safe: an unfinished handshake closes the connection.
 ///
@@ -119,275 +152,188 @@ pub async fn greet(
     connection_id: u32,
     host: &str,
 ) -> Result<Greeted, GreetError> {
-    let nonce = fresh_nonce();
-    let mut offered = context.capabilities;
-    if context.tls.is_some() {
-        offered = offered | Capabilities::SSL;
-    }
-    let greeting = Greeting {
-        version: context.version.clone().into_bytes(),
-        connection_id,
-        nonce,
-        capabilities: offered,
-        collation: context.collation,
-        status: Status::AUTOCOMMIT,
-        plugin: context.plugin.name().into(),
+    let nonce = fresh_nonce()?;
+    let offered = match context.tls {
+        Some(_) => context.capabilities | Capabilities::SSL,
+        None => context.capabilities,
     };
     let mut packets = PacketStream::new(stream);
-    let mut payload = BytesMut::new();
-    greeting.encode(&mut payload);
-    packets.write(&payload).await?;
-
-    let (mut packets, response) = match response(packets, context).await {
-        Ok(answered) => answered,
-        Err((Some(mut packets), error)) => {
-            tell(&mut packets, &Told::BAD_HANDSHAKE).await;
-            return Err(error);
-        }
-        Err((None, error)) => return Err(error),
-    };
-    if context.require_tls && !packets.stream.is_tls() {
-        tell(&mut packets, &Told::TLS_REQUIRED).await;
-        return Err(GreetError::Denied);
-    }
-    let name = String::from_utf8_lossy(&response.user).into_owned();
-    let mut login = Login {
-        packets: &mut packets,
-        context,
-        user: context.users.get(&name),
-        nonce: nonce.to_vec(),
-    };
-    let plugin = response.plugin.as_deref().map(Plugin::from_name);
-    let plugin = if response.capabilities.has(Capabilities::PLUGIN_AUTH) {
-        plugin.flatten()
-    } else {
-        Some(Plugin::Native)
-    };
-    let proven = login.prove(plugin, response.proof.clone()).await?;
-    let user = context.users.get(&name);
-    let encrypted = packets.stream.is_tls();
-    let user = user.filter(|user| proven.right && (!user.tls_only || encrypted));
-    let Some(user) = user.cloned() else {
-        tell(&mut packets, &Told::access_denied(&name, host, proven.with_password)).await;
-        return Err(GreetError::Denied);
-    };
-    let capabilities = response.capabilities & offered;
-    Ok(Greeted { packets, user, response, capabilities, nonce })
-}
-
-/// A change of user on a connection that is established.
-///
-/// Cancel safe only in that the connection is of no use afterwards.
-///
-/// # Errors
-///
-/// See [`GreetError`]. On [`GreetError::Denied`] the client has not been told.
-pub async fn prove_again(
-    packets: &mut PacketStream,
-    context: &GreetContext,
-    nonce: [u8; NONCE],
-    name: &str,
-    plugin: Option<Plugin>,
-    proof: Vec<u8>,
-) -> Result<(Option<User>, bool), GreetError> {
-    let user = context.users.get(name);
-    let mut login = Login { packets, context, user, nonce: nonce.to_vec() };
-    let proven = login.prove(plugin, proof).await?;
-    Ok((user.filter(|_| proven.right).cloned(), proven.with_password))
-}
-
-type Answered = Result<(PacketStream, HandshakeResponse), (Option<PacketStream>, GreetError)>;
-
-/// Reads the client's response, after TLS where it asks for that.
-async fn response(mut packets: PacketStream, context: &GreetContext) -> Answered {
-    let payload = match packets.read_exactly().await {
-        Ok(payload) => payload,
-        Err(ReadError::Fault(fault)) => return Err((Some(packets), fault.into())),
-        Err(error) => return Err((None, error.into())),
-    };
-    let wanted = match HandshakeResponse::capabilities(&payload) {
-        Ok(wanted) => wanted,
-        Err(fault) => return Err((Some(packets), fault.into())),
-    };
-    let mut payload = payload;
-    if wanted.has(Capabilities::SSL) && payload.len() == SSL_REQUEST {
-        let Some(acceptor) = &context.tls else {
-            let fault = Fault::Unexpected { expected: "a response without TLS" };
-            return Err((Some(packets), fault.into()));
+    packets.put_with(|out| {
+        let greeting = Greeting {
+            server_version: context.version.as_bytes(),
+            connection_id,
+            nonce,
+            capabilities: offered,
+            collation: context.collation,
+            status: Status::AUTOCOMMIT,
+            plugin: context.plugin.name().as_bytes(),
         };
-        let PacketStream { stream, buffer, sequence } = packets;
-        let Stream::Plain(tcp) = stream else {
-            let fault = Fault::Unexpected { expected: "TLS only once" };
-            return Err((None, fault.into()));
-        };
-        let stream = match acceptor.accept(tcp).await {
-            Ok(stream) => Stream::TlsServer(Box::new(stream)),
-            Err(error) => return Err((None, error.into())),
-        };
-        packets = PacketStream { stream, buffer, sequence };
-        payload = match packets.read().await {
-            Ok(payload) => payload,
-            Err(ReadError::Fault(fault)) => return Err((Some(packets), fault.into())),
-            Err(error) => return Err((None, error.into())),
-        };
-    }
-    match HandshakeResponse::parse(&payload) {
-        Ok(response) => Ok((packets, response)),
-        Err(fault) => Err((Some(packets), fault.into())),
-    }
-}
-
-struct Login<'a> {
-    packets: &'a mut PacketStream,
-    context: &'a GreetContext,
-    user: Option<&'a User>,
-    nonce: Vec<u8>,
-}
-
-/// What came of a proof.
-struct Proven {
-    right: bool,
-    with_password: bool,
-}
-
-impl Login<'_> {
-    async fn prove(
-        &mut self,
-        plugin: Option<Plugin>,
-        proof: Vec<u8>,
-    ) -> Result<Proven, GreetError> {
-        let offered = self.context.plugin;
-        let secure = self.packets.stream.is_tls();
-        let plugin = match plugin {
-            Some(plugin @ (Plugin::CachingSha2 | Plugin::Native)) => plugin,
-            Some(Plugin::ClearPassword) if secure => Plugin::ClearPassword,
-            _ => return self.switch(offered).await,
-        };
-        if plugin != offered && plugin != Plugin::Native {
-            return self.switch(plugin).await;
-        }
-        if plugin == Plugin::Native && plugin != offered && proof.len() != NONCE {
-            return self.switch(plugin).await;
-        }
-        self.check(plugin, proof).await
-    }
-
-    /// Asks for a proof by this plugin.
-    async fn switch(&mut self, plugin: Plugin) -> Result<Proven, GreetError> {
-        self.nonce = fresh_nonce().to_vec();
-        let switch = AuthSwitch { plugin: plugin.name().into(), nonce: self.nonce.clone() };
-        let mut payload = BytesMut::new();
-        switch.encode(&mut payload);
-        self.packets.write(&payload).await?;
-        let proof = self.packets.read().await?.to_vec();
-        self.check(plugin, proof).await
-    }
-
-    async fn check(&mut self, plugin: Plugin, proof: Vec<u8>) -> Result<Proven, GreetError> {
-        let proof = match plugin {
-            Plugin::ClearPassword => without_terminator(proof),
-            _ => proof,
-        };
-        let with_password = !proof.is_empty();
-        let right = self.is_right(plugin, &proof);
-        if plugin != Plugin::CachingSha2 || !with_password {
-            return Ok(Proven { right, with_password });
-        }
-        if right {
-            self.packets.write(&[1, 3]).await?;
-            return Ok(Proven { right, with_password });
-        }
-        // A server that finds the fast proof wrong asks for the password itself.
-        self.packets.write(&[1, 4]).await?;
-        let password = self.full_password().await?;
-        let right =
-            password.is_some_and(|password| self.is_right(Plugin::ClearPassword, &password));
-        Ok(Proven { right, with_password })
-    }
-
-    /// The password: in clear under TLS, otherwise encrypted with Millpond's key.
-    async fn full_password(&mut self) -> Result<Option<Vec<u8>>, GreetError> {
-        let answer = self.packets.read().await?.to_vec();
-        if self.packets.stream.is_tls() {
-            return Ok(Some(without_terminator(answer)));
-        }
-        if answer != [2] {
-            return Ok(None);
-        }
-        let rsa = self.context.rsa.clone();
-        // Making a key takes long, and is done once.
-        let pem = tokio::task::spawn_blocking(move || rsa.public_pem()).await;
-        let Ok(Some(pem)) = pem else { return Ok(None) };
-        self.packets.write(&[&[1], pem.as_bytes()].concat()).await?;
-        let sealed = self.packets.read().await?.to_vec();
-        let opened = self.context.rsa.open(&sealed);
-        Ok(opened.map(|masked| without_terminator(auth::mask(&masked, &self.nonce))))
-    }
-
-    /// Compares with the user's password, or with one that nobody has.
-    fn is_right(&self, plugin: Plugin, proof: &[u8]) -> bool {
-        let nobody = Secret::new(fresh_nonce());
-        let secret = self.user.map_or(&nobody, |user| &user.secret);
-        auth::verify(plugin, secret.expose(), &self.nonce, proof) && self.user.is_some()
-    }
-}
-
-fn without_terminator(mut password: Vec<u8>) -> Vec<u8> {
-    if password.last() == Some(&0) {
-        password.pop();
-    }
-    password
-}
-
-async fn tell(packets: &mut PacketStream, told: &Told) {
-    let payload = told.payload();
-    // The client may be gone already.
-    let _ = packets.write(&payload).await;
-}
-
-/// Twenty random bytes that no client mistakes for an end or a separator.
-pub fn fresh_nonce() -> [u8; NONCE] {
-    let mut nonce = [0; NONCE];
-    if aws_lc_rs::rand::fill(&mut nonce).is_err() {
-        // The system's source of randomness never fails once it has worked at the start.
-        nonce = std::array::from_fn(|_| fastrand::u8(..));
-    }
-    nonce.map(|byte| match byte & 0x7F {
-        0 => 1,
-        b'$' => b'%',
-        other => other,
+        greeting.encode(out);
+    });
+    packets.flush().await?;
+    let (mut packets, payload) = hear(packets, context.tls.as_ref()).await?;
+    let introduced = introduce(&mut packets, &payload, context, nonce, host).await;
+    let Introduced { response, user, nonce } = match introduced {
+        Ok(introduced) => introduced,
+        Err(error) => return Err(tell(&mut packets, error).await),
+    };
+    let Parts { stream, input, output, sequence } = packets.into_parts();
+    Ok(Greeted {
+        stream,
+        input,
+        output,
+        sequence,
+        user,
+        database: response.database.map(<[u8]>::to_vec),
+        capabilities: response.head.capabilities & offered,
+        collation: response.head.collation.into(),
+        attributes: response.attributes.to_vec(),
+        nonce,
     })
 }
 
-/// The RSA key for passwords over plain connections; made when the first client asks for it.
-#[derive(Default)]
-pub struct RsaKey {
-    key: OnceLock<Option<(OaepPrivateDecryptingKey, String)>>,
+/// Reads the client's response, after TLS where it asks for that.
+async fn hear(
+    mut packets: PacketStream<Stream>,
+    acceptor: Option<&TlsAcceptor>,
+) -> Result<(PacketStream<Stream>, BytesMut), GreetError> {
+    let payload = match packets.read(MAX_PACKET).await {
+        Ok(payload) => payload,
+        Err(error) => return Err(tell(&mut packets, error.into()).await),
+    };
+    // Servers without TLS take no notice of this flag either.
+    let Some(acceptor) = acceptor.filter(|_| wants_tls(&payload)) else {
+        return Ok((packets, payload));
+    };
+    let Parts { stream, input, output, sequence } = packets.into_parts();
+    let Stream::Plain(tcp) = stream else {
+        return Err(Fault::Unexpected { expected: "TLS only once" }.into());
+    };
+    let stream = tls::accept(acceptor, tcp, input).await.map_err(|error| {
+        if tls::is_refusal(&error) { GreetError::Tls(error) } else { GreetError::Io(error) }
+    })?;
+    let parts = Parts { stream, input: BytesMut::new(), output, sequence };
+    let mut packets = PacketStream::from_parts(parts);
+    match packets.read(MAX_PACKET).await {
+        Ok(payload) => Ok((packets, payload)),
+        Err(error) => Err(tell(&mut packets, error.into()).await),
+    }
 }
 
-impl RsaKey {
-    fn pair(&self) -> Option<&(OaepPrivateDecryptingKey, String)> {
-        self.key.get_or_init(make_key).as_ref()
-    }
+fn wants_tls(payload: &[u8]) -> bool {
+    SslRequest::parse(payload)
+        .is_ok_and(|head| head.capabilities.has(Capabilities::PROTOCOL_41 | Capabilities::SSL))
+}
 
-    /// The public key as PEM. Takes long the first time.
-    pub fn public_pem(&self) -> Option<String> {
-        self.pair().map(|(_, pem)| pem.clone())
-    }
+/// A client that has said and proven who it is.
+struct Introduced<'a> {
+    response: HandshakeResponse<'a>,
+    user: User,
+    nonce: [u8; NONCE],
+}
 
-    /// Decrypts what was encrypted with the public key.
-    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (key, _) = self.pair()?;
-        let mut out = vec![0; key.min_output_size()];
-        let opened = key.decrypt(&OAEP_SHA1_MGF1SHA1, sealed, &mut out, None).ok()?;
-        Some(opened.to_vec())
+async fn introduce<'a>(
+    packets: &mut PacketStream<Stream>,
+    payload: &'a [u8],
+    context: &GreetContext,
+    nonce: [u8; NONCE],
+    host: &str,
+) -> Result<Introduced<'a>, GreetError> {
+    if is_old(payload) {
+        // So do servers: with a shorter packet they don't even look for the user.
+        let complete = payload.len() >= SSL_REQUEST;
+        let told = if complete { Told::OLD_CLIENT } else { Told::BAD_HANDSHAKE };
+        return Err(GreetError::Old(told));
+    }
+    let response = HandshakeResponse::parse(payload)?;
+    let encrypted = packets.stream().is_tls();
+    let attempt =
+        Attempt { user: response.user, plugin: response.plugin, proof: response.auth_response };
+    let proven = Dialogue::new(packets, context, encrypted, nonce).prove(&attempt).await?;
+    let (user, nonce) = proven.admit(host)?;
+    // After the password, as MySQL does: a stranger need not know how this is configured.
+    if context.require_tls && !encrypted {
+        return Err(GreetError::Denied(Told::TLS_REQUIRED));
+    }
+    Ok(Introduced { response, user, nonce })
+}
+
+/// Whether the client speaks the protocol of before 4.1, in which the flags have two bytes.
+fn is_old(payload: &[u8]) -> bool {
+    match *payload {
+        [low, high, _, _, ..] => {
+            let flags = Capabilities(u16::from_le_bytes([low, high]).into());
+            !flags.has(Capabilities::PROTOCOL_41)
+        }
+        _ => false,
     }
 }
 
-fn make_key() -> Option<(OaepPrivateDecryptingKey, String)> {
-    let private = PrivateDecryptingKey::generate(KeySize::Rsa2048).ok()?;
-    let public = private.public_key();
-    let der = AsDer::<PublicKeyX509Der<'_>>::as_der(&public).ok()?;
-    let pem = pem::encode(&pem::Pem::new("PUBLIC KEY", der.as_ref()));
-    Some((OaepPrivateDecryptingKey::new(private).ok()?, pem.replace("\r\n", "\n")))
+/// Who a client wants to become on an established connection.
+#[derive(Debug)]
+pub struct Reauthenticated {
+    /// The user.
+    pub user: User,
+    /// The nonce of this proof.
+    pub nonce: [u8; NONCE],
 }
+
+/// Checks the password of a `COM_CHANGE_USER`. As real servers do, it asks for a proof with a fresh
+/// nonce, so that no proof is good twice; only a client that names no plugin cannot be asked. The
+/// last word is the caller's, in the denial too.
+///
+/// Not cancel safe: the connection is of no use afterwards.
+///
+/// # Errors
+///
+/// See [`GreetError`]; the client has not been told.
+pub async fn reauthenticate<S: AsyncRead + AsyncWrite + Unpin>(
+    packets: &mut PacketStream<S>,
+    context: &GreetContext,
+    change: ChangeProof<'_>,
+    host: &str,
+) -> Result<Reauthenticated, GreetError> {
+    let ChangeProof { attempt, encrypted, nonce } = change;
+    let proven = Dialogue::new(packets, context, encrypted, nonce).prove_again(&attempt).await?;
+    let (user, nonce) = proven.admit(host)?;
+    Ok(Reauthenticated { user, nonce })
+}
+
+/// What a `COM_CHANGE_USER` says, and on which connection.
+#[derive(Debug)]
+pub struct ChangeProof<'a> {
+    /// Who, and the proof.
+    pub attempt: Attempt<'a>,
+    /// Whether the connection is under TLS.
+    pub encrypted: bool,
+    /// The nonce of the last proof.
+    pub nonce: [u8; NONCE],
+}
+
+/// Tells the client why it is refused, as far as it can be told.
+async fn tell(packets: &mut PacketStream<Stream>, error: GreetError) -> GreetError {
+    if let Some(told) = error.told() {
+        match error {
+            // Before 4.1 an error had no SQLSTATE.
+            GreetError::Old(_) => packets.put_with(|out| {
+                out.put_u8(0xFF);
+                out.put_u16_le(told.code);
+                out.put_slice(&told.message);
+            }),
+            _ => packets.put(&told.payload()),
+        }
+        // The client may be gone already.
+        let _ = packets.flush().await;
+    }
+    error
+}
+
+fn fresh_nonce() -> io::Result<[u8; NONCE]> {
+    random_nonce().map_err(io::Error::other)
+}
+
+/// The largest packet of a handshake: connection attributes may have 64 KiB.
+const MAX_PACKET: usize = 68 * 1024;
+
+#[cfg(test)]
+mod tests;

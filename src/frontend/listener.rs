@@ -72,10 +72,17 @@ fn host(address: IpAddr) -> Arc<str> {
 }
 
 async fn refuse(service: &Service, tcp: TcpStream) -> Left {
-    let mut packets = PacketStream::new(Stream::Plain(tcp));
     let told = Told::too_many_clients(&service.name, service.limits.max_clients);
-    let _ = timeout(Duration::from_secs(1), packets.write(&told.payload())).await;
+    turn_away(tcp, &told).await;
     Left::Refused
+}
+
+/// Sends an error in place of a greeting, as servers do.
+async fn turn_away(tcp: TcpStream, told: &Told) {
+    let mut packets = PacketStream::new(tcp);
+    packets.put(&told.payload());
+    // The client may be gone already.
+    let _ = timeout(Duration::from_secs(1), packets.flush()).await;
 }
 
 /// Greets a client; gives it, in the error position, when it is to be served.
@@ -92,9 +99,7 @@ async fn welcome(
     let limit = service.limits.handshake_timeout;
     let deadline = Instant::now() + limit;
     let Some(learned) = service.wait_learned(deadline).await else {
-        let mut packets = PacketStream::new(Stream::Plain(tcp));
-        let told = Told::no_server(limit.as_millis());
-        let _ = timeout(Duration::from_secs(1), packets.write(&told.payload())).await;
+        turn_away(tcp, &Told::no_server(limit.as_millis())).await;
         return Ok(Left::Refused);
     };
     let context = service.greet_context();
@@ -104,15 +109,15 @@ async fn welcome(
         Ok(Err(error)) => {
             tracing::debug!(service = &*service.name, %error, "a handshake failed");
             return Ok(match error {
-                GreetError::Denied => Left::Denied,
-                GreetError::Fault(_) => Left::Fault,
+                GreetError::Denied(_) => Left::Denied,
+                GreetError::Fault(_) | GreetError::Old(_) | GreetError::Tls(_) => Left::Fault,
                 GreetError::Io(_) => Left::Disconnected,
             });
         }
         Err(_) => return Ok(Left::HandshakeTimeout),
     };
-    let database = greeted.response.database.clone();
-    let sequence = greeted.packets.sequence.wrapping_sub(1);
+    let database = greeted.database.clone();
+    let sequence = greeted.sequence.wrapping_sub(1);
     let Some(client) = client(service, greeted, entry, host, admission, &learned) else {
         return Ok(Left::Denied);
     };
@@ -153,16 +158,18 @@ fn client(
     admission: Admission,
     learned: &Learned,
 ) -> Option<Client> {
-    let Greeted { packets, user, response, capabilities, nonce } = greeted;
+    let Greeted { stream, input, output, user, capabilities, collation, nonce, .. } = greeted;
     let pool = service.pool(&pool_key(&user.name, capabilities))?;
     *entry.handle().user.lock() = user.name.clone();
     entry.handle().idle_since(seconds());
-    let environment = login_environment(learned, capabilities, Some(response.collation));
+    let environment = login_environment(learned, capabilities, Some(collation));
     let session = Session::new(environment, &learned.server.version, &learned.baseline);
+    let mut channel = Channel::new(stream, &input);
+    channel.output = output;
     Some(Client {
         service,
         pool,
-        channel: Channel::new(packets.stream, &packets.buffer),
+        channel,
         capabilities,
         session,
         entry,

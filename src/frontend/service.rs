@@ -1,10 +1,11 @@
 //! One database service as its clients see it: pools, users, limits.
 
 use super::cancel::Registry;
-use super::greet::{GreetContext, OFFERED, RsaKey};
+use super::greet::{GreetContext, OFFERED};
 use super::metrics::ServiceMetrics;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
+use crate::credentials::rsa::RsaKey;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
 use crate::session::catalogue::Catalogue;
@@ -109,7 +110,7 @@ pub struct GreetSettings {
     /// Who may log in.
     pub users: Arc<Users>,
     /// The key for passwords over plain connections.
-    pub rsa: Arc<RsaKey>,
+    pub rsa: RsaKey,
 }
 
 impl fmt::Debug for GreetSettings {

@@ -59,6 +59,14 @@ impl Told {
     /// `ER_HANDSHAKE_ERROR`
     pub const BAD_HANDSHAKE: Self = Self::new(1043, b"08S01", "Bad handshake");
 
+    /// `ER_NOT_SUPPORTED_AUTH_MODE`
+    pub const OLD_CLIENT: Self = Self::new(
+        1251,
+        b"08004",
+        "Client does not support authentication protocol requested by server; consider upgrading \
+         MySQL client",
+    );
+
     /// `ER_SECURE_TRANSPORT_REQUIRED`
     pub const TLS_REQUIRED: Self = Self::new(
         3159,

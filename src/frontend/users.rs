@@ -11,6 +11,8 @@ pub struct User {
     pub name: Arc<str>,
     /// The password.
     pub secret: Secret,
+    /// The password before this one, while clients may still come with it.
+    pub previous: Option<Secret>,
     /// Whether the user may only come by TLS.
     pub tls_only: bool,
 }

@@ -1,29 +1,48 @@
-//! A socket, plain or under TLS.
+//! A socket, plain or encrypted.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
-/// A connection to a client or a server.
+/// A connection to a client or to a server. Those in TLS are boxed, so that the many plain ones
+/// take no room for what they don't have.
 #[derive(Debug)]
 pub enum Stream {
-    /// Without TLS.
+    /// As it is.
     Plain(TcpStream),
-    /// Under TLS, begun by the other side.
-    TlsServer(Box<server::TlsStream<TcpStream>>),
-    /// Under TLS, begun by Millpond.
+    /// Encrypted, Millpond being the TLS client.
     TlsClient(Box<client::TlsStream<TcpStream>>),
-    /// Taken away for a while, by who speaks with the other side in whole packets.
-    Closed,
+    /// Encrypted, Millpond being the TLS server.
+    TlsServer(Box<server::TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// Whether the connection is encrypted.
+    /// The socket below.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::TlsClient(tls) => tls.get_ref().0,
+            Self::TlsServer(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Whether what is written cannot be read on the way.
     pub fn is_tls(&self) -> bool {
-        matches!(self, Self::TlsServer(_) | Self::TlsClient(_))
+        !matches!(self, Self::Plain(_))
+    }
+
+    /// The other side's address.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone already.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp().peer_addr()
     }
 }
 
@@ -35,9 +54,8 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Self::TlsServer(tls) => Pin::new(tls).poll_read(context, buffer),
             Self::TlsClient(tls) => Pin::new(tls).poll_read(context, buffer),
-            Self::Closed => Poll::Ready(Ok(())),
+            Self::TlsServer(tls) => Pin::new(tls).poll_read(context, buffer),
         }
     }
 }
@@ -50,27 +68,44 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            Self::TlsServer(tls) => Pin::new(tls).poll_write(context, bytes),
             Self::TlsClient(tls) => Pin::new(tls).poll_write(context, bytes),
-            Self::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Self::TlsServer(tls) => Pin::new(tls).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(context, parts),
+            Self::TlsClient(tls) => Pin::new(tls).poll_write_vectored(context, parts),
+            Self::TlsServer(tls) => Pin::new(tls).poll_write_vectored(context, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(tcp) => tcp.is_write_vectored(),
+            Self::TlsClient(tls) => tls.is_write_vectored(),
+            Self::TlsServer(tls) => tls.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(context),
-            Self::TlsServer(tls) => Pin::new(tls).poll_flush(context),
             Self::TlsClient(tls) => Pin::new(tls).poll_flush(context),
-            Self::Closed => Poll::Ready(Ok(())),
+            Self::TlsServer(tls) => Pin::new(tls).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
-            Self::TlsServer(tls) => Pin::new(tls).poll_shutdown(context),
             Self::TlsClient(tls) => Pin::new(tls).poll_shutdown(context),
-            Self::Closed => Poll::Ready(Ok(())),
+            Self::TlsServer(tls) => Pin::new(tls).poll_shutdown(context),
         }
     }
 }

@@ -1,49 +1,41 @@
-//! Proofs of passwords, for every authentication plugin: made and checked, without I/O.
+//! Proofs of a password: what each authentication plugin computes. Knows no dialogue.
 //!
-//! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_authentication_methods.html>,
-//! <https://mariadb.com/kb/en/authentication-plugin-ed25519/>
+//! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_authentication_methods.html>
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512, digest};
+use aws_lc_rs::digest::{Algorithm, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512};
 use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncryptingKey};
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
+use zeroize::Zeroizing;
 
-/// Bytes of a nonce.
+use super::fault::Fault;
+
+/// Bytes of the nonce that a server challenges with; `client_ed25519` has its own.
 pub const NONCE: usize = 20;
+/// Bytes of the nonce of `client_ed25519`.
+pub const ED25519_NONCE: usize = 32;
 
-/// An authentication plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An authentication plugin, as its client half is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Plugin {
-    /// `caching_sha2_password`
+    /// SHA-256 with a cache in the server, or the password itself over a safe channel.
     CachingSha2,
-    /// `mysql_clear_password`
+    /// The password itself. Only for encrypted connections.
     ClearPassword,
-    /// MariaDB's `client_ed25519`
+    /// MariaDB's signature by a key that is the password.
     Ed25519,
-    /// `mysql_native_password`
+    /// SHA-1, of MySQL 4.1 to 8 and of MariaDB.
     Native,
-    /// `sha256_password`
+    /// The password itself, RSA-encrypted where the connection is not.
     Sha256,
 }
 
 impl Plugin {
-    /// The plugin of this name.
-    pub fn from_name(name: &[u8]) -> Option<Self> {
-        match name {
-            b"caching_sha2_password" => Some(Self::CachingSha2),
-            b"mysql_clear_password" => Some(Self::ClearPassword),
-            b"client_ed25519" => Some(Self::Ed25519),
-            b"mysql_native_password" => Some(Self::Native),
-            b"sha256_password" => Some(Self::Sha256),
-            _ => None,
-        }
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
+    /// The name in the protocol.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::CachingSha2 => "caching_sha2_password",
             Self::ClearPassword => "mysql_clear_password",
@@ -52,121 +44,149 @@ impl Plugin {
             Self::Sha256 => "sha256_password",
         }
     }
-}
 
-fn hash(algorithm: &'static Algorithm, parts: &[&[u8]]) -> Vec<u8> {
-    match parts {
-        [one] => digest(algorithm, one).as_ref().to_vec(),
-        _ => digest(algorithm, &parts.concat()).as_ref().to_vec(),
+    /// The plugin of that name; `None` for one that Millpond does not know.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        [Self::CachingSha2, Self::ClearPassword, Self::Ed25519, Self::Native, Self::Sha256]
+            .into_iter()
+            .find(|plugin| plugin.name().as_bytes() == name)
     }
 }
 
-fn xor(mut a: Vec<u8>, b: &[u8]) -> Vec<u8> {
-    for (byte, other) in a.iter_mut().zip(b) {
-        *byte ^= other;
-    }
-    a
-}
-
-/// The proof of `mysql_native_password`; empty for an empty password.
-pub fn native(password: &[u8], nonce: &[u8]) -> Vec<u8> {
-    if password.is_empty() {
-        return Vec::new();
-    }
-    let once = hash(&SHA1_FOR_LEGACY_USE_ONLY, &[password]);
-    let twice = hash(&SHA1_FOR_LEGACY_USE_ONLY, &[&once]);
-    xor(once, &hash(&SHA1_FOR_LEGACY_USE_ONLY, &[nonce, &twice]))
-}
-
-/// The fast proof of `caching_sha2_password`; empty for an empty password.
-pub fn caching_sha2(password: &[u8], nonce: &[u8]) -> Vec<u8> {
-    if password.is_empty() {
-        return Vec::new();
-    }
-    let once = hash(&SHA256, &[password]);
-    let twice = hash(&SHA256, &[&once]);
-    xor(once, &hash(&SHA256, &[&twice, nonce]))
-}
-
-/// The signature of MariaDB's `client_ed25519`: Ed25519 whose seed is the password itself.
-pub fn ed25519(password: &[u8], nonce: &[u8]) -> Vec<u8> {
-    let expanded = hash(&SHA512, &[password]);
-    let wide = |bytes: &[u8]| {
-        let mut array = [0; 64];
-        array.copy_from_slice(bytes);
-        Scalar::from_bytes_mod_order_wide(&array)
-    };
-    let mut secret = [0; 32];
-    secret.copy_from_slice(&expanded[..32]);
-    let secret = Scalar::from_bytes_mod_order(clamp_integer(secret));
-    let public = EdwardsPoint::mul_base(&secret).compress();
-    let r = wide(&hash(&SHA512, &[&expanded[32..], nonce]));
-    let point = EdwardsPoint::mul_base(&r).compress();
-    let k = wide(&hash(&SHA512, &[point.as_bytes(), public.as_bytes(), nonce]));
-    let s = r + k * secret;
-    [&point.as_bytes()[..], s.as_bytes()].concat()
-}
-
-/// Whether a proof is that of this password. Takes the same time whatever is wrong.
-pub fn verify(plugin: Plugin, password: &[u8], nonce: &[u8], proof: &[u8]) -> bool {
-    let expected = match plugin {
-        Plugin::CachingSha2 => caching_sha2(password, nonce),
-        Plugin::Native => native(password, nonce),
-        Plugin::ClearPassword | Plugin::Sha256 | Plugin::Ed25519 => password.to_vec(),
-    };
-    verify_slices_are_equal(&expected, proof).is_ok()
-}
-
-/// A password as it crosses a plain connection under RSA: with its terminator, and masked by the
-/// nonce. Applied twice it gives the password back.
-pub fn mask(terminated: &[u8], nonce: &[u8]) -> Vec<u8> {
-    terminated.iter().zip(nonce.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
-}
-
-/// The server's public key is no RSA key that can be used, or the password is too long for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server's public key cannot encrypt the password")]
-pub struct BadPublicKey;
-
-/// Encrypts a masked password with the server's public key.
+/// Makes a nonce of bytes that every client takes: seven bits, no NUL (which some read as the end
+/// of a string) and no `$` (which servers avoid, for it divides fields where hashes are stored).
 ///
 /// # Errors
 ///
-/// When the key is of no use.
-pub fn encrypt(pem: &[u8], masked: &[u8]) -> Result<Vec<u8>, BadPublicKey> {
-    let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| BadPublicKey)?;
-    let key = PublicEncryptingKey::from_der(&der).map_err(|_| BadPublicKey)?;
-    let key = OaepPublicEncryptingKey::new(key).map_err(|_| BadPublicKey)?;
-    let mut out = vec![0; key.ciphertext_size()];
-    let sealed =
-        key.encrypt(&OAEP_SHA1_MGF1SHA1, masked, &mut out, None).map_err(|_| BadPublicKey)?;
-    Ok(sealed.to_vec())
+/// When the system has no randomness.
+pub fn random_nonce() -> Result<[u8; NONCE], aws_lc_rs::error::Unspecified> {
+    let mut nonce = [0; NONCE];
+    aws_lc_rs::rand::fill(&mut nonce)?;
+    for byte in &mut nonce {
+        *byte &= 0x7F;
+        if matches!(*byte, 0 | b'$') {
+            *byte += 1;
+        }
+    }
+    Ok(nonce)
+}
+
+/// `mysql_native_password`: SHA1(password) XOR SHA1(nonce, SHA1(SHA1(password))).
+pub fn native_proof(password: &[u8], nonce: &[u8; NONCE]) -> [u8; 20] {
+    let stage1 = hash(&SHA1_FOR_LEGACY_USE_ONLY, &[password]);
+    let stage2 = hash(&SHA1_FOR_LEGACY_USE_ONLY, &[stage1.as_ref()]);
+    let mask = hash(&SHA1_FOR_LEGACY_USE_ONLY, &[nonce, stage2.as_ref()]);
+    xor(&stage1, &mask)
+}
+
+/// `caching_sha2_password`: SHA256(password) XOR SHA256(SHA256(SHA256(password)), nonce).
+pub fn sha2_proof(password: &[u8], nonce: &[u8; NONCE]) -> [u8; 32] {
+    let stage1 = hash(&SHA256, &[password]);
+    let stage2 = hash(&SHA256, &[stage1.as_ref()]);
+    let mask = hash(&SHA256, &[stage2.as_ref(), nonce]);
+    xor(&stage1, &mask)
+}
+
+/// `client_ed25519`: the signature of the nonce with a key expanded from the password, which here
+/// has any length, where RFC 8032 hashes a seed of 32 bytes.
+///
+/// <https://github.com/MariaDB/server/tree/10.11/plugin/auth_ed25519>
+pub fn ed25519_signature(password: &[u8], nonce: &[u8; ED25519_NONCE]) -> [u8; 64] {
+    let expanded = hash(&SHA512, &[password]);
+    let (low, prefix) = expanded.as_ref().split_at(32);
+    let secret = Scalar::from_bytes_mod_order(clamp_integer(head(low)));
+    let public = EdwardsPoint::mul_base(&secret).compress();
+
+    let r = wide_scalar(&hash(&SHA512, &[prefix, nonce]));
+    let big_r = EdwardsPoint::mul_base(&r).compress();
+    let challenge = wide_scalar(&hash(&SHA512, &[big_r.as_bytes(), public.as_bytes(), nonce]));
+    let s = r + challenge * secret;
+
+    let mut signature = [0; 64];
+    signature[..32].copy_from_slice(big_r.as_bytes());
+    signature[32..].copy_from_slice(s.as_bytes());
+    signature
+}
+
+/// A password as the plugins send it that trust the channel: closed by a NUL.
+pub fn closed_password(password: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut closed = Zeroizing::new(Vec::with_capacity(password.len() + 1));
+    closed.extend_from_slice(password);
+    closed.push(0);
+    closed
+}
+
+/// Applies the nonce to a closed password, or takes it off again, around RSA: what is encrypted
+/// differs for each connection.
+pub fn mask(closed_password: &mut [u8], nonce: &[u8; NONCE]) {
+    for (byte, mask) in closed_password.iter_mut().zip(nonce.iter().cycle()) {
+        *byte ^= mask;
+    }
+}
+
+/// Encrypts a password for the server that has sent `public_key` (PEM), as `sha256_password` and
+/// the full authentication of `caching_sha2_password` want it on plain connections.
+///
+/// # Errors
+///
+/// When the key is none, or too small for the password.
+pub fn encrypt_password(
+    password: &[u8],
+    nonce: &[u8; NONCE],
+    public_key: &[u8],
+) -> Result<Vec<u8>, Fault> {
+    let bad_key = || Fault::BadValue("the server's RSA public key");
+    let der = SubjectPublicKeyInfoDer::from_pem_slice(public_key).map_err(|_| bad_key())?;
+    let key = PublicEncryptingKey::from_der(&der).map_err(|_| bad_key())?;
+    let key = OaepPublicEncryptingKey::new(key).map_err(|_| bad_key())?;
+    let mut masked = closed_password(password);
+    mask(&mut masked, nonce);
+    let mut encrypted = vec![0; key.ciphertext_size()];
+    let length = key
+        .encrypt(&OAEP_SHA1_MGF1SHA1, &masked, &mut encrypted, None)
+        .map_err(|_| bad_key())?
+        .len();
+    encrypted.truncate(length);
+    Ok(encrypted)
+}
+
+/// Whether two proofs are equal, in a time that does not depend on where they differ.
+pub fn proofs_equal(a: &[u8], b: &[u8]) -> bool {
+    verify_slices_are_equal(a, b).is_ok()
+}
+
+/// Whether two passwords are equal, in a time that says neither where they differ nor how long the
+/// second is.
+pub fn passwords_equal(a: &[u8], b: &[u8]) -> bool {
+    proofs_equal(hash(&SHA256, &[a]).as_ref(), hash(&SHA256, &[b]).as_ref())
+}
+
+fn hash(algorithm: &'static Algorithm, parts: &[&[u8]]) -> Digest {
+    let mut context = Context::new(algorithm);
+    for part in parts {
+        context.update(part);
+    }
+    context.finish()
+}
+
+fn xor<const N: usize>(a: &Digest, b: &Digest) -> [u8; N] {
+    let mut out = head(a.as_ref());
+    for (byte, mask) in out.iter_mut().zip(b.as_ref()) {
+        *byte ^= mask;
+    }
+    out
+}
+
+fn wide_scalar(digest: &Digest) -> Scalar {
+    Scalar::from_bytes_mod_order_wide(&head(digest.as_ref()))
+}
+
+/// The first `N` bytes of a digest that has as many.
+fn head<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[..N]);
+    out
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn proofs_are_checked() {
-        let nonce = [7; NONCE];
-        for plugin in [Plugin::CachingSha2, Plugin::Native] {
-            let proof = match plugin {
-                Plugin::Native => native(b"secret", &nonce),
-                _ => caching_sha2(b"secret", &nonce),
-            };
-            assert!(verify(plugin, b"secret", &nonce, &proof));
-            assert!(!verify(plugin, b"Secret", &nonce, &proof));
-            assert!(!verify(plugin, b"secret", &[8; NONCE], &proof));
-            assert!(!verify(plugin, b"secret", &nonce, b""));
-            assert!(verify(plugin, b"", &nonce, b""));
-        }
-    }
-
-    #[test]
-    fn masking_twice_gives_the_password_back() {
-        let nonce = [3; NONCE];
-        let long = b"a password longer than its nonce, for sure\0";
-        assert_eq!(mask(&mask(long, &nonce), &nonce), long);
-    }
-}
+mod tests;

@@ -1,319 +1,330 @@
-//! The packets of the handshake.
+//! The packets of the connection phase, as both sides write them.
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets.html>,
 //! <https://mariadb.com/kb/en/connection/>
+
+use bytes::{BufMut, BytesMut};
 
 use super::auth::NONCE;
 use super::capability::{Capabilities, Status};
 use super::cursor::Cursor;
 use super::fault::Fault;
 use super::frame::{put_lenenc_bytes, put_lenenc_int};
-use bytes::{BufMut, BytesMut};
 
-/// `Protocol::HandshakeV10`: what a server says first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Greeting {
-    /// The server's version.
-    pub version: Vec<u8>,
-    /// The number of the connection.
+/// First byte of a packet that asks for another plugin.
+pub const AUTH_SWITCH_HEADER: u8 = 0xFE;
+/// First byte of a packet that goes on with a plugin's dialogue.
+pub const AUTH_MORE_HEADER: u8 = 0x01;
+/// `caching_sha2_password`: the proof was right and no more is needed.
+pub const FAST_AUTH_OK: u8 = 0x03;
+/// `caching_sha2_password`: the password itself is needed.
+pub const FULL_AUTH: u8 = 0x04;
+/// `caching_sha2_password`: the client asks for the server's RSA key.
+pub const REQUEST_KEY: u8 = 0x02;
+/// `sha256_password`: the client asks for the server's RSA key.
+pub const REQUEST_KEY_SHA256: u8 = 0x01;
+
+/// The server's first packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Greeting<'a> {
+    /// The server's version, with MariaDB's `5.5.5-` in front where it is.
+    pub server_version: &'a [u8],
+    /// The server's number for this connection.
     pub connection_id: u32,
-    /// What proofs are made with.
+    /// What the client has to prove that it knows the password for.
     pub nonce: [u8; NONCE],
-    /// What the server can do.
+    /// What the server offers.
     pub capabilities: Capabilities,
-    /// The server's collation, its low byte.
+    /// The server's default collation, its low eight bits.
     pub collation: u8,
     /// Status flags.
     pub status: Status,
-    /// The plugin that the nonce is for.
-    pub plugin: Vec<u8>,
+    /// The plugin that the nonce is meant for; empty before 5.5.
+    pub plugin: &'a [u8],
 }
 
-impl Greeting {
-    /// Decodes a payload.
+const PROTOCOL_VERSION: u8 = 10;
+const FIRST_OF_NONCE: usize = 8;
+/// The second part's length on the wire, its NUL included.
+const REST_OF_NONCE: usize = NONCE - FIRST_OF_NONCE + 1;
+
+impl<'a> Greeting<'a> {
+    /// Reads the payload.
     ///
     /// # Errors
     ///
-    /// When it is no greeting of protocol 10, or ends early.
-    pub fn parse(payload: &[u8]) -> Result<Self, Fault> {
+    /// When it ends early, is of another protocol version or of a server before 4.1. An ERR packet,
+    /// which a server may send in its place, is the caller's to recognise.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, Fault> {
         let mut cursor = Cursor::new(payload);
-        if cursor.u8()? != 10 {
-            return Err(Fault::Unexpected { expected: "a greeting of protocol 10" });
+        if cursor.u8()? != PROTOCOL_VERSION {
+            return Err(Fault::BadValue("protocol version"));
         }
-        let version = cursor.nul_bytes()?.to_vec();
+        let server_version = cursor.nul_bytes()?;
         let connection_id = cursor.u32()?;
-        let mut nonce = [0; NONCE];
-        nonce[..8].copy_from_slice(cursor.bytes(8)?);
+        let first: [u8; FIRST_OF_NONCE] = cursor.array()?;
         cursor.skip(1)?;
-        let mut flags = u64::from(cursor.u16()?);
+        let low = cursor.u16()?;
         let collation = cursor.u8()?;
         let status = Status(cursor.u16()?);
-        flags |= u64::from(cursor.u16()?) << 16;
-        let _nonce_length = cursor.u8()?;
+        let high = cursor.u16()?;
+        let nonce_length = usize::from(cursor.u8()?);
         cursor.skip(6)?;
         let extended = cursor.u32()?;
-        if flags & Capabilities::LONG_PASSWORD.0 == 0 {
-            flags |= u64::from(extended) << 32;
+        let mysql = Capabilities(u64::from(low) | u64::from(high) << 16);
+        if !mysql.has(Capabilities::PROTOCOL_41 | Capabilities::SECURE_CONNECTION) {
+            return Err(Fault::BadValue("capabilities of a server before 4.1"));
         }
-        nonce[8..].copy_from_slice(cursor.bytes(NONCE - 8)?);
-        cursor.skip(1)?;
-        let rest = cursor.take_rest();
-        let plugin = rest.split(|b| *b == 0).next().unwrap_or_default().to_vec();
-        let capabilities = Capabilities(flags);
-        Ok(Self { version, connection_id, nonce, capabilities, collation, status, plugin })
+        // MariaDB says by a missing LONG_PASSWORD that the reserved bytes have a meaning.
+        let capabilities = match mysql.has(Capabilities::LONG_PASSWORD) {
+            true => mysql,
+            false => Capabilities(mysql.0 | u64::from(extended) << 32),
+        };
+        let rest = cursor.bytes(nonce_length.saturating_sub(FIRST_OF_NONCE).max(REST_OF_NONCE))?;
+        let mut nonce = [0; NONCE];
+        nonce[..FIRST_OF_NONCE].copy_from_slice(&first);
+        nonce[FIRST_OF_NONCE..].copy_from_slice(&rest[..NONCE - FIRST_OF_NONCE]);
+        let plugin = match mysql.has(Capabilities::PLUGIN_AUTH) {
+            true => lenient_nul_bytes(&mut cursor),
+            false => b"",
+        };
+        Ok(Self { server_version, connection_id, nonce, capabilities, collation, status, plugin })
     }
 
     /// Appends the payload.
     pub fn encode(&self, out: &mut BytesMut) {
-        out.put_u8(10);
-        out.put_slice(&self.version);
+        let mysql = self.capabilities.mysql();
+        out.put_u8(PROTOCOL_VERSION);
+        out.put_slice(self.server_version);
         out.put_u8(0);
         out.put_u32_le(self.connection_id);
-        out.put_slice(&self.nonce[..8]);
+        out.put_slice(&self.nonce[..FIRST_OF_NONCE]);
         out.put_u8(0);
-        out.put_u16_le(self.capabilities.mysql() as u16);
+        out.put_u16_le(mysql as u16);
         out.put_u8(self.collation);
         out.put_u16_le(self.status.0);
-        out.put_u16_le((self.capabilities.mysql() >> 16) as u16);
+        out.put_u16_le((mysql >> 16) as u16);
         out.put_u8(NONCE as u8 + 1);
-        out.put_slice(&[0; 6]);
-        let maria = !self.capabilities.has(Capabilities::LONG_PASSWORD);
-        out.put_u32_le(if maria { self.capabilities.mariadb() } else { 0 });
-        out.put_slice(&self.nonce[8..]);
+        out.put_bytes(0, 6);
+        out.put_u32_le(self.capabilities.mariadb());
+        out.put_slice(&self.nonce[FIRST_OF_NONCE..]);
         out.put_u8(0);
-        out.put_slice(&self.plugin);
+        out.put_slice(self.plugin);
         out.put_u8(0);
     }
 }
 
-/// `Protocol::HandshakeResponse41`: what a client answers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HandshakeResponse {
-    /// What the client wants.
+/// The client's wish to go on in TLS: the first 32 bytes of the response that it will send then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SslRequest {
+    /// What the client can do, [`Capabilities::SSL`] among it.
     pub capabilities: Capabilities,
-    /// The largest packet that it takes.
+    /// The largest packet that the client takes.
     pub max_packet: u32,
-    /// Its collation.
-    pub collation: u16,
-    /// The user.
-    pub user: Vec<u8>,
-    /// The proof, made for [`Self::plugin`].
-    pub proof: Vec<u8>,
-    /// The database.
-    pub database: Option<Vec<u8>>,
-    /// The plugin that made the proof.
-    pub plugin: Option<Vec<u8>>,
-    /// Connection attributes: names and values.
-    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The client's collation; both servers look at no more than eight bits.
+    pub collation: u8,
 }
 
-/// Bytes of a response that only asks for TLS: up to the filler.
+/// Bytes of an [`SslRequest`].
 pub const SSL_REQUEST: usize = 32;
 
-impl HandshakeResponse {
-    /// The capabilities, which tell whether this only asks for TLS.
+impl SslRequest {
+    /// Reads the head of a response, whatever follows.
     ///
     /// # Errors
     ///
-    /// When the payload is shorter than a request for TLS.
-    pub fn capabilities(payload: &[u8]) -> Result<Capabilities, Fault> {
-        let mut cursor = Cursor::new(payload);
-        let mut flags = u64::from(cursor.u32()?);
-        if flags & Capabilities::PROTOCOL_41.0 == 0 {
-            // Protocol 320: two bytes of flags, three of packet size.
-            return Ok(Capabilities(flags & 0xFFFF));
-        }
-        cursor.skip(4 + 1 + 19)?;
-        let extended = cursor.u32()?;
-        if flags & Capabilities::LONG_PASSWORD.0 == 0 {
-            flags |= u64::from(extended) << 32;
-        }
-        Ok(Capabilities(flags))
-    }
-
-    /// Decodes a payload.
-    ///
-    /// # Errors
-    ///
-    /// When it is of an older protocol, or ends early.
+    /// When it ends early.
     pub fn parse(payload: &[u8]) -> Result<Self, Fault> {
-        let capabilities = Self::capabilities(payload)?;
-        if !capabilities.has(Capabilities::PROTOCOL_41) {
-            return Err(Fault::Unexpected { expected: "a response of protocol 4.1" });
-        }
-        let mut cursor = Cursor::new(payload);
-        cursor.skip(4)?;
-        let max_packet = cursor.u32()?;
-        let collation = cursor.u16()?;
-        // MySQL's clients leave the high byte 0 or use it; the filler follows.
-        cursor.skip(22)?;
-        let user = cursor.nul_bytes()?.to_vec();
-        let proof = if capabilities.has(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA) {
-            cursor.lenenc_bytes()?.to_vec()
-        } else if capabilities.has(Capabilities::SECURE_CONNECTION) {
-            let length = cursor.u8()?;
-            cursor.bytes(usize::from(length))?.to_vec()
-        } else {
-            cursor.nul_bytes()?.to_vec()
-        };
-        let mut database = None;
-        if capabilities.has(Capabilities::CONNECT_WITH_DB) && !cursor.is_empty() {
-            let name = optional_nul(&mut cursor);
-            database = (!name.is_empty()).then(|| name.to_vec());
-        }
-        let mut plugin = None;
-        if capabilities.has(Capabilities::PLUGIN_AUTH) && !cursor.is_empty() {
-            plugin = Some(optional_nul(&mut cursor).to_vec());
-        }
-        let mut attributes = Vec::new();
-        if capabilities.has(Capabilities::CONNECT_ATTRS) && !cursor.is_empty() {
-            let mut pairs = Cursor::new(cursor.lenenc_bytes()?);
-            while !pairs.is_empty() {
-                let name = pairs.lenenc_bytes()?.to_vec();
-                attributes.push((name, pairs.lenenc_bytes()?.to_vec()));
-            }
-        }
-        Ok(Self { capabilities, max_packet, collation, user, proof, database, plugin, attributes })
+        Self::read(&mut Cursor::new(payload))
     }
 
-    /// Appends the first part of the payload, which alone asks for TLS.
-    pub fn encode_head(&self, out: &mut BytesMut) {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Fault> {
+        let mysql = Capabilities(u64::from(cursor.u32()?));
+        let max_packet = cursor.u32()?;
+        let collation = cursor.u8()?;
+        cursor.skip(19)?;
+        let extended = cursor.u32()?;
+        let capabilities = match mysql.has(Capabilities::LONG_PASSWORD) {
+            true => mysql,
+            false => Capabilities(mysql.0 | u64::from(extended) << 32),
+        };
+        Ok(Self { capabilities, max_packet, collation })
+    }
+
+    /// Appends the payload. MariaDB's capabilities are left out unless `LONG_PASSWORD` is: a MySQL
+    /// server would take them for something else.
+    pub fn encode(&self, out: &mut BytesMut) {
         out.put_u32_le(self.capabilities.mysql());
         out.put_u32_le(self.max_packet);
-        out.put_u8(self.collation as u8);
-        out.put_slice(&[0; 19]);
-        let maria = !self.capabilities.has(Capabilities::LONG_PASSWORD);
-        out.put_u32_le(if maria { self.capabilities.mariadb() } else { 0 });
-    }
-
-    /// Appends the payload.
-    pub fn encode(&self, out: &mut BytesMut) {
-        self.encode_head(out);
-        out.put_slice(&self.user);
-        out.put_u8(0);
-        if self.capabilities.has(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA) {
-            put_lenenc_bytes(out, &self.proof);
-        } else {
-            out.put_u8(self.proof.len() as u8);
-            out.put_slice(&self.proof);
-        }
-        if let Some(database) = &self.database {
-            out.put_slice(database);
-            out.put_u8(0);
-        }
-        if let Some(plugin) = &self.plugin {
-            out.put_slice(plugin);
-            out.put_u8(0);
-        }
-        if self.capabilities.has(Capabilities::CONNECT_ATTRS) {
-            let mut pairs = BytesMut::new();
-            for (name, value) in &self.attributes {
-                put_lenenc_bytes(&mut pairs, name);
-                put_lenenc_bytes(&mut pairs, value);
-            }
-            put_lenenc_int(out, pairs.len() as u64);
-            out.put_slice(&pairs);
+        out.put_u8(self.collation);
+        out.put_bytes(0, 19);
+        match self.capabilities.has(Capabilities::LONG_PASSWORD) {
+            true => out.put_u32_le(0),
+            false => out.put_u32_le(self.capabilities.mariadb()),
         }
     }
 }
 
-/// A string that should end with NUL, and at the end of the packet at the latest.
-fn optional_nul<'a>(cursor: &mut Cursor<'a>) -> &'a [u8] {
-    cursor.nul_bytes().unwrap_or_else(|_| cursor.take_rest())
+/// The client's answer to the greeting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HandshakeResponse<'a> {
+    /// What the client can do, the largest packet it takes, and its collation.
+    pub head: SslRequest,
+    /// The user's name, in the client's character set.
+    pub user: &'a [u8],
+    /// What the plugin computed from the greeting's nonce.
+    pub auth_response: &'a [u8],
+    /// The database to use; `None` also for an empty name.
+    pub database: Option<&'a [u8]>,
+    /// The plugin that computed the response, where the client names one.
+    pub plugin: Option<&'a [u8]>,
+    /// Connection attributes: length-encoded names and values in turn.
+    pub attributes: &'a [u8],
+    /// The zstd level that the client wants.
+    pub zstd_level: Option<u8>,
 }
 
-/// `Protocol::AuthSwitchRequest`: the server wants another plugin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthSwitch {
-    /// The plugin's name.
-    pub plugin: Vec<u8>,
-    /// Its nonce, without the terminator.
-    pub nonce: Vec<u8>,
+impl std::fmt::Debug for HandshakeResponse<'_> {
+    /// Without the response, which in some plugins is the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HandshakeResponse")
+            .field("head", &self.head)
+            .field("user", &String::from_utf8_lossy(self.user))
+            .finish_non_exhaustive()
+    }
 }
 
-impl AuthSwitch {
-    /// Decodes a payload that begins with `0xFE`.
+impl<'a> HandshakeResponse<'a> {
+    /// Reads the payload of a response with `PROTOCOL_41`. Takes what both servers take: a last
+    /// string without its NUL, and anything behind the end.
     ///
     /// # Errors
     ///
-    /// When it names no plugin: the method of before 4.1 is not supported.
-    pub fn parse(payload: &[u8]) -> Result<Self, Fault> {
+    /// When it ends early, or the client speaks the protocol of before 4.1.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, Fault> {
         let mut cursor = Cursor::new(payload);
-        cursor.skip(1)?;
-        let plugin = cursor.nul_bytes()?.to_vec();
+        let head = SslRequest::read(&mut cursor)?;
+        let has = |flag| head.capabilities.has(flag);
+        if !has(Capabilities::PROTOCOL_41) {
+            return Err(Fault::BadValue("capabilities of a client before 4.1"));
+        }
+        let user = cursor.nul_bytes()?;
+        let auth_response = if has(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA) {
+            cursor.lenenc_bytes()?
+        } else if has(Capabilities::SECURE_CONNECTION) {
+            let length = cursor.u8()?;
+            cursor.bytes(usize::from(length))?
+        } else {
+            cursor.nul_bytes()?
+        };
+        let mut database = None;
+        if has(Capabilities::CONNECT_WITH_DB) {
+            database = Some(lenient_nul_bytes(&mut cursor)).filter(|name| !name.is_empty());
+        }
+        let mut plugin = None;
+        if has(Capabilities::PLUGIN_AUTH) {
+            plugin = Some(lenient_nul_bytes(&mut cursor));
+        }
+        let mut attributes = &b""[..];
+        if has(Capabilities::CONNECT_ATTRS) {
+            attributes = cursor.lenenc_bytes()?;
+        }
+        let mut zstd_level = None;
+        if has(Capabilities::ZSTD_COMPRESSION) {
+            zstd_level = cursor.u8().ok();
+        }
+        Ok(Self { head, user, auth_response, database, plugin, attributes, zstd_level })
+    }
+
+    /// Appends the payload. Which fields are written is said by the capabilities, as the server
+    /// will read them.
+    pub fn encode(&self, out: &mut BytesMut) {
+        let has = |flag| self.head.capabilities.has(flag);
+        self.head.encode(out);
+        out.put_slice(self.user);
+        out.put_u8(0);
+        if has(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA) {
+            put_lenenc_bytes(out, self.auth_response);
+        } else {
+            // A response of more than 255 bytes has no other form; none is that long.
+            let response = &self.auth_response[..self.auth_response.len().min(0xFF)];
+            out.put_u8(response.len() as u8);
+            out.put_slice(response);
+        }
+        if has(Capabilities::CONNECT_WITH_DB) {
+            out.put_slice(self.database.unwrap_or_default());
+            out.put_u8(0);
+        }
+        if has(Capabilities::PLUGIN_AUTH) {
+            out.put_slice(self.plugin.unwrap_or_default());
+            out.put_u8(0);
+        }
+        if has(Capabilities::CONNECT_ATTRS) {
+            put_lenenc_int(out, self.attributes.len() as u64);
+            out.put_slice(self.attributes);
+        }
+        if let Some(level) = self.zstd_level.filter(|_| has(Capabilities::ZSTD_COMPRESSION)) {
+            out.put_u8(level);
+        }
+    }
+}
+
+/// The server asks for the proof of another plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuthSwitchRequest<'a> {
+    /// The plugin's name.
+    pub plugin: &'a [u8],
+    /// Its nonce, without a NUL at the end.
+    pub nonce: &'a [u8],
+}
+
+impl<'a> AuthSwitchRequest<'a> {
+    /// Reads the payload. One of a single byte asks for the password hash of before 4.1; it gives
+    /// an empty name.
+    ///
+    /// # Errors
+    ///
+    /// When it is another packet.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, Fault> {
+        let mut cursor = Cursor::new(payload);
+        if cursor.u8()? != AUTH_SWITCH_HEADER {
+            return Err(Fault::Unexpected { expected: "a request to switch the plugin" });
+        }
+        let plugin = lenient_nul_bytes(&mut cursor);
         let nonce = cursor.take_rest();
-        // MySQL ends the nonce with NUL, MariaDB's ed25519 does not.
-        let nonce = if nonce.len() == NONCE + 1 { &nonce[..NONCE] } else { nonce };
-        Ok(Self { plugin, nonce: nonce.to_vec() })
+        // MySQL closes a nonce of 20 bytes with a NUL; that of `client_ed25519` may end with one.
+        let nonce = match nonce {
+            [nonce @ .., 0] if nonce.len() == NONCE => nonce,
+            _ => nonce,
+        };
+        Ok(Self { plugin, nonce })
     }
 
     /// Appends the payload.
     pub fn encode(&self, out: &mut BytesMut) {
-        out.put_u8(0xFE);
-        out.put_slice(&self.plugin);
+        out.put_u8(AUTH_SWITCH_HEADER);
+        out.put_slice(self.plugin);
         out.put_u8(0);
-        out.put_slice(&self.nonce);
-        out.put_u8(0);
+        out.put_slice(self.nonce);
+        if self.nonce.len() == NONCE {
+            out.put_u8(0);
+        }
+    }
+}
+
+/// The names and values of connection attributes; stops at the first that is broken.
+pub fn attributes(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut cursor = Cursor::new(raw);
+    std::iter::from_fn(move || Some((cursor.lenenc_bytes().ok()?, cursor.lenenc_bytes().ok()?)))
+}
+
+/// A string that ends with a NUL or with the packet: some clients and servers leave the NUL out.
+fn lenient_nul_bytes<'a>(cursor: &mut Cursor<'a>) -> &'a [u8] {
+    match cursor.nul_bytes() {
+        Ok(bytes) => bytes,
+        Err(_) => cursor.take_rest(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn capabilities() -> Capabilities {
-        Capabilities::PROTOCOL_41
-            | Capabilities::SECURE_CONNECTION
-            | Capabilities::PLUGIN_AUTH
-            | Capabilities::CONNECT_ATTRS
-            | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA
-    }
-
-    #[test]
-    fn a_greeting_is_read_back() {
-        let greeting = Greeting {
-            version: b"9.7.4".to_vec(),
-            connection_id: 1 << 30,
-            nonce: *b"abcdefghijklmnopqrst",
-            capabilities: capabilities() | Capabilities::MARIADB_STMT_BULK_OPERATIONS,
-            collation: 45,
-            status: Status::AUTOCOMMIT,
-            plugin: b"caching_sha2_password".to_vec(),
-        };
-        let mut out = BytesMut::new();
-        greeting.encode(&mut out);
-        assert_eq!(Greeting::parse(&out), Ok(greeting));
-    }
-
-    #[test]
-    fn a_response_is_read_back_and_cut_anywhere_never_misread() {
-        let response = HandshakeResponse {
-            capabilities: capabilities()
-                | Capabilities::CONNECT_WITH_DB
-                | Capabilities::LONG_PASSWORD,
-            max_packet: 1 << 24,
-            collation: 255,
-            user: b"app".to_vec(),
-            proof: vec![9; 32],
-            database: Some(b"shop".to_vec()),
-            plugin: Some(b"caching_sha2_password".to_vec()),
-            attributes: vec![(b"_client_name".to_vec(), b"test".to_vec())],
-        };
-        let mut out = BytesMut::new();
-        response.encode(&mut out);
-        assert_eq!(HandshakeResponse::parse(&out), Ok(response));
-        for cut in 0..60 {
-            assert!(HandshakeResponse::parse(&out[..cut]).is_err());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_a_parser_fail(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Greeting::parse(&bytes);
-            let _ = HandshakeResponse::parse(&bytes);
-            let _ = AuthSwitch::parse(&bytes);
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,263 @@
+//! The part of the handshake that is about the password.
+//!
+//! ```text
+//! response ─┬─ plugin and proof fit ─────────────┬─ check ─┬─ native, clear: verdict
+//!           └─ else: switch (FE) ── proof ───────┘         └─ caching_sha2 ─┬─ right: 01 03
+//!                                                    wrong: 01 04, password ┘
+//! ```
+//! The password comes in clear under TLS, otherwise encrypted with Millpond's RSA key. It is asked
+//! for although the answer is known: that is what a server does whose cache has no such user, and a
+//! client whose proof was wrong would be surprised by anything else.
+
+use super::{GreetContext, GreetError, MAX_PACKET, fresh_nonce};
+use crate::config::secret::Secret;
+use crate::credentials::verify::Verifier;
+use crate::frontend::told::Told;
+use crate::frontend::users::User;
+use crate::net::packet::PacketStream;
+use crate::wire::auth::{NONCE, Plugin, mask};
+use crate::wire::fault::Fault;
+use crate::wire::greeting::{
+    AUTH_MORE_HEADER, AuthSwitchRequest, FAST_AUTH_OK, FULL_AUTH, REQUEST_KEY,
+};
+use bytes::{BufMut, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use zeroize::Zeroizing;
+
+/// Who a client says it is, and its first proof.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The user's name.
+    pub user: &'a [u8],
+    /// The plugin that made the proof; `None` for a client that knows no plugins.
+    pub plugin: Option<&'a [u8]>,
+    /// The proof.
+    pub proof: &'a [u8],
+}
+
+impl std::fmt::Debug for Attempt<'_> {
+    /// Without the proof, which in some plugins is the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempt")
+            .field("user", &self.user.escape_ascii().to_string())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of an attempt.
+pub(super) struct Proven<'a> {
+    /// The user, if the proof was right.
+    user: Option<&'a User>,
+    name: String,
+    with_password: bool,
+    nonce: [u8; NONCE],
+}
+
+impl Proven<'_> {
+    /// The user, or the denial that a server would write.
+    pub(super) fn admit(self, host: &str) -> Result<(User, [u8; NONCE]), GreetError> {
+        let Self { user, name, with_password, nonce } = self;
+        match user {
+            Some(user) => Ok((user.clone(), nonce)),
+            None => {
+                let shown: String = name.chars().take(SHOWN_NAME).collect();
+                let told = Told::access_denied(&shown, host, with_password);
+                Err(GreetError::Denied(told))
+            }
+        }
+    }
+}
+
+/// How much of a name servers put into their message.
+const SHOWN_NAME: usize = 48;
+
+/// A client and the passwords it may prove.
+pub(super) struct Dialogue<'a, S> {
+    packets: &'a mut PacketStream<S>,
+    context: &'a GreetContext,
+    encrypted: bool,
+    nonce: [u8; NONCE],
+}
+
+/// What is done about an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// The proof is one of this plugin.
+    Check(Plugin),
+    /// The client is asked for a proof of this plugin.
+    Switch(Plugin),
+}
+
+/// Whether a proof was right, and whether there was any.
+struct Verdict {
+    right: bool,
+    with_password: bool,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
+    pub(super) fn new(
+        packets: &'a mut PacketStream<S>,
+        context: &'a GreetContext,
+        encrypted: bool,
+        nonce: [u8; NONCE],
+    ) -> Self {
+        Self { packets, context, encrypted, nonce }
+    }
+
+    /// Judges the response to a greeting.
+    pub(super) async fn prove(self, attempt: &Attempt<'_>) -> Result<Proven<'a>, GreetError> {
+        let plan = plan(attempt, self.context.plugin, self.encrypted);
+        self.carry_out(plan, attempt).await
+    }
+
+    /// Judges a `COM_CHANGE_USER`.
+    pub(super) async fn prove_again(self, attempt: &Attempt<'_>) -> Result<Proven<'a>, GreetError> {
+        let plan = match plan(attempt, self.context.plugin, self.encrypted) {
+            Plan::Check(plugin) if attempt.plugin.is_some() => Plan::Switch(plugin),
+            plan => plan,
+        };
+        self.carry_out(plan, attempt).await
+    }
+
+    async fn carry_out(
+        mut self,
+        plan: Plan,
+        attempt: &Attempt<'_>,
+    ) -> Result<Proven<'a>, GreetError> {
+        let name = user_name(attempt.user);
+        let user = self.context.users.get(&name);
+        // Something is compared also where there is no such user.
+        let decoy = Secret::new(fresh_nonce()?);
+        let current = user.map(|user| &user.secret);
+        let previous = user.and_then(|user| user.previous.as_ref());
+        let verifier = Verifier::new(current, previous, &decoy);
+        let verdict = match plan {
+            Plan::Check(plugin) => self.check(plugin, attempt.proof, &verifier).await?,
+            Plan::Switch(plugin) => {
+                let proof = self.switch(plugin).await?;
+                self.check(plugin, &proof, &verifier).await?
+            }
+        };
+        let may_come = |user: &&User| verdict.right && (self.encrypted || !user.tls_only);
+        let with_password = verdict.with_password;
+        Ok(Proven { user: user.filter(may_come), name, with_password, nonce: self.nonce })
+    }
+
+    /// Asks for a proof by this plugin.
+    async fn switch(&mut self, plugin: Plugin) -> Result<Zeroizing<Vec<u8>>, GreetError> {
+        self.nonce = fresh_nonce()?;
+        let request = AuthSwitchRequest { plugin: plugin.name().as_bytes(), nonce: &self.nonce };
+        self.packets.put_with(|out| request.encode(out));
+        self.answer().await
+    }
+
+    /// Sends what was put and reads the client's answer.
+    async fn answer(&mut self) -> Result<Zeroizing<Vec<u8>>, GreetError> {
+        self.packets.flush().await?;
+        let mut answer = self.packets.read(MAX_PACKET).await?;
+        let kept = Zeroizing::new(answer.to_vec());
+        // It may have been a password.
+        answer.fill(0);
+        Ok(kept)
+    }
+
+    async fn check(
+        &mut self,
+        plugin: Plugin,
+        proof: &[u8],
+        verifier: &Verifier<'_>,
+    ) -> Result<Verdict, GreetError> {
+        if matches!(proof, [] | [0]) {
+            return Ok(Verdict { right: verifier.no_password(), with_password: false });
+        }
+        let right = match plugin {
+            Plugin::CachingSha2 => self.caching_sha2(proof, verifier).await?,
+            Plugin::ClearPassword => verifier.password(opened(proof).unwrap_or(proof)),
+            _ if proof.len() != NATIVE_PROOF => return Err(Fault::BadValue("proof").into()),
+            _ => verifier.native(proof, &self.nonce),
+        };
+        Ok(Verdict { right, with_password: true })
+    }
+
+    async fn caching_sha2(
+        &mut self,
+        proof: &[u8],
+        verifier: &Verifier<'_>,
+    ) -> Result<bool, GreetError> {
+        if proof.len() != SHA2_PROOF {
+            return Ok(false);
+        }
+        if verifier.caching_sha2(proof, &self.nonce) {
+            // Goes out with the OK, or whatever else the caller has to say.
+            self.packets.put(&[AUTH_MORE_HEADER, FAST_AUTH_OK]);
+            return Ok(true);
+        }
+        self.packets.put(&[AUTH_MORE_HEADER, FULL_AUTH]);
+        let answer = self.answer().await?;
+        if self.encrypted {
+            return Ok(opened(&answer).is_some_and(|password| verifier.password(password)));
+        }
+        let sealed = if answer.as_slice() == [REQUEST_KEY] { self.sealed().await? } else { answer };
+        let Some(mut password) = self.context.rsa.open(&sealed).await else { return Ok(false) };
+        mask(&mut password, &self.nonce);
+        Ok(opened(&password).is_some_and(|password| verifier.password(password)))
+    }
+
+    /// Hands out the public key and reads what was encrypted with it.
+    async fn sealed(&mut self) -> Result<Zeroizing<Vec<u8>>, GreetError> {
+        let Some(key) = self.context.rsa.public().await else { return Ok(Zeroizing::default()) };
+        self.packets.put_with(|out: &mut BytesMut| {
+            out.put_u8(AUTH_MORE_HEADER);
+            out.put_slice(key.as_bytes());
+        });
+        self.answer().await
+    }
+}
+
+/// How a client comes to a proof that can be checked.
+pub(super) fn plan(attempt: &Attempt<'_>, greeted: Plugin, encrypted: bool) -> Plan {
+    let Some(name) = attempt.plugin else { return Plan::Check(Plugin::Native) };
+    match (Plugin::from_name(name), attempt.proof.len()) {
+        // A client whose own default is not what the greeting names has not used its nonce, and
+        // says so by an empty proof.
+        (Some(plugin @ (Plugin::CachingSha2 | Plugin::Native)), 0) if plugin != greeted => {
+            Plan::Switch(plugin)
+        }
+        (Some(plugin @ (Plugin::CachingSha2 | Plugin::Native)), _) => Plan::Check(plugin),
+        (Some(Plugin::ClearPassword), 0) if encrypted => Plan::Switch(Plugin::ClearPassword),
+        (Some(Plugin::ClearPassword), _) if encrypted => Plan::Check(Plugin::ClearPassword),
+        (Some(Plugin::ClearPassword), _) => Plan::Switch(greeted),
+        // The other plugins of a library tell what else it has.
+        (Some(Plugin::Sha256), _) => Plan::Switch(Plugin::CachingSha2),
+        (Some(Plugin::Ed25519), _) => Plan::Switch(Plugin::Native),
+        (None, _) if name.starts_with(b"authentication_") => Plan::Switch(Plugin::CachingSha2),
+        (None, _) if MARIADB_PLUGINS.contains(&name) => Plan::Switch(Plugin::Native),
+        // Names none: only the proof tells.
+        (None, NATIVE_PROOF) if name.is_empty() => Plan::Check(Plugin::Native),
+        (None, SHA2_PROOF) if name.is_empty() => Plan::Check(Plugin::CachingSha2),
+        (None, _) => Plan::Switch(greeted),
+    }
+}
+
+/// Plugins of libraries that surely have `mysql_native_password`: MariaDB's, and the oldest.
+const MARIADB_PLUGINS: [&[u8]; 4] =
+    [b"auth_gssapi_client", b"dialog", b"mysql_old_password", b"parsec"];
+const NATIVE_PROOF: usize = 20;
+const SHA2_PROOF: usize = 32;
+
+/// A user's name as servers read it: without the quotes that some put around it.
+fn user_name(raw: &[u8]) -> String {
+    let bare = match raw {
+        [b'\'', bare @ .., b'\''] => bare,
+        _ => raw,
+    };
+    String::from_utf8_lossy(bare).into_owned()
+}
+
+/// A password without the NUL that closes it.
+fn opened(closed: &[u8]) -> Option<&[u8]> {
+    match closed {
+        [password @ .., 0] => Some(password),
+        _ => None,
+    }
+}

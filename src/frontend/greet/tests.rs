@@ -1,0 +1,65 @@
+//! The handshake against clients: mysql_common's proofs in every combination that drivers have, and
+//! packets that no driver sends.
+
+mod drivers;
+mod hostile;
+
+use super::*;
+use crate::config::secret::Secret;
+use crate::config::{FrontTls, FrontTlsMode};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+const HOST: &str = "10.0.0.9";
+const VERSION: &str = "9.7.4";
+
+/// Users: `app` with two passwords, `safe` who may only come by TLS, `free` without a password.
+fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
+    let user = |name: &str, secret: &str| User {
+        name: name.into(),
+        secret: Secret::new(secret),
+        previous: None,
+        tls_only: false,
+    };
+    let app = User { previous: Some(Secret::new("previous")), ..user("app", "secret") };
+    let safe = User { tls_only: true, ..user("safe", "secret") };
+    let users = [app, safe, user("free", "")];
+    let front = FrontTls { mode: tls, identity: None, client_ca: None };
+    GreetContext {
+        version: VERSION.into(),
+        plugin,
+        capabilities: OFFERED,
+        collation: 255,
+        tls: tls::acceptor(&front).unwrap(),
+        require_tls: tls == FrontTlsMode::Required,
+        users: Arc::new(users.map(|user| (user.name.to_string(), user)).into()),
+        rsa: RsaKey::new(),
+    }
+}
+
+/// Greets one client; where it is let in, it gets the OK.
+async fn meet<T>(
+    context: &GreetContext,
+    client: impl AsyncFnOnce(TcpStream) -> T,
+) -> (Result<Greeted, GreetError>, T) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut greeted = greet(Stream::Plain(tcp), context, 7, HOST).await?;
+        let Greeted { stream, output, sequence, .. } = &mut greeted;
+        let output = std::mem::take(output);
+        let parts = Parts { stream, input: BytesMut::new(), output, sequence: *sequence };
+        let mut packets = PacketStream::from_parts(parts);
+        packets.put(&[0, 0, 0, 2, 0, 0, 0]);
+        packets.flush().await?;
+        packets.into_parts().stream.shutdown().await?;
+        Ok(greeted)
+    };
+    let client = async { client(TcpStream::connect(address).await.unwrap()).await };
+    tokio::join!(server, client)
+}
+
+fn denied(user: &str, used: &str) -> String {
+    format!("1045 28000 Access denied for user '{user}'@'{HOST}' (using password: {used})")
+}
