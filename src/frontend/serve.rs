@@ -55,10 +55,7 @@ async fn burst(client: &mut Client) -> Result<(), Stop> {
     loop {
         let framed = next_command(client).await?;
         let command = take_command(client, framed);
-        let result = super::dispatch::dispatch(client, &command, framed.sequence).await;
-        if let Err(stop) = result {
-            return Err(stop);
-        }
+        super::dispatch::dispatch(client, &command, framed.sequence).await?;
         client.channel.flush().await?;
         if let Some(farewell) = client.entry.handle().farewell() {
             return Err(Stop::Dismissed(farewell));
