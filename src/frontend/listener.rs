@@ -74,7 +74,7 @@ fn host(address: IpAddr) -> Arc<str> {
 async fn refuse(service: &Service, tcp: TcpStream) -> Left {
     let mut packets = PacketStream::new(Stream::Plain(tcp));
     let told = Told::too_many_clients(&service.name, service.limits.max_clients);
-    let _ = timeout(Duration::from_secs(1), packets.write(&told.payload())).await;
+    let _ = timeout(Duration::from_secs(1), packets.write(&told.first_payload())).await;
     Left::Refused
 }
 
@@ -94,7 +94,7 @@ async fn welcome(
     let Some(learned) = service.wait_learned(deadline).await else {
         let mut packets = PacketStream::new(Stream::Plain(tcp));
         let told = Told::no_server(limit.as_millis());
-        let _ = timeout(Duration::from_secs(1), packets.write(&told.payload())).await;
+        let _ = timeout(Duration::from_secs(1), packets.write(&told.first_payload())).await;
         return Ok(Left::Refused);
     };
     let context = service.greet_context();

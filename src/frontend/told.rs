@@ -207,6 +207,16 @@ impl Told {
         out
     }
 
+    /// The error as the payload of a server's very first packet: it does not know yet whether the
+    /// client understands SQLSTATEs.
+    pub fn first_payload(&self) -> BytesMut {
+        let mut out = self.payload();
+        let message = out.split_off(9);
+        out.truncate(3);
+        out.extend_from_slice(&message);
+        out
+    }
+
     /// Appends the error as a packet.
     pub fn put(&self, out: &mut BytesMut, sequence: &mut u8) {
         let payload = self.payload();
