@@ -1,5 +1,6 @@
 //! Millpond as a process in front of real servers: what its clients and the servers see.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 #[path = "../support/mod.rs"]
 mod support;
