@@ -70,10 +70,8 @@ impl Flavor {
             Self::MariaDb => {
                 text += "innodb_log_file_size=16M\n";
                 if let Some(folder) = ed25519_folder() {
-                    text += &format!(
-                        "plugin_dir={}\nplugin_load_add=auth_ed25519\n",
-                        folder.display()
-                    );
+                    text +=
+                        &format!("plugin_dir={}\nplugin_load_add=auth_ed25519\n", folder.display());
                 }
             }
             Self::MySql => {
@@ -141,6 +139,8 @@ fn ed25519_folder() -> Option<PathBuf> {
 
 fn is_root() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| {
-        status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
+        status
+            .lines()
+            .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
     })
 }
