@@ -333,8 +333,12 @@ impl PoolMaker for Maker {
         if key.local_files {
             extra = extra | Capabilities::LOCAL_FILES;
         }
-        let request =
-            LoginRequest { user: user.name.to_string(), secret: user.secret.clone(), extra };
+        let request = LoginRequest {
+            user: user.name.to_string(),
+            secret: user.secret.clone(),
+            extra,
+            database: None,
+        };
         let opener = ServiceOpener {
             endpoints: self.endpoints.clone(),
             request,

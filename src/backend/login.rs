@@ -30,6 +30,8 @@ pub struct LoginRequest {
     pub secret: Secret,
     /// `CLIENT_FOUND_ROWS`, `CLIENT_LOCAL_FILES`, or none of them.
     pub extra: Capabilities,
+    /// The database to log in to; pooled connections begin without one.
+    pub database: Option<String>,
 }
 
 /// A connection that has logged in.
@@ -165,6 +167,9 @@ pub async fn login(
     }
     let version = ServerVersion::parse(&greeting.version);
     let mut capabilities = WANTED | request.extra;
+    if request.database.is_some() {
+        capabilities = capabilities | Capabilities::CONNECT_WITH_DB;
+    }
     if version.flavor == Flavor::MariaDb {
         // Its absence announces MariaDB's own capabilities.
         capabilities = capabilities.without(Capabilities::LONG_PASSWORD);
@@ -180,7 +185,7 @@ pub async fn login(
         collation: LOGIN_COLLATION,
         user: request.user.clone().into_bytes(),
         proof: first_proof(plugin, &request.secret, &greeting.nonce),
-        database: None,
+        database: request.database.clone().map(String::into_bytes),
         plugin: Some(plugin.name().into()),
         attributes: attributes(),
     };
