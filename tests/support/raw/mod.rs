@@ -4,6 +4,3 @@
 pub(crate) mod login;
 pub(crate) mod packets;
 pub(crate) mod reply;
-
-pub(crate) use login::{Login, Plugin};
-pub(crate) use reply::{Expect, Raw, Reply};

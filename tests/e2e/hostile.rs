@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
-use crate::support::raw::Login;
+use crate::support::raw::login::Login;
 use crate::support::servers;
 
 /// Prints with every failure; set `MILLPOND_TEST_SEED` to repeat a run.

@@ -7,7 +7,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
-use crate::support::raw::{Expect, Login};
+use crate::support::raw::login::Login;
+use crate::support::raw::reply::Expect;
 use crate::support::server::Server;
 use crate::support::servers;
 

@@ -13,7 +13,8 @@ use tokio::time::sleep;
 use crate::support::accounts::APP;
 use crate::support::flavor::Flavor;
 use crate::support::millpond::{Millpond, Settings};
-use crate::support::raw::{Expect, Login, Raw, Reply};
+use crate::support::raw::login::Login;
+use crate::support::raw::reply::{Expect, Raw, Reply};
 use crate::support::server::Server;
 use crate::support::servers;
 
@@ -63,9 +64,9 @@ const PROBES: &[&str] = &[
     "SELECT ROW_COUNT(), FOUND_ROWS()",
     "SHOW WARNINGS",
     "SELECT @a, @b, @c, @d, @p",
-    "SELECT LAST_INSERT_ID(), @@identity, @@insert_id",
-    "SELECT @@autocommit, @@time_zone, @@sql_mode, @@sql_select_limit, @@group_concat_max_len",
-    "SELECT @@lc_time_names, @@character_set_client, @@character_set_results, @@collation_connection",
+    "SELECT LAST_INSERT_ID(), identity, insert_id",
+    "SELECT autocommit, time_zone, sql_mode, sql_select_limit, group_concat_max_len",
+    "SELECT lc_time_names, character_set_client, character_set_results, collation_connection",
     "SELECT DATABASE(), CURRENT_USER(), CURRENT_ROLE(), UNIX_TIMESTAMP() > 1700000000",
     "SELECT x FROM scratch",
     "EXECUTE p",
@@ -89,8 +90,8 @@ const TRIALS: &[&str] = &[
 
 fn isolation_of(server: &Server) -> &'static str {
     match server.flavor {
-        Flavor::MariaDb => "SELECT @@tx_isolation, @@tx_read_only",
-        Flavor::MySql => "SELECT @@transaction_isolation, @@transaction_read_only",
+        Flavor::MariaDb => "SELECT tx_isolation, tx_read_only",
+        Flavor::MySql => "SELECT transaction_isolation, transaction_read_only",
     }
 }
 

@@ -5,8 +5,8 @@ use mysql_common::constants::CapabilityFlags as Flags;
 
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
-use crate::support::raw::login::Encrypted;
-use crate::support::raw::{Expect, Login, Raw, Reply};
+use crate::support::raw::login::{Encrypted, Login};
+use crate::support::raw::reply::{Expect, Raw, Reply};
 use crate::support::server::Server;
 use crate::support::servers;
 
@@ -69,7 +69,7 @@ const QUERIES: &[&str] = &[
     "DELETE FROM loaded",
     "CREATE TEMPORARY TABLE t (x INT)",
     "DROP TEMPORARY TABLE t",
-    "SELECT @@session_track_system_variables, @@session_track_schema",
+    "SELECT session_track_system_variables, session_track_schema",
     "START TRANSACTION READ ONLY",
     "DELETE FROM kinds",
     "COMMIT",

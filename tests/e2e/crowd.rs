@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::support::accounts::APP;
 use crate::support::limits;
 use crate::support::millpond::{Millpond, Settings};
-use crate::support::raw::Login;
+use crate::support::raw::login::Login;
 use crate::support::server::Server;
 use crate::support::servers;
 

@@ -5,8 +5,7 @@ use mysql_common::constants::CapabilityFlags;
 use crate::support::accounts::{APP, ordinary};
 use crate::support::flavor::Flavor;
 use crate::support::millpond::{Millpond, Settings};
-use crate::support::raw::login::Encrypted;
-use crate::support::raw::{Login, Plugin};
+use crate::support::raw::login::{Encrypted, Login, Plugin};
 use crate::support::servers;
 
 #[test]
