@@ -127,9 +127,13 @@ fn run(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     logging::install(&config.log).map_err(Failure::new)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if config.runtime.threads > 0 {
-        builder.worker_threads(config.runtime.threads);
-    }
+    let threads = match config.runtime.threads {
+        // Half the cores: a statement costs less on fewer threads (measured), and the rest of the
+        // machine has work of its own, in a sidecar above all.
+        0 => std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
+        threads => threads,
+    };
+    builder.worker_threads(threads);
     let runtime = builder.enable_all().build().map_err(Failure::new)?;
     let outcome = runtime.block_on(serve(config));
     runtime.shutdown_timeout(LAST_WAIT);

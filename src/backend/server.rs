@@ -74,8 +74,9 @@ impl TrackerDefaults {
             system_variables: global("session_track_system_variables")
                 .unwrap_or_default()
                 .split(',')
-                .map(|name| name.trim().to_ascii_lowercase().into())
-                .filter(|name: &Box<str>| !name.is_empty())
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(|name| name.to_ascii_lowercase().into())
                 .collect(),
         }
     }

@@ -173,7 +173,10 @@ fn server_info(
     })
 }
 
-fn collation(row: &[Option<&[u8]>]) -> Option<(u16, (Box<str>, Box<str>))> {
+/// The number, and the names of character set and collation.
+type Collation = (u16, (Box<str>, Box<str>));
+
+fn collation(row: &[Option<&[u8]>]) -> Option<Collation> {
     let text = |at: usize| std::str::from_utf8(row.get(at).copied().flatten()?).ok();
     Some((text(0)?.parse().ok()?, (text(1)?.into(), text(2)?.into())))
 }

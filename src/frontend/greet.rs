@@ -17,7 +17,7 @@ use crate::wire::auth::{NONCE, Plugin, random_nonce};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::fault::Fault;
 use crate::wire::greeting::{Greeting, HandshakeResponse, SSL_REQUEST, SslRequest};
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -209,7 +209,8 @@ async fn hear(
     let Stream::Plain(tcp) = stream else {
         return Err(Fault::Unexpected { expected: "TLS only once" }.into());
     };
-    let stream = tls::accept(acceptor, tcp, input).await.map_err(|error| {
+    // In a box, so that plain connections have no room for it.
+    let stream = Box::pin(tls::accept(acceptor, tcp, input)).await.map_err(|error| {
         if tls::is_refusal(&error) { GreetError::Tls(error) } else { GreetError::Io(error) }
     })?;
     let parts = Parts { stream, input: BytesMut::new(), output, sequence };
@@ -315,11 +316,7 @@ async fn tell(packets: &mut PacketStream<Stream>, error: GreetError) -> GreetErr
     if let Some(told) = error.told() {
         match error {
             // Before 4.1 an error had no SQLSTATE.
-            GreetError::Old(_) => packets.put_with(|out| {
-                out.put_u8(0xFF);
-                out.put_u16_le(told.code);
-                out.put_slice(&told.message);
-            }),
+            GreetError::Old(_) => packets.put(&told.first_payload()),
             _ => packets.put(&told.payload()),
         }
         // The client may be gone already.

@@ -11,10 +11,10 @@ use crate::session::state::same;
 use crate::session::statement::{Analysis, analyze};
 use crate::wire::capability::Status;
 use crate::wire::command::{
-    CURSOR_FLAGS, CommandCode, Execute, LongData, put_parts, put_statement_command,
+    BulkExecute, CommandCode, Execute, LongData, put_parts, put_statement_command, statement_id,
 };
 use crate::wire::exchange::ReplyShape;
-use crate::wire::fault::Fault;
+use bytes::BytesMut;
 use std::sync::Arc;
 
 /// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
@@ -60,44 +60,45 @@ impl Client {
 
     /// `COM_STMT_EXECUTE`
     pub(super) async fn execute(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
-        let id = Execute::statement(payload)?;
+        let id = statement_id(payload)?;
         let capabilities = self.capabilities;
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_execute", sequence);
         };
-        let execute = Execute::parse(payload, statement.parameters, capabilities)?;
-        if let Some(types) = execute.types {
+        let parameters = statement.parameters;
+        let execute = Execute::parse(payload, parameters, capabilities)?;
+        if let Some(types) = execute.plain_types(parameters) {
             statement.types = Some(types.into());
         }
-        let types = statement.types.clone();
+        let Some(types) = statement.types.clone().or((parameters == 0).then(Default::default))
+        else {
+            self.put_error(sequence.wrapping_add(1), &Told::NOT_BOUND);
+            return Ok(());
+        };
         let analysis = statement.analysis.clone();
         let long_data = std::mem::take(&mut statement.long_data);
         self.close_cursor(id);
-        let wants_cursor = execute.flags & CURSOR_FLAGS != 0;
+        let wants_cursor = execute.wants_cursor();
         let Some(backend_id) = self.place(id, sequence, wants_cursor).await? else {
             return Ok(());
         };
-        // Types are sent when the client sent some, or the connection does not have these yet.
-        let send_types = execute.types.is_some() || !self.has_types(id, &types, wants_cursor);
         let request = Request {
             analysis: &analysis,
             shape: ReplyShape::Execute,
             sequence,
             statement_id: None,
         };
-        let with = if send_types { types.clone() } else { None };
         let ran = self
-            .run(request, |out, _| {
+            .run(request, |out, backend| {
                 for (parameter, data) in &long_data {
                     LongData::put(out, backend_id, *parameter, data);
                 }
-                execute.put(out, backend_id, with.as_deref());
+                let mut payload = BytesMut::with_capacity(payload.len() + 64);
+                execute.encode(backend_id, parameters, &types, backend, &mut payload);
+                put_parts(out, &[&payload]);
             })
             .await?;
         let Ran::Answered(outcome) = ran else { return Ok(()) };
-        if outcome.error.is_none() && send_types && !wants_cursor {
-            self.types_known(id, types);
-        }
         let open = outcome.status.is_some_and(|s| s.has(Status::CURSOR_EXISTS));
         if wants_cursor {
             self.cursor_opened(id, backend_id, open);
@@ -107,24 +108,18 @@ impl Client {
 
     /// MariaDB's `COM_STMT_BULK_EXECUTE`
     pub(super) async fn bulk_execute(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
-        const SEND_TYPES: u16 = 128;
-        let id = Execute::statement(payload)?;
+        let id = statement_id(payload)?;
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_bulk_execute", sequence);
         };
-        let (Some(&flags), rest) = (payload[4..].first_chunk::<2>(), &payload[4..]) else {
-            return Err(Stop::Fault(Fault::Truncated));
-        };
-        let mut flags = u16::from_le_bytes(flags);
-        let mut values = &rest[2..];
-        if flags & SEND_TYPES != 0 {
-            let length = usize::from(statement.parameters) * 2;
-            let (types, tail) = values.split_at_checked(length).ok_or(Fault::Truncated)?;
+        let bulk = BulkExecute::parse(payload, statement.parameters)?;
+        if let Some(types) = bulk.types {
             statement.types = Some(types.into());
-            values = tail;
         }
-        flags |= SEND_TYPES;
-        let types = statement.types.clone().unwrap_or_default();
+        let Some(types) = statement.types.clone() else {
+            self.put_error(sequence.wrapping_add(1), &Told::NOT_BOUND);
+            return Ok(());
+        };
         let analysis = statement.analysis.clone();
         let Some(backend_id) = self.place(id, sequence, false).await? else { return Ok(()) };
         let request = Request {
@@ -133,17 +128,12 @@ impl Client {
             sequence,
             statement_id: None,
         };
-        let code = [CommandCode::StmtBulkExecute.byte()];
-        let ran = self
-            .run(request, |out, _| {
-                let parts: [&[u8]; 5] =
-                    [&code, &backend_id.to_le_bytes(), &flags.to_le_bytes(), &types, values];
-                put_parts(out, &parts);
-            })
-            .await?;
-        if matches!(ran, Ran::Answered(outcome) if outcome.error.is_none()) {
-            self.types_known(id, Some(types));
-        }
+        self.run(request, |out, _| {
+            let mut payload = BytesMut::with_capacity(payload.len() + 64);
+            bulk.encode(backend_id, &types, &mut payload);
+            put_parts(out, &[&payload]);
+        })
+        .await?;
         Ok(())
     }
 
@@ -160,7 +150,7 @@ impl Client {
 
     /// `COM_STMT_FETCH`
     pub(super) async fn fetch(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
-        let id = Execute::statement(payload)?;
+        let id = statement_id(payload)?;
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_fetch", sequence);
         };
@@ -191,7 +181,7 @@ impl Client {
         payload: &[u8],
         sequence: u8,
     ) -> Result<(), Stop> {
-        let id = Execute::statement(payload)?;
+        let id = statement_id(payload)?;
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_reset", sequence);
         };
@@ -203,7 +193,7 @@ impl Client {
 
     /// `COM_STMT_CLOSE`: there is no reply, not even for a statement that does not exist.
     pub(super) async fn close_statement(&mut self, payload: &[u8]) -> Result<(), Stop> {
-        let id = Execute::statement(payload)?;
+        let id = statement_id(payload)?;
         self.close_cursor(id);
         self.session.statements().remove(id);
         Ok(())
@@ -279,26 +269,6 @@ impl Client {
             }
         }
         Ok(None)
-    }
-
-    fn has_types(&mut self, id: u32, types: &Option<Arc<[u8]>>, own: bool) -> bool {
-        let Some(statement) = self.session.statements().get_mut(id) else { return false };
-        let key = statement.key.clone();
-        if own || types.is_none() {
-            return types.is_none();
-        }
-        let Some(lease) = &mut self.lease else { return false };
-        let backend = lease.connection().statements.get_mut(&key);
-        backend.is_some_and(|backend| backend.types == *types)
-    }
-
-    fn types_known(&mut self, id: u32, types: Option<Arc<[u8]>>) {
-        let Some(statement) = self.session.statements().get_mut(id) else { return };
-        let key = statement.key.clone();
-        let Some(lease) = &mut self.lease else { return };
-        if let Some(backend) = lease.connection().statements.get_mut(&key) {
-            backend.types = types;
-        }
     }
 
     fn cursor_opened(&mut self, id: u32, backend_id: u32, open: bool) {

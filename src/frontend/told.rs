@@ -140,6 +140,10 @@ impl Told {
         Self::owned(1243, b"HY000", text)
     }
 
+    /// `ER_WRONG_ARGUMENTS`: an execution that relies on parameter types which were never sent.
+    pub const NOT_BOUND: Self =
+        Self::new(1210, b"HY000", "Incorrect arguments to mysqld_stmt_execute");
+
     /// `ER_STMT_HAS_NO_OPEN_CURSOR`
     pub fn no_open_cursor(id: u32) -> Self {
         Self::owned(1421, b"HY000", format!("The statement ({id}) has no open cursor."))
@@ -208,6 +212,16 @@ impl Told {
         let mut out = BytesMut::new();
         ErrPacket { code: self.code, sqlstate: self.sqlstate, message: &self.message }
             .encode(&mut out);
+        out
+    }
+
+    /// The error as the payload of a server's very first packet: it does not know yet whether the
+    /// client understands SQLSTATEs.
+    pub fn first_payload(&self) -> BytesMut {
+        let mut out = self.payload();
+        let message = out.split_off(9);
+        out.truncate(3);
+        out.extend_from_slice(&message);
         out
     }
 

@@ -113,7 +113,11 @@ impl ReadBuffer {
     }
 
     fn grow(&mut self, size: usize) {
-        let mut larger = if size == LARGE { take(&LARGE_STORE, LARGE) } else { vec![0; size] };
+        let mut larger = match size {
+            SMALL => take(&SMALL_STORE, SMALL),
+            LARGE => take(&LARGE_STORE, LARGE),
+            size => vec![0; size],
+        };
         let unread = self.end - self.start;
         larger[..unread].copy_from_slice(&self.bytes[self.start..self.end]);
         give(std::mem::replace(&mut self.bytes, larger));

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct Slot {
     /// The connection.
-    pub connection: Connection,
+    pub connection: Box<Connection>,
     /// Its share of the server's budget.
     pub permit: Permit,
 }
@@ -155,7 +155,7 @@ impl Shared {
             Ok(_) => self.metrics.opened(started.elapsed()),
             Err(error) => self.metrics.open_failed(error),
         }
-        result.map(|connection| Slot { connection, permit })
+        result.map(|connection| Slot { connection: Box::new(connection), permit })
     }
 
     fn deliver(self: &Arc<Self>, mut result: Result<Slot, OpenError>) {

@@ -337,6 +337,3 @@ pub fn forget_diagnostics(session: &mut Session) {
     session.residue.diagnostics = Diagnostics::None;
     session.residue.found_rows = FoundRows::Unknown;
 }
-
-#[cfg(test)]
-mod tests;

@@ -57,13 +57,12 @@ pub fn put_restores(
 ) {
     let mut sql = Vec::new();
     let everything = reads_everything(analysis);
-    if everything || analysis.marks.has(Marks::LAST_INSERT_ID_READ) {
-        if let LastInsertId::Known(id) = session.residue.last_insert_id
-            && traces.last_insert_id != Some(id)
-        {
-            sql.extend_from_slice(b"@@SESSION.last_insert_id=");
-            sql.extend_from_slice(id.to_string().as_bytes());
-        }
+    if (everything || analysis.marks.has(Marks::LAST_INSERT_ID_READ))
+        && let LastInsertId::Known(id) = session.residue.last_insert_id
+        && traces.last_insert_id != Some(id)
+    {
+        sql.extend_from_slice(b"@@SESSION.last_insert_id=");
+        sql.extend_from_slice(id.to_string().as_bytes());
     }
     let mut put = |name: &[u8]| {
         let Some(wanted) = session.residue.variable(name) else { return };

@@ -256,8 +256,8 @@ impl Pins {
             }
         }
         let odd =
-            |name: &Box<[u8]>| name.iter().any(|b| matches!(b, b'\'' | b'\\' | b'"') || *b >= 0x80);
-        if unknown == UnknownLocks::Some || names.iter().any(odd) {
+            |name: &[u8]| name.iter().any(|b| matches!(b, b'\'' | b'\\' | b'"') || *b >= 0x80);
+        if unknown == UnknownLocks::Some || names.iter().any(|name| odd(name)) {
             named.unknown_locks = UnknownLocks::Some;
         }
         self.put(PinReason::UserLock, Holds::Yes);

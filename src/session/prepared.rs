@@ -25,7 +25,7 @@ struct FrozenEnvironment {
     database: Option<Box<[u8]>>,
     charset: Option<Box<str>>,
     collation: Option<Box<str>>,
-    separate: Option<(Box<str>, Option<Box<str>>, Box<str>)>,
+    separate: Option<SeparateCharsets>,
     sql_mode: Option<Value>,
     utf8mb4_collation: Option<Value>,
     role: Option<Box<[u8]>>,
@@ -35,11 +35,7 @@ impl StatementKey {
     /// The key of `sql` prepared in `environment`.
     pub fn new(sql: &[u8], environment: &Environment) -> Self {
         let Names { charset, collation } = &environment.names;
-        let separate = environment.separate_charsets.as_ref().map(
-            |SeparateCharsets { client, results, connection_collation }| {
-                (client.clone(), results.clone(), connection_collation.clone())
-            },
-        );
+        let separate = environment.separate_charsets.clone();
         let variable = |name| environment.variables.get(name).map(Into::into);
         let frozen = FrozenEnvironment {
             database: environment.database.clone(),
@@ -202,8 +198,6 @@ pub struct BackendStatements {
 pub struct BackendStatement {
     /// The server's number.
     pub id: u32,
-    /// The parameter types that the server has for it.
-    pub types: Option<Arc<[u8]>>,
     last_used: u64,
 }
 
@@ -226,7 +220,7 @@ impl BackendStatements {
     /// many, the one not used for longest are marked to be closed.
     pub fn insert(&mut self, key: Arc<StatementKey>, id: u32) {
         self.clock += 1;
-        let statement = BackendStatement { id, types: None, last_used: self.clock };
+        let statement = BackendStatement { id, last_used: self.clock };
         if let Some(former) = self.by_key.insert(key, statement) {
             self.to_close.push(former.id);
         }

@@ -59,7 +59,7 @@ pub struct Names {
 }
 
 /// Character set variables that were set one by one after `SET NAMES`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SeparateCharsets {
     /// `character_set_client`
     pub client: Box<str>,

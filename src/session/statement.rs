@@ -131,8 +131,8 @@ impl Analysis {
     /// assigns to change their collation at once (measured).
     pub fn preparing(&self) -> Self {
         let keep = Marks::USER_VARIABLES | Marks::WRITES_VARIABLES | Marks::OPAQUE;
-        let mut details = Details::default();
-        details.user_variables = self.user_variables().to_vec();
+        let details =
+            Details { user_variables: self.user_variables().to_vec(), ..Details::default() };
         Self {
             kind: StatementKind::Prepare,
             count: 1,

@@ -2,6 +2,10 @@
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html>
 
+mod execute;
+
+pub use self::execute::{BulkExecute, CURSOR_FLAGS, Execute, Types};
+
 use super::capability::Capabilities;
 use super::cursor::Cursor;
 use super::fault::Fault;
@@ -178,98 +182,23 @@ pub fn put_parts(out: &mut BytesMut, parts: &[&[u8]]) {
     super::frame::put_packet(out, &mut 0, &parts.concat());
 }
 
-/// `COM_STMT_EXECUTE` behind its first byte.
+/// The statement's number, with which most commands about prepared statements begin.
 ///
-/// <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_stmt_execute.html>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Execute<'a> {
-    /// The client's number of the statement.
-    pub statement: u32,
-    /// Cursor type and whether a parameter count follows.
-    pub flags: u8,
-    /// Everything between the iteration count and the types: the parameter count, where the flags
-    /// announce it, and the bitmap of NULLs.
-    pub head: &'a [u8],
-    /// The parameter types as sent (with names, under query attributes); `None` when the client
-    /// relies on those that it sent before.
-    pub types: Option<&'a [u8]>,
-    /// The values.
-    pub values: &'a [u8],
-    /// Whether there are any parameters, so that a flag stands in front of the types.
-    pub has_parameters: bool,
+/// # Errors
+///
+/// When the payload is shorter.
+pub fn statement_id(payload: &[u8]) -> Result<u32, Fault> {
+    Cursor::new(payload).u32()
 }
 
-/// A cursor is to be opened.
-pub const CURSOR_FLAGS: u8 = 0x07;
-const PARAMETER_COUNT_AVAILABLE: u8 = 0x08;
+/// How many parameters a packet says that it has.
+fn parameter_count(cursor: &mut Cursor<'_>) -> Result<usize, Fault> {
+    count(cursor.lenenc_int()?)
+}
 
-impl<'a> Execute<'a> {
-    /// The statement's number, which stands in front of all that needs more knowledge.
-    ///
-    /// # Errors
-    ///
-    /// When the payload is shorter.
-    pub fn statement(payload: &[u8]) -> Result<u32, Fault> {
-        Cursor::new(payload).u32()
-    }
-
-    /// Decodes the payload behind the command's byte, for a statement with so many parameters.
-    ///
-    /// # Errors
-    ///
-    /// When the payload ends early or counts its parameters wrongly.
-    pub fn parse(
-        payload: &'a [u8],
-        parameters: u16,
-        capabilities: Capabilities,
-    ) -> Result<Self, Fault> {
-        let mut cursor = Cursor::new(payload);
-        let statement = cursor.u32()?;
-        let flags = cursor.u8()?;
-        cursor.skip(4)?;
-        let body = cursor.peek_rest();
-        let named = capabilities.has(Capabilities::QUERY_ATTRIBUTES);
-        let mut count_sent = usize::from(parameters);
-        if named && flags & PARAMETER_COUNT_AVAILABLE != 0 {
-            count_sent = count(cursor.lenenc_int()?)?;
-        }
-        if count_sent == 0 {
-            let head = &body[..body.len() - cursor.remaining()];
-            let values = cursor.take_rest();
-            return Ok(Self { statement, flags, head, types: None, values, has_parameters: false });
-        }
-        cursor.skip(count_sent.div_ceil(8))?;
-        let head = &body[..body.len() - cursor.remaining()];
-        let mut types = None;
-        if cursor.u8()? == 1 {
-            let start = cursor.peek_rest();
-            for _ in 0..count_sent {
-                cursor.skip(2)?;
-                if named {
-                    cursor.lenenc_bytes()?;
-                }
-            }
-            types = Some(&start[..start.len() - cursor.remaining()]);
-        }
-        let values = cursor.take_rest();
-        Ok(Self { statement, flags, head, types, values, has_parameters: true })
-    }
-
-    /// Appends the command for a server that knows the statement under another number, with these
-    /// types in front of the values; `None` where the server has them already.
-    pub fn put(&self, out: &mut BytesMut, statement: u32, types: Option<&[u8]>) {
-        let mut fixed = [0; 10];
-        fixed[0] = CommandCode::StmtExecute.byte();
-        fixed[1..5].copy_from_slice(&statement.to_le_bytes());
-        fixed[5] = self.flags;
-        fixed[6] = 1;
-        let bound: &[u8] = match (self.has_parameters, types) {
-            (false, _) => &[],
-            (true, None) => &[0],
-            (true, Some(_)) => &[1],
-        };
-        put_parts(out, &[&fixed, self.head, bound, types.unwrap_or_default(), self.values]);
-    }
+/// Bytes of a bitmap of NULLs.
+fn bitmap_length(parameters: usize) -> usize {
+    parameters.div_ceil(8)
 }
 
 /// `COM_STMT_SEND_LONG_DATA` behind its first byte.
@@ -363,12 +292,16 @@ mod tests {
     fn an_execution_is_given_another_number_and_types() {
         let payload = [7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, b'v'];
         let execute = Execute::parse(&payload, 1, Capabilities::default()).expect("well-formed");
-        assert_eq!((execute.statement, execute.types, execute.values), (7, None, &b"v"[..]));
+        assert_eq!((execute.statement_id, execute.types, execute.values), (7, None, &b"v"[..]));
         let mut out = BytesMut::new();
-        execute.put(&mut out, 9, Some(&[8, 0]));
-        assert_eq!(&out[4..], [0x17, 9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 8, 0, b'v']);
-        let again = Execute::parse(&out[5..], 1, Capabilities::default()).expect("well-formed");
-        assert_eq!((again.statement, again.types), (9, Some(&[8, 0][..])));
+        execute.encode(9, 1, &[8, 0], Capabilities::default(), &mut out);
+        assert_eq!(out[..], [0x17, 9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 8, 0, b'v']);
+        let mut out = BytesMut::new();
+        execute.encode(9, 1, &[8, 0], Capabilities::QUERY_ATTRIBUTES, &mut out);
+        let again =
+            Execute::parse(&out[1..], 1, Capabilities::QUERY_ATTRIBUTES).expect("well-formed");
+        assert_eq!(again.plain_types(1), Some(vec![8, 0]));
+        assert_eq!(again.values, b"v");
     }
 
     #[test]

@@ -84,9 +84,9 @@ impl<'a> OkPacket<'a> {
         put_lenenc_int(out, self.last_insert_id);
         out.put_u16_le(status.0);
         out.put_u16_le(self.warnings);
-        if !tracked {
-            out.put_slice(self.info);
-        } else if !self.state_changes.is_empty() {
+        // The text has its length in front whether or not there are trackers (measured on both
+        // servers; the documentation says otherwise).
+        if tracked && !self.state_changes.is_empty() {
             put_lenenc_bytes(out, self.info);
             put_lenenc_bytes(out, self.state_changes);
         } else if !self.info.is_empty() {

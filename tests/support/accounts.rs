@@ -22,8 +22,7 @@ pub(crate) const OTHER: Account = Account { name: "other", password: "other-secr
 /// May do everything. Tests look behind the curtain by it; Millpond does not know it.
 pub(crate) const ADMIN: Account = Account { name: "admin", password: "admin-secret", plugin: None };
 
-const ED25519: Account =
-    Account { name: "edward", password: "ed-secret", plugin: Some("ed25519") };
+const ED25519: Account = Account { name: "edward", password: "ed-secret", plugin: Some("ed25519") };
 const SHA256: Account =
     Account { name: "shannon", password: "sha-secret", plugin: Some("sha256_password") };
 const NATIVE: Account =

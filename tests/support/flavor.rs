@@ -29,7 +29,6 @@ impl fmt::Display for Flavor {
 /// Settings that both servers share: small, quick to start, and careless about power cuts.
 const COMMON: &str = "\
 bind_address=127.0.0.1
-skip_name_resolve=ON
 character_set_server=utf8mb4
 max_allowed_packet=128M
 local_infile=ON
@@ -70,10 +69,8 @@ impl Flavor {
             Self::MariaDb => {
                 text += "innodb_log_file_size=16M\n";
                 if let Some(folder) = ed25519_folder() {
-                    text += &format!(
-                        "plugin_dir={}\nplugin_load_add=auth_ed25519\n",
-                        folder.display()
-                    );
+                    text +=
+                        &format!("plugin_dir={}\nplugin_load_add=auth_ed25519\n", folder.display());
                 }
             }
             Self::MySql => {
@@ -141,6 +138,8 @@ fn ed25519_folder() -> Option<PathBuf> {
 
 fn is_root() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| {
-        status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
+        status
+            .lines()
+            .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
     })
 }

@@ -82,7 +82,9 @@ impl Leashed {
 
     /// What it has written so far.
     pub(crate) fn log(&self) -> String {
-        fs::read(&self.log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
+        fs::read(&self.log)
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .unwrap_or_default()
     }
 
     /// Sends a signal by its name, `TERM` for example.

@@ -10,7 +10,9 @@ pub(crate) fn folder() -> PathBuf {
     }
     let cache = match env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()) {
         Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(env::var_os("HOME").expect("HOME or MILLPOND_TESTBED")).join(".cache"),
+        None => {
+            PathBuf::from(env::var_os("HOME").expect("HOME or MILLPOND_TESTBED")).join(".cache")
+        }
     };
     cache.join("millpond/testbed")
 }

@@ -77,7 +77,7 @@ pub(super) struct Read {
 
 impl Read {
     /// Whether user variables that this kind of statement names may be assigned.
-    pub fn writes_variables(&self) -> bool {
+    pub(super) fn writes_variables(&self) -> bool {
         matches!(
             self.kind,
             StatementKind::Call
@@ -337,7 +337,7 @@ fn set_statement(read: &mut Read, text: &[u8], dialect: &Dialect) -> StatementKi
     lexer.nth(1);
     let mut depth = 0;
     let mut expect_name = true;
-    while let Some(token) = lexer.next() {
+    for token in lexer.by_ref() {
         match token {
             Token::Word(word) if depth == 0 && word.eq_ignore_ascii_case(b"for") => break,
             Token::Word(word) if expect_name => {
