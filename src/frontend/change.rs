@@ -1,10 +1,11 @@
 //! `COM_RESET_CONNECTION` and `COM_CHANGE_USER`: the session starts anew, the connection stays.
 
 use super::client::{Client, Stop};
-use super::greet::{Attempt, ChangeProof, GreetError, Reauthenticated, reauthenticate};
+use super::greet::{Attempt, ChangeProof, GreetError, reauthenticate};
 use super::listener::{login_environment, pool_key};
 use super::run::{Borrowed, Sent};
 use super::told::Told;
+use super::users::User;
 use crate::backend::dialogue::{Content, Question};
 use crate::net::buffer::ReadBuffer;
 use crate::net::packet::{PacketStream, Parts};
@@ -79,7 +80,7 @@ impl Client {
         let collation = change.collation;
         let attempt = Attempt { user: change.user, plugin: change.plugin, proof: change.proof };
         let (proven, sequence) = self.prove_again(attempt, sequence).await;
-        let Reauthenticated { user, nonce } = match proven {
+        let user = match proven {
             Ok(proven) => proven,
             Err(error) => {
                 if let Some(told) = error.told() {
@@ -92,7 +93,6 @@ impl Client {
                 });
             }
         };
-        self.nonce = nonce;
         if !self.clean_lease(sequence).await? {
             return Ok(());
         }
@@ -159,7 +159,7 @@ impl Client {
         &mut self,
         attempt: Attempt<'_>,
         sequence: u8,
-    ) -> (Result<Reauthenticated, GreetError>, u8) {
+    ) -> (Result<User, GreetError>, u8) {
         let context = self.service.greet_context();
         let encrypted = self.channel.stream.is_tls();
         let input = BytesMut::from(self.channel.input.filled());

@@ -92,7 +92,7 @@ pub struct Greeted {
     pub collation: u16,
     /// What the client says of itself: length-encoded names and values in turn.
     pub attributes: Vec<u8>,
-    /// The nonce of the last proof.
+    /// The nonce of the greeting.
     pub nonce: [u8; NONCE],
 }
 
@@ -173,7 +173,7 @@ pub async fn greet(
     packets.flush().await?;
     let (mut packets, payload) = hear(packets, context.tls.as_ref()).await?;
     let introduced = introduce(&mut packets, &payload, context, nonce, host).await;
-    let Introduced { response, user, nonce } = match introduced {
+    let Introduced { response, user } = match introduced {
         Ok(introduced) => introduced,
         Err(error) => return Err(tell(&mut packets, error).await),
     };
@@ -230,7 +230,6 @@ fn wants_tls(payload: &[u8]) -> bool {
 struct Introduced<'a> {
     response: HandshakeResponse<'a>,
     user: User,
-    nonce: [u8; NONCE],
 }
 
 async fn introduce<'a>(
@@ -251,12 +250,12 @@ async fn introduce<'a>(
     let attempt =
         Attempt { user: response.user, plugin: response.plugin, proof: response.auth_response };
     let proven = Dialogue::new(packets, context, encrypted, nonce).prove(&attempt).await?;
-    let (user, nonce) = proven.admit(host)?;
+    let user = proven.admit(host)?;
     // After the password, as MySQL does: a stranger need not know how this is configured.
     if context.require_tls && !encrypted {
         return Err(GreetError::Denied(Told::TLS_REQUIRED));
     }
-    Ok(Introduced { response, user, nonce })
+    Ok(Introduced { response, user })
 }
 
 /// Whether the client speaks the protocol of before 4.1, in which the flags have two bytes.
@@ -270,18 +269,7 @@ fn is_old(payload: &[u8]) -> bool {
     }
 }
 
-/// Who a client wants to become on an established connection.
-#[derive(Debug)]
-pub struct Reauthenticated {
-    /// The user.
-    pub user: User,
-    /// The nonce of this proof.
-    pub nonce: [u8; NONCE],
-}
-
-/// Checks the password of a `COM_CHANGE_USER`. As real servers do, it asks for a proof with a fresh
-/// nonce, so that no proof is good twice; only a client that names no plugin cannot be asked. The
-/// last word is the caller's, in the denial too.
+/// Checks the password of a `COM_CHANGE_USER`. The last word is the caller's, in the denial too.
 ///
 /// Not cancel safe: the connection is of no use afterwards.
 ///
@@ -293,11 +281,10 @@ pub async fn reauthenticate<S: AsyncRead + AsyncWrite + Unpin>(
     context: &GreetContext,
     change: ChangeProof<'_>,
     host: &str,
-) -> Result<Reauthenticated, GreetError> {
+) -> Result<User, GreetError> {
     let ChangeProof { attempt, encrypted, nonce } = change;
     let proven = Dialogue::new(packets, context, encrypted, nonce).prove_again(&attempt).await?;
-    let (user, nonce) = proven.admit(host)?;
-    Ok(Reauthenticated { user, nonce })
+    proven.admit(host)
 }
 
 /// What a `COM_CHANGE_USER` says, and on which connection.
@@ -307,7 +294,7 @@ pub struct ChangeProof<'a> {
     pub attempt: Attempt<'a>,
     /// Whether the connection is under TLS.
     pub encrypted: bool,
-    /// The nonce of the last proof.
+    /// The nonce of the greeting.
     pub nonce: [u8; NONCE],
 }
 

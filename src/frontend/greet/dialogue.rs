@@ -50,15 +50,14 @@ pub(super) struct Proven<'a> {
     user: Option<&'a User>,
     name: String,
     with_password: bool,
-    nonce: [u8; NONCE],
 }
 
 impl Proven<'_> {
     /// The user, or the denial that a server would write.
-    pub(super) fn admit(self, host: &str) -> Result<(User, [u8; NONCE]), GreetError> {
-        let Self { user, name, with_password, nonce } = self;
+    pub(super) fn admit(self, host: &str) -> Result<User, GreetError> {
+        let Self { user, name, with_password } = self;
         match user {
-            Some(user) => Ok((user.clone(), nonce)),
+            Some(user) => Ok(user.clone()),
             None => {
                 let shown: String = name.chars().take(SHOWN_NAME).collect();
                 let told = Told::access_denied(&shown, host, with_password);
@@ -110,7 +109,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         self.carry_out(plan, attempt).await
     }
 
-    /// Judges a `COM_CHANGE_USER`.
+    /// Judges a `COM_CHANGE_USER`: both servers ask for a proof again, whatever came with it.
     pub(super) async fn prove_again(self, attempt: &Attempt<'_>) -> Result<Proven<'a>, GreetError> {
         let plan = match plan(attempt, self.context.plugin, self.encrypted) {
             Plan::Check(plugin) if attempt.plugin.is_some() => Plan::Switch(plugin),
@@ -140,12 +139,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         };
         let may_come = |user: &&User| verdict.right && (self.encrypted || !user.tls_only);
         let with_password = verdict.with_password;
-        Ok(Proven { user: user.filter(may_come), name, with_password, nonce: self.nonce })
+        Ok(Proven { user: user.filter(may_come), name, with_password })
     }
 
-    /// Asks for a proof by this plugin.
+    /// Asks for a proof by this plugin. The nonce stays: so do servers, and MariaDB's library does
+    /// not look at another one when it changes the user.
     async fn switch(&mut self, plugin: Plugin) -> Result<Zeroizing<Vec<u8>>, GreetError> {
-        self.nonce = fresh_nonce()?;
         let request = AuthSwitchRequest { plugin: plugin.name().as_bytes(), nonce: &self.nonce };
         self.packets.put_with(|out| request.encode(out));
         self.answer().await
@@ -226,9 +225,8 @@ pub(super) fn plan(attempt: &Attempt<'_>, greeted: Plugin, encrypted: bool) -> P
         (Some(plugin @ (Plugin::CachingSha2 | Plugin::Native)), _) => Plan::Check(plugin),
         (Some(Plugin::ClearPassword), 0) if encrypted => Plan::Switch(Plugin::ClearPassword),
         (Some(Plugin::ClearPassword), _) if encrypted => Plan::Check(Plugin::ClearPassword),
-        (Some(Plugin::ClearPassword), _) => Plan::Switch(greeted),
+        (Some(Plugin::ClearPassword | Plugin::Sha256), _) => Plan::Switch(Plugin::CachingSha2),
         // The other plugins of a library tell what else it has.
-        (Some(Plugin::Sha256), _) => Plan::Switch(Plugin::CachingSha2),
         (Some(Plugin::Ed25519), _) => Plan::Switch(Plugin::Native),
         (None, _) if name.starts_with(b"authentication_") => Plan::Switch(Plugin::CachingSha2),
         (None, _) if MARIADB_PLUGINS.contains(&name) => Plan::Switch(Plugin::Native),

@@ -1,6 +1,7 @@
 //! The handshake against clients: mysql_common's proofs in every combination that drivers have, and
 //! packets that no driver sends.
 
+mod change;
 mod drivers;
 mod hostile;
 
