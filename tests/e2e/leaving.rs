@@ -107,8 +107,7 @@ fn those_who_wait_are_served_in_order() {
             .await
             .or(admin.query_drop("DROP TABLE app.queue_order").await)
             .expect("a table");
-        let create =
-            "CREATE TABLE IF NOT EXISTS app.queue_order (id INT AUTO_INCREMENT PRIMARY KEY, who INT)";
+        let create = "CREATE TABLE IF NOT EXISTS app.queue_order (id INT AUTO_INCREMENT PRIMARY KEY, who INT)";
         admin.query_drop(create).await.expect("a table");
         let millpond = Millpond::start(server, &Settings::with_pool_of(1));
         let login = Login::of(&APP);
