@@ -35,7 +35,7 @@ pub struct LoginRequest {
     pub user: String,
     /// The password.
     pub secret: Secret,
-    /// `CLIENT_FOUND_ROWS`, `CLIENT_LOCAL_FILES`, or none of them.
+    /// `CLIENT_FOUND_ROWS`, `CLIENT_LOCAL_FILES`, MariaDB's extended metadata, or none of them.
     pub extra: Capabilities,
     /// The database to log in to; pooled connections begin without one.
     pub database: Option<String>,

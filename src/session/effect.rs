@@ -82,7 +82,7 @@ pub fn after(
 }
 
 fn take_in_status(session: &mut Session, status: Status) {
-    session.status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
+    session.status = status.without(Status::OF_ONE_STATEMENT);
     session.pins.put(PinReason::Transaction, status.has(Status::IN_TRANS).into());
 }
 
@@ -296,6 +296,7 @@ fn residue(
         _ => residue.found_rows = FoundRows::Unknown,
     }
     let diagnostics = failed || result.warnings > 0;
+    session.warnings = if failed { 1 } else { result.warnings };
     if marks.intersects(Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS) && !diagnostics {
         // Asking for warnings does not clear them.
     } else if diagnostics {

@@ -245,11 +245,14 @@ impl<'a> HandshakeResponse<'a> {
         out.put_u8(0);
         if has(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA) {
             put_lenenc_bytes(out, self.auth_response);
-        } else {
-            // A response of more than 255 bytes has no other form; none is that long.
+        } else if has(Capabilities::SECURE_CONNECTION) {
+            // No plugin's first response is longer than this form allows.
             let response = &self.auth_response[..self.auth_response.len().min(0xFF)];
             out.put_u8(response.len() as u8);
             out.put_slice(response);
+        } else {
+            out.put_slice(self.auth_response);
+            out.put_u8(0);
         }
         if has(Capabilities::CONNECT_WITH_DB) {
             out.put_slice(self.database.unwrap_or_default());
