@@ -1,6 +1,7 @@
 //! Floor 5: one connection to a server.
 
 pub mod connection;
+pub mod control;
 pub mod dialogue;
 pub mod login;
 pub mod server;

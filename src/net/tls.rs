@@ -17,7 +17,10 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::{ServerConnection, WebPkiClientVerifier};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    CertificateError, ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -92,10 +95,7 @@ pub fn acceptor(config: &FrontTls) -> Result<Option<TlsAcceptor>, TlsError> {
         }
     };
     let mut server = match &config.identity {
-        Some(files) => {
-            let (chain, key) = identity(files)?;
-            builder.with_single_cert(chain, key).map_err(|source| unfit(files, source))?
-        }
+        Some(files) => builder.with_cert_resolver(identity(files)?),
         None => {
             let (certificate, key) = self_signed()?;
             builder.with_single_cert(vec![certificate], key)?
@@ -168,10 +168,7 @@ pub fn connector(config: &BackTls) -> Result<ClientTls, TlsError> {
         .with_custom_certificate_verifier(verifier);
     let client = match &config.identity {
         None => builder.with_no_client_auth(),
-        Some(files) => {
-            let (chain, key) = identity(files)?;
-            builder.with_client_auth_cert(chain, key).map_err(|source| unfit(files, source))?
-        }
+        Some(files) => builder.with_client_cert_resolver(identity(files)?),
     };
     let connector = Some(TlsConnector::from(Arc::new(client)));
     Ok(ClientTls { mode: config.mode, connector })
@@ -252,10 +249,6 @@ fn content(path: &Path, what: &'static str) -> TlsError {
     TlsError::Content { path: path.into(), what }
 }
 
-fn unfit(files: &CertificateFiles, source: rustls::Error) -> TlsError {
-    TlsError::Identity { path: files.certificate.clone(), source }
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Read { path: path.into(), source })
 }
@@ -275,13 +268,24 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn identity(
-    files: &CertificateFiles,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+/// What to show to the other side. rustls reads no certificates of version 1, which
+/// `openssl x509 -req` makes and OpenSSL on the other side takes: of these alone it is not known
+/// whether they fit their key.
+fn identity(files: &CertificateFiles) -> Result<Arc<SingleCertAndKey>, TlsError> {
     let chain = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
         .map_err(|_| content(&files.key, "expected an unencrypted private key in PEM"))?;
-    Ok((chain, key))
+    let unfit = |source| TlsError::Identity { path: files.certificate.clone(), source };
+    let key = provider().key_provider.load_private_key(key).map_err(unfit)?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(())
+        | Err(Error::InconsistentKeys(InconsistentKeys::Unknown))
+        | Err(Error::InvalidCertificate(CertificateError::Other(_))) => {
+            Ok(Arc::new(certified.into()))
+        }
+        Err(error) => Err(unfit(error)),
+    }
 }
 
 /// ECDSA, because a handshake costs a third of what it does with RSA, and every client knows it.

@@ -1,6 +1,7 @@
 //! What the fuzz targets do with arbitrary bytes: every parser of this floor must come to an end
 //! without a panic, whatever it is given.
 
+use super::auth::{NONCE, encrypt_password};
 use super::capability::Capabilities;
 use super::command::{BulkExecute, ChangeUser, Execute, LongData, Query};
 use super::exchange::{Exchange, ReplyShape, Step};
@@ -42,6 +43,7 @@ pub fn handshake(bytes: &[u8]) {
         assert!(attributes(response.attributes).count() <= response.attributes.len());
     }
     let _ = AuthSwitchRequest::parse(bytes);
+    let _ = encrypt_password(b"password", &[7; NONCE], bytes);
 }
 
 /// Replies of a server.

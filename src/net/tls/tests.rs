@@ -136,9 +136,27 @@ fn a_file_that_cannot_be_used_is_named() {
     };
     let text = told(acceptor(&front(Some(swapped), None)));
     assert!(text.ends_with("key.pem: expected certificates in PEM"), "{text}");
-    let stranger =
-        CertificateFiles { key: Authority::new("y").path("key.pem"), ..authority.identity() };
-    assert!(told(acceptor(&front(Some(stranger), None))).contains("key.pem"));
+    let stranger = Authority::new("y");
+    let mixed = CertificateFiles { key: stranger.path("key.pem"), ..authority.identity() };
+    let text = told(acceptor(&front(Some(mixed), None)));
+    let certificate = authority.path("cert.pem");
+    let expected = format!("{}: the certificate cannot be used", certificate.display());
+    assert!(text.starts_with(&expected), "{text}");
+}
+
+/// Made by `openssl req -newkey ec ...` and `openssl x509 -req`, without extensions.
+const VERSION_1: (&str, &str) =
+    (include_str!("tests/version-1.pem"), include_str!("tests/version-1.key"));
+
+#[tokio::test]
+async fn certificates_of_version_1_can_be_shown_and_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    fs::write(&certificate, VERSION_1.0).unwrap();
+    fs::write(&key, VERSION_1.1).unwrap();
+    let identity = Some(CertificateFiles { certificate, key });
+    let back = BackTls { identity: identity.clone(), ..back(BackTlsMode::Required, None) };
+    meet(&front(identity, None), &back, "x").await.unwrap();
 }
 
 #[tokio::test]
