@@ -6,5 +6,6 @@ pub mod effect;
 pub mod lexer;
 pub mod pin;
 pub mod prepared;
+pub mod server;
 pub mod state;
 pub mod statement;
