@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// The user variables that a body may write.
+/// The user variables that a body may touch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum UserVariables {
     /// None.
@@ -30,7 +30,7 @@ macro_rules! reach {
 }
 
 reach! {
-    /// Temporary tables are made or dropped.
+    /// Temporary tables are made, dropped or renamed.
     TEMPORARY_TABLES = 0;
     /// User locks are taken or released.
     USER_LOCKS = 1;
@@ -44,7 +44,7 @@ reach! {
     TRANSACTION = 5;
     /// The role changes.
     ROLE = 6;
-    /// Server-wide or table locks, handlers.
+    /// Locks of tables or of the server, handlers.
     LOCKS = 7;
     /// Variables that can't be moved to another connection are set.
     SPECIAL_VARIABLES = 8;
@@ -52,6 +52,10 @@ reach! {
     NEXT_TRANSACTION = 9;
     /// Values that only this connection has are made: sequences.
     BACKEND_LOCAL = 10;
+    /// The character set changes by `SET NAMES`, whose collation no tracker reports.
+    CHARACTER_SET = 11;
+    /// The resource group changes.
+    RESOURCE_GROUP = 12;
     /// Anything: the body can't be seen, or runs text that it builds.
     EVERYTHING = 15;
 }
@@ -74,50 +78,49 @@ impl Reach {
     pub fn insert(&mut self, other: Self) {
         self.0 |= other.0;
     }
+
+    /// What is in it besides `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 }
 
 impl fmt::Debug for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = Self::NAMES.iter().filter(|(reach, _)| self.contains(*reach));
-        f.debug_set().entries(names.map(|(_, name)| name)).finish()
+        let mut set = f.debug_set();
+        for (_, name) in Self::NAMES.iter().filter(|(reach, _)| self.contains(*reach)) {
+            set.entry(&format_args!("{name}"));
+        }
+        set.finish()
     }
 }
 
 /// What running something impure may do to a session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Effects {
-    /// The user variables that may be written.
+    /// The user variables that may be read or written.
     pub user_variables: UserVariables,
-    /// The user variables that may only be read: they must be in place before it runs.
-    pub reads: UserVariables,
     /// Everything else.
     pub reach: Reach,
 }
 
 impl Effects {
     /// Anything at all.
-    pub fn everything() -> Self {
-        Self {
-            user_variables: UserVariables::Any,
-            reads: UserVariables::Any,
-            reach: Reach::EVERYTHING,
-        }
-    }
+    pub const EVERYTHING: Self =
+        Self { user_variables: UserVariables::Any, reach: Reach::EVERYTHING };
 
     /// Whether there is no effect.
     pub fn is_empty(&self) -> bool {
-        self.reach.is_empty()
-            && self.user_variables == UserVariables::None
-            && self.reads == UserVariables::None
+        self.reach.is_empty() && self.user_variables == UserVariables::None
     }
 
     /// Adds the effects of `other`. Returns whether anything was new.
     pub fn merge(&mut self, other: &Self) -> bool {
         let before = self.reach;
         self.reach.insert(other.reach);
-        let written = self.user_variables.merge(&other.user_variables);
-        let read = self.reads.merge(&other.reads);
-        written || read || self.reach != before
+        let variables = self.user_variables.merge(&other.user_variables);
+        variables || self.reach != before
     }
 }
 
@@ -130,6 +133,15 @@ impl UserVariables {
                 names.insert(name);
             }
             Self::Any => {}
+        }
+    }
+
+    /// Whether it may be this variable.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        match self {
+            Self::None => false,
+            Self::Named(names) => names.contains(name),
+            Self::Any => true,
         }
     }
 

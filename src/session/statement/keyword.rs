@@ -29,7 +29,7 @@ keywords! {
     Grant Group GroupReplication GtidDomainId GtidNext GtidSeqNo Handler Hard Having Help
     HighPriority Id Identified Identity If Ignore Immediate ImmediateServerVersion Import
     Index Infile Insert InsertId Install Instance Into Is IsFreeLock IsUsedLock Isolation Json
-    Key Kill Last LastGtid LastInsertId Lastval Library Like Limit Load Local Lock Logfile
+    Join Key Kill Last LastGtid LastInsertId Lastval Library Like Limit Load Local Lock Logfile
     Logs Loop LowPriority Master Member Mode Names Next Nextval No Not Nowait Null Of Offset
     On Online Open Optimize Option Or Order OriginalCommitTimestamp OriginalServerVersion
     Outfile Over Package Partition Password Persist PersistOnly Plugin Prepare Previous

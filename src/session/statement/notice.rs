@@ -8,6 +8,7 @@ use super::marks::Marks;
 use super::parse::Parser;
 use super::scan::Scan;
 use super::sole;
+use crate::session::catalogue::Effects;
 use crate::session::lexer::{Lexer, Token, TokenKind, text_value, unquoted, user_variable_name};
 
 impl<'a> Scan<'a> {
@@ -33,8 +34,29 @@ impl<'a> Scan<'a> {
             TokenKind::Number | TokenKind::Bits | TokenKind::Dollar => {}
             TokenKind::Opaque | TokenKind::End => {}
         }
-        if !matches!(token.kind, TokenKind::UserVariable | TokenKind::Symbol(b',')) {
-            self.statement.into = keyword == K::Into;
+        if self.statement.into
+            && !matches!(token.kind, TokenKind::UserVariable | TokenKind::Symbol(b','))
+        {
+            self.statement.into = false;
+        }
+        if self.statement.names_object
+            && !matches!(
+                (token.kind, keyword),
+                (TokenKind::Word, K::None) | (TokenKind::Quoted | TokenKind::Symbol(b'.'), _)
+            )
+        {
+            self.statement.names_object = false;
+        }
+        match keyword {
+            K::None => {}
+            K::Into => {
+                self.statement.into = true;
+                self.statement.names_object = true;
+            }
+            K::Table | K::Exists | K::Call | K::Insert | K::Ignore | K::Replace | K::With => {
+                self.statement.names_object = true;
+            }
+            _ => {}
         }
         keyword
     }
@@ -44,7 +66,11 @@ impl<'a> Scan<'a> {
         let previous = self.statement.previous.keyword;
         match keyword {
             K::None => self.plain_word(token),
-            K::Into => self.statement.pure = false,
+            K::Into => {
+                self.statement.pure = false;
+                self.statement.uses_tables = true;
+            }
+            K::From | K::Join => self.statement.uses_tables = true,
             K::Null if previous == K::Is => self.mark(Marks::IS_NULL),
             K::SqlCalcFoundRows => self.mark(Marks::SQL_CALC_FOUND_ROWS),
             K::Update | K::Share if previous == K::For => self.mark(Marks::LOCKING_READ),
@@ -123,10 +149,7 @@ impl<'a> Scan<'a> {
         let name = unquoted(self.text(previous.token));
         let is_quoted = previous.token.kind == TokenKind::Quoted;
         let keyword = if is_quoted { K::of(&name) } else { previous.keyword };
-        if let Some(effects) = self.catalogue.function(&name) {
-            self.mark(Marks::IMPURE);
-            self.details().impure.merge(effects);
-        }
+        self.impure(self.catalogue.function(&name));
         match keyword {
             K::LastInsertId => {
                 let mut ahead = self.lexer.clone();
@@ -147,6 +170,7 @@ impl<'a> Scan<'a> {
             K::IsUsedLock => self.mark(Marks::IS_USED_LOCK),
             K::Nextval | K::Setval => self.mark(Marks::BACKEND_LOCAL_WRITE),
             K::Lastval => self.mark(Marks::BACKEND_LOCAL_READ),
+            _ if self.statement.names_object => {}
             _ => {
                 let is_qualified = self.statement.before.token.is(b'.');
                 if is_quoted || is_qualified || !builtin::is_known(&name) {
@@ -159,6 +183,9 @@ impl<'a> Scan<'a> {
     /// A call of something that is not known to be the server's own function.
     fn foreign_call(&mut self, name: &[u8]) {
         self.mark(Marks::FOREIGN_FUNCTION);
+        if self.catalogue.is_blind() {
+            self.impure(std::iter::once(&Effects::EVERYTHING));
+        }
         if !name.is_ascii() && builtin::may_be_sensitive(name, self.dialect) {
             // The server compares names by a collation in which `É` may be an `E`.
             self.mark(Marks::OPAQUE);
@@ -217,7 +244,12 @@ impl<'a> Scan<'a> {
             || (self.statement.kind == Kind::Set && next.is(b'='))
             || matches!(
                 self.statement.kind,
-                Kind::Call | Kind::Diagnostics | Kind::Execute | Kind::LoadData | Kind::Other
+                Kind::Call
+                    | Kind::Compound
+                    | Kind::Diagnostics
+                    | Kind::Execute
+                    | Kind::LoadData
+                    | Kind::Other
             );
         self.mark(Marks::USER_VARIABLES);
         let access = if written {
@@ -275,14 +307,15 @@ impl<'a> Scan<'a> {
     /// Asks the catalogue about a name that may be a table's, a view's or a procedure's.
     fn look_up_table(&mut self, token: Token) {
         let name = unquoted(self.text(token));
-        let effects = self.catalogue.table(&name);
-        if self.statement.kind == Kind::Call
-            && let Some(effects) = self.catalogue.procedure(&name)
-        {
-            self.mark(Marks::IMPURE);
-            self.details().impure.merge(effects);
+        self.impure(self.catalogue.table(&name));
+        if self.statement.kind == Kind::Call {
+            self.impure(self.catalogue.procedure(&name));
         }
-        if let Some(effects) = effects {
+    }
+
+    /// Notes what the catalogue found.
+    fn impure<'e>(&mut self, effects: impl Iterator<Item = &'e Effects>) {
+        for effects in effects {
             self.mark(Marks::IMPURE);
             self.details().impure.merge(effects);
         }

@@ -8,7 +8,7 @@ use super::kind::StatementKind as Kind;
 use super::marks::Marks;
 use super::parse::Parser;
 use super::{Analysis, analyze, lock, prepare, session, set, sole, table};
-use crate::session::catalogue::Catalogue;
+use crate::session::catalogue::{Catalogue, Effects};
 use crate::session::lexer::{Dialect, Directive, Lexer, Token, TokenKind};
 use crate::session::server::Flavor;
 
@@ -38,6 +38,10 @@ pub(super) struct Statement<'a> {
     pub(super) pure: bool,
     /// Variables that come now are written: the list behind `INTO`.
     pub(super) into: bool,
+    /// Tables are named, which may have triggers or be views.
+    pub(super) uses_tables: bool,
+    /// A table or procedure is being named: a parenthesis behind it doesn't make it a call.
+    pub(super) names_object: bool,
     pub(super) depth: u32,
     pub(super) previous: Previous,
     pub(super) before: Previous,
@@ -64,6 +68,8 @@ impl<'a> Statement<'a> {
             marks: Marks::NONE,
             pure: true,
             into: false,
+            uses_tables: false,
+            names_object: false,
             depth: 0,
             previous: NOTHING,
             before: NOTHING,
@@ -206,8 +212,9 @@ impl<'a> Scan<'a> {
     /// Ends the statement in front of `end`.
     fn end_statement(&mut self, end: usize) {
         let kind = self.statement.kind;
-        if kind == Kind::Other && self.statement.marks.is_empty() {
-            self.mark(Marks::OPAQUE);
+        if self.catalogue.is_blind() && self.may_be_impure() {
+            self.mark(Marks::IMPURE);
+            self.details().impure.merge(&Effects::EVERYTHING);
         }
         if self.in_body && kind != Kind::Empty {
             self.mark(Marks::UNCERTAIN);
@@ -243,6 +250,16 @@ impl<'a> Scan<'a> {
         }
         self.count += 1;
         self.marks |= self.statement.marks;
+    }
+
+    /// Whether the statement may use a trigger, a view or a routine.
+    fn may_be_impure(&self) -> bool {
+        let statement = &self.statement;
+        match statement.kind {
+            Kind::Show | Kind::Help => false,
+            Kind::Call => true,
+            kind => kind.changes_rows() || statement.uses_tables,
+        }
     }
 
     /// Reads a statement again whose sort says more than its marks.

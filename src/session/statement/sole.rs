@@ -1,5 +1,6 @@
 //! Texts that are exactly one question about the session, and `SHOW`.
 
+use super::builtin;
 use super::details::{Question, Sole};
 use super::found::Found;
 use super::keyword::Keyword as K;
@@ -14,32 +15,31 @@ pub(super) fn select(parser: &mut Parser<'_>, found: &mut Found) {
     }
     let comments = parser.comments();
     let start = parser.token.start;
-    let Some((question, end)) = question(parser) else { return };
-    // The server leaves comments out of a column's name.
-    if parser.comments() != comments && !parser.at_end() {
+    let Some(question) = question(parser) else { return };
+    // Servers differ on comments in a column's name.
+    if parser.comments() != comments {
         return;
     }
+    let end = parser.token.end;
+    parser.advance();
     let expression = parser.slice(start, end).to_vec();
     let Some(column) = alias(parser, expression) else { return };
     found.sole = Some(Sole { question, column });
 }
 
-/// The question at the current token, and the offset behind it.
-fn question(parser: &mut Parser<'_>) -> Option<(Question, usize)> {
+/// The question at the current token; the parser is left at its last token.
+fn question(parser: &mut Parser<'_>) -> Option<Question> {
     if parser.token.kind == TokenKind::System {
         parser.advance();
         if parser.any(&[K::Session, K::Local]) && !parser.symbol(b'.') {
             return None;
         }
-        let question = match parser.keyword {
-            K::LastInsertId | K::Identity => Question::LastInsertId,
-            K::WarningCount => Question::WarningCount,
-            K::ErrorCount => Question::ErrorCount,
-            _ => return None,
+        return match parser.keyword {
+            K::LastInsertId | K::Identity => Some(Question::LastInsertId),
+            K::WarningCount => Some(Question::WarningCount),
+            K::ErrorCount => Some(Question::ErrorCount),
+            _ => None,
         };
-        let end = parser.token.end;
-        parser.advance();
-        return Some((question, end));
     }
     let question = match parser.keyword {
         K::ConnectionId => Question::ConnectionId,
@@ -49,12 +49,7 @@ fn question(parser: &mut Parser<'_>) -> Option<(Question, usize)> {
         _ => return None,
     };
     parser.advance();
-    if !parser.symbol(b'(') || !parser.token.is(b')') {
-        return None;
-    }
-    let end = parser.token.end;
-    parser.advance();
-    Some((question, end))
+    (parser.symbol(b'(') && parser.token.is(b')')).then_some(question)
 }
 
 /// The name of the only column: the alias, or `expression` if there is none. `None` if anything
@@ -63,13 +58,17 @@ fn alias(parser: &mut Parser<'_>, expression: Vec<u8>) -> Option<Vec<u8>> {
     if parser.at_end() {
         return Some(expression);
     }
-    let named = parser.word(K::As);
-    if !named && parser.token.kind == TokenKind::Word && parser.keyword != K::None {
-        // A keyword that goes on with the statement.
+    parser.word(K::As);
+    if parser.token.kind == TokenKind::Word && builtin::is_known(parser.text()) {
+        // Perhaps a reserved word, and an error.
         return None;
     }
     let name = parser.name_or_text()?;
-    (parser.at_end() && !name.is_empty() && name.is_ascii()).then_some(name)
+    // The server trims blanks, and converts names from the client's character set.
+    let is_plain = (1..=64).contains(&name.len())
+        && name.trim_ascii() == name
+        && name.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    (parser.at_end() && is_plain).then_some(name)
 }
 
 /// `SHOW …`
