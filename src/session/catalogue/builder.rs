@@ -91,7 +91,9 @@ impl Builder {
 
     /// Any routine of a package may do what any part of the package does.
     fn package(&mut self, name: &[u8], body: Body<'_>) {
-        let mut names = vec![name.to_vec()];
+        // Its own name stands in front of the dot, where any name may be a table's.
+        self.add(Class::Table, name, Where::Procedure, body);
+        let mut names = Vec::new();
         if let Body::Sql { text, sql_mode } = body {
             let dialect = self.dialect.with_sql_mode(sql_mode).with_charset(b"utf8mb4");
             names.extend(body::scan(text, &dialect, Where::Procedure).defines);

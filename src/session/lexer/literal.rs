@@ -163,7 +163,8 @@ pub fn text_value<'a>(token: &'a [u8], dialect: &Dialect) -> Cow<'a, [u8]> {
     };
     let [quote, inner @ .., _] = token else { return Cow::Borrowed(&[]) };
     let escapes = !dialect.no_backslash_escapes;
-    if !inner.contains(quote) && !(escapes && inner.contains(&b'\\')) {
+    let plain = |byte: &u8| byte != quote && (*byte != b'\\' || !escapes);
+    if inner.iter().all(plain) {
         return Cow::Borrowed(inner);
     }
     let mut value = Vec::with_capacity(inner.len());

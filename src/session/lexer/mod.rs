@@ -52,6 +52,8 @@ enum Expect {
     Name,
     /// A system variable's name or scope.
     System,
+    /// Bytes of a character set that is not known.
+    Unreadable,
     /// Nothing any more.
     End,
 }
@@ -59,11 +61,12 @@ enum Expect {
 impl<'a> Lexer<'a> {
     /// Starts at the first byte of `sql`.
     pub fn new(sql: &'a [u8], dialect: &Dialect) -> Self {
+        let readable = dialect.charset != Charset::Unknown || sql.is_empty();
         Self {
             sql,
             at: 0,
             dialect: *dialect,
-            expect: Expect::Token,
+            expect: if readable { Expect::Token } else { Expect::Unreadable },
             in_code: false,
             begun: false,
             comments: 0,
@@ -132,6 +135,7 @@ impl<'a> Lexer<'a> {
                     _ => self.opaque(start),
                 }
             }
+            Expect::Unreadable => self.opaque(start),
             Expect::End | Expect::Token => self.made(TokenKind::End, start),
         }
     }

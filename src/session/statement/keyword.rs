@@ -84,10 +84,10 @@ const fn spellings<const N: usize>(names: &[&str]) -> [Spelling; N] {
 }
 
 const fn slot(word: &[u8], length: usize) -> usize {
-    let hash = length as u32 * 0x9e5
-        ^ (word[0] | 0x20) as u32 * 0x1f35
-        ^ (word[length / 2] | 0x20) as u32 * 0x2b9
-        ^ (word[length - 1] | 0x20) as u32 * 0x65;
+    let mut hash = length as u32 * 0x9e5;
+    hash ^= (word[0] | 0x20) as u32 * 0x1f35;
+    hash ^= (word[length / 2] | 0x20) as u32 * 0x2b9;
+    hash ^= (word[length - 1] | 0x20) as u32 * 0x65;
     (hash ^ (hash >> 11)) as usize & (SLOTS - 1)
 }
 

@@ -187,7 +187,10 @@ impl<'a> Scan<'a> {
         self.mark(Marks::SET_STATEMENT);
         let mut depth = 0_u32;
         let mut at_name = true;
-        while !parser.at_end() && !(depth == 0 && parser.at(K::For)) {
+        while !parser.at_end() {
+            if depth == 0 && parser.at(K::For) {
+                break;
+            }
             match parser.token.kind {
                 TokenKind::Symbol(b'(') => depth += 1,
                 TokenKind::Symbol(b')') => depth = depth.saturating_sub(1),
