@@ -33,8 +33,8 @@ fn statements() -> Vec<(&'static str, Vec<u8>)> {
 
 fn reading(criterion: &mut Criterion) {
     let version = ServerVersion { flavor: Flavor::MySql, number: (9, 7, 4), text: String::new() };
-    let dialect = Dialect::new(&version);
-    let empty = Catalogue::new();
+    let dialect = Dialect::new(&version, b"", "utf8mb4");
+    let empty = Catalogue::empty();
     let mut builder = Builder::new(&dialect);
     for name in 0..200 {
         let body = Body::Sql { text: b"set @a = 1", sql_mode: b"" };

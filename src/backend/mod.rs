@@ -1,1 +1,7 @@
-//! Being built.
+//! Floor 5: one connection to a server.
+
+pub mod connection;
+pub mod dialogue;
+pub mod login;
+pub mod server;
+pub mod setup;

@@ -1,1 +1,3 @@
-//! Being built.
+//! Floor 6: where passwords come from.
+
+pub mod stores;

@@ -1,1 +1,9 @@
-//! Being built.
+//! Floor 4: bytes on sockets.
+
+pub mod buffer;
+pub mod channel;
+pub mod link;
+pub mod packet;
+pub mod relay;
+pub mod stream;
+pub mod tls;

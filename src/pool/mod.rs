@@ -1,1 +1,316 @@
-//! Being built.
+//! Floor 7: many backend connections.
+//!
+//! [`Pool`] is one deadpool of one kind of connection ([`PoolKey`]): it hands out [`Lease`]s, in
+//! the order of asking. A session that leaves something on its connection which only it may see
+//! *deposits* the lease instead of giving it back; whoever finds the pool empty takes over the
+//! oldest [`Deposit`], after having brought its owner's belongings to safety. [`Budget`] bounds all
+//! pools of one server together.
+
+pub mod budget;
+pub mod deposit;
+pub mod lease;
+pub mod manager;
+pub mod metrics;
+pub mod proven;
+pub mod upkeep;
+
+use self::budget::Budget;
+use self::deposit::{Deposit, Deposits};
+use self::lease::Lease;
+use self::manager::{Manager, OpenError, Opener};
+use self::metrics::PoolMetrics;
+use self::proven::Proven;
+use crate::backend::connection::Connection;
+use crate::runtime::{Law, Tasks};
+use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// What makes two backend connections interchangeable: the login, and the two capabilities that
+/// are fixed at login and that a client can see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolKey {
+    /// The database user.
+    pub user: Arc<str>,
+    /// `CLIENT_FOUND_ROWS`
+    pub found_rows: bool,
+    /// `CLIENT_LOCAL_FILES`
+    pub local_files: bool,
+}
+
+/// How one pool behaves.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// The most connections of this pool.
+    pub max_size: usize,
+    /// Connections kept open when idle.
+    pub min_idle: usize,
+    /// Idle connections beyond the minimum are closed after this long; `None` keeps them.
+    pub max_idle_time: Option<Duration>,
+    /// The most borrowers that wait; one more is refused.
+    pub max_waiting: usize,
+}
+
+/// Why no connection could be lent.
+#[derive(Debug, thiserror::Error)]
+pub enum AcquireError {
+    /// All connections stayed busy until the deadline.
+    #[error("no backend connection became free in time")]
+    BorrowTimeout,
+    /// The pool is shut down.
+    #[error("the pool is closed")]
+    Closed,
+    /// A connection could not be opened.
+    #[error("a backend connection could not be opened: {0}")]
+    Open(#[source] Arc<OpenError>),
+    /// Too many borrowers wait already.
+    #[error("too many clients wait for a backend connection")]
+    QueueFull,
+}
+
+/// A pool of connections of one kind.
+#[derive(Debug)]
+pub struct Pool {
+    key: PoolKey,
+    settings: PoolSettings,
+    connections: managed::Pool<Manager>,
+    deposits: Deposits,
+    waiting: AtomicUsize,
+    budget: Arc<Budget>,
+    tasks: Tasks,
+    /// What alignments are known to work here.
+    pub proven: Proven,
+    /// What is counted.
+    pub metrics: PoolMetrics,
+}
+
+impl Pool {
+    /// An empty pool; connections are opened by `opener` when they are needed.
+    pub fn new(
+        key: PoolKey,
+        settings: PoolSettings,
+        opener: Arc<dyn Opener>,
+        budget: Arc<Budget>,
+        tasks: Tasks,
+        metrics: PoolMetrics,
+    ) -> Arc<Self> {
+        let manager = Manager::new(opener, budget.clone(), tasks.clone(), metrics.clone());
+        let config = managed::PoolConfig {
+            max_size: settings.max_size,
+            timeouts: Timeouts::default(),
+            queue_mode: QueueMode::Lifo,
+        };
+        let connections = managed::Pool::builder(manager)
+            .config(config)
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .unwrap_or_else(|error| unreachable!("a runtime is given: {error}"));
+        Arc::new(Self {
+            key,
+            settings,
+            connections,
+            deposits: Deposits::default(),
+            waiting: AtomicUsize::new(0),
+            budget,
+            tasks,
+            proven: Proven::default(),
+            metrics,
+        })
+    }
+
+    /// What its connections have in common.
+    pub fn key(&self) -> &PoolKey {
+        &self.key
+    }
+
+    /// Borrows a connection, in this order: an idle one, a new one where there is room, the oldest
+    /// deposit of another session; otherwise waits for whichever comes first, in the order of
+    /// asking. Everything together takes at most until `deadline`.
+    ///
+    /// Cancel safe: a borrower that goes away leaves the queue at once; a connection that was
+    /// being opened for it joins the pool.
+    ///
+    /// # Errors
+    ///
+    /// See [`AcquireError`].
+    pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease, AcquireError> {
+        match self.get(Some(Duration::ZERO), deadline).await {
+            Err(AcquireError::BorrowTimeout) => {}
+            decided => return decided,
+        }
+        if let Some(lease) = self.take_over(deadline).await {
+            return Ok(lease);
+        }
+        let _place = Waiting::enter(self)?;
+        // A session that deposited before it could see this borrower waiting is found here; one
+        // that looks later sees it.
+        if let Some(lease) = self.take_over(deadline).await {
+            return Ok(lease);
+        }
+        let wait = deadline.saturating_duration_since(Instant::now());
+        self.get(Some(wait), deadline).await
+    }
+
+    async fn get(
+        self: &Arc<Self>,
+        wait: Option<Duration>,
+        deadline: Instant,
+    ) -> Result<Lease, AcquireError> {
+        let create = deadline.saturating_duration_since(Instant::now());
+        let timeouts = Timeouts { wait, create: Some(create), recycle: None };
+        match self.connections.timeout_get(&timeouts).await {
+            Ok(object) => Ok(Lease::new(object, self.clone())),
+            Err(PoolError::Timeout(_)) => Err(AcquireError::BorrowTimeout),
+            Err(PoolError::Backend(error)) => Err(AcquireError::Open(Arc::new(error))),
+            Err(PoolError::Closed) => Err(AcquireError::Closed),
+            Err(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
+                Err(AcquireError::Closed)
+            }
+        }
+    }
+
+    /// Takes over the oldest deposit whose belongings can be brought to safety.
+    async fn take_over(self: &Arc<Self>, deadline: Instant) -> Option<Lease> {
+        while let Some(deposit) = self.deposits.pop_oldest() {
+            let Some(taken) = deposit.begin_take_over() else { continue };
+            self.metrics.deposits_taken.inc();
+            // On a task of its own: a borrower that goes away must not lose what belongs to the
+            // former owner.
+            let (sender, receiver) = oneshot::channel();
+            self.tasks.spawn("rescue of a deposit", Law::Mortal, async move {
+                // A borrower that has gone away leaves the connection to the next.
+                if let Err(Some(lease)) = sender.send(taken.rescue(deadline).await) {
+                    lease.release();
+                }
+            });
+            if let Ok(Some(lease)) = receiver.await {
+                return Some(lease);
+            }
+        }
+        None
+    }
+
+    /// Leaves a lease with its session as a deposit, unless somebody waits for a connection: then
+    /// it is handed back, to be emptied and given back at once.
+    ///
+    /// # Errors
+    ///
+    /// Gives the lease back to the caller when there are waiters.
+    pub fn deposit(
+        &self,
+        lease: Lease,
+        capture: crate::session::residue::Capture,
+    ) -> Result<Arc<Deposit>, Lease> {
+        if self.has_waiters() {
+            return Err(lease);
+        }
+        let deposit = self.deposits.push(lease, capture);
+        if self.has_waiters() {
+            // A borrower came between the two looks and may have missed it.
+            if let Some(lease) = deposit.take_back() {
+                return Err(lease);
+            }
+        }
+        Ok(deposit)
+    }
+
+    /// Opens a connection outside the pool, for a KILL that must not wait.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub async fn open_apart(&self) -> Result<Connection, AcquireError> {
+        let opening = self.connections.manager().open_apart();
+        opening.await.map_err(|error| AcquireError::Open(Arc::new(error)))
+    }
+
+    /// Whether a borrower waits, here or in another pool of the same server.
+    pub fn has_waiters(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0 || self.budget.has_waiters()
+    }
+
+    /// Borrowers that wait at this moment.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The deposits of this pool.
+    pub fn deposits(&self) -> &Deposits {
+        &self.deposits
+    }
+
+    /// The connections that anybody may have.
+    pub(in crate::pool) fn connections(&self) -> &managed::Pool<Manager> {
+        &self.connections
+    }
+
+    /// How the pool behaves.
+    pub fn settings(&self) -> &PoolSettings {
+        &self.settings
+    }
+
+    /// The tasks that finish what borrowers leave.
+    pub(in crate::pool) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// The server's budget, which this pool shares with others.
+    pub(in crate::pool) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// Closes the pool: borrowers get [`AcquireError::Closed`], idle connections are closed, lent
+    /// ones when they come back.
+    pub fn close(&self) {
+        self.connections.close();
+    }
+
+    /// Connections open, idle, deposited.
+    pub fn counts(&self) -> Counts {
+        let status = self.connections.status();
+        let deposited = self.deposits.len();
+        Counts { open: status.size, idle: status.available, deposited, waiting: self.waiting() }
+    }
+}
+
+/// A moment of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Connections to the server.
+    pub open: usize,
+    /// Connections that anybody may have.
+    pub idle: usize,
+    /// Connections left with their sessions.
+    pub deposited: usize,
+    /// Borrowers that wait.
+    pub waiting: usize,
+}
+
+/// A place among the waiting; leaving it is dropping it.
+struct Waiting<'a>(&'a Pool);
+
+impl<'a> Waiting<'a> {
+    fn enter(pool: &'a Pool) -> Result<Self, AcquireError> {
+        let before = pool.waiting.fetch_add(1, Ordering::SeqCst);
+        let place = Self(pool);
+        if before >= pool.settings.max_waiting {
+            return Err(AcquireError::QueueFull);
+        }
+        pool.metrics.waiting.inc();
+        Ok(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let before = self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        if before <= self.0.settings.max_waiting {
+            self.0.metrics.waiting.dec();
+        }
+    }
+}

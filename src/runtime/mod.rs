@@ -1,1 +1,10 @@
-//! Being built.
+//! What keeps the process going: named tasks, signals, waiting before another try, the log.
+
+pub mod backoff;
+pub mod logging;
+pub mod signals;
+pub mod tasks;
+
+pub use backoff::{Backoff, InvalidBackoff};
+pub use signals::{Signal, Signals};
+pub use tasks::{Death, Law, Tasks, Unterminated};

@@ -1,1 +1,255 @@
-//! Being built.
+//! What has to be said to a backend connection so that it has what a session wants.
+//!
+//! A pure function of two [`Environment`]s. The statements are put in front of the client's command
+//! in the order in which they cannot undo each other: option, database, `SET NAMES`, variables,
+//! role.
+
+use super::literal::{put_identifier, put_string, put_variable};
+use super::state::{
+    Baseline, Environment, MultiStatements, Names, Role, SeparateCharsets, Variables, same,
+};
+use std::sync::Arc;
+
+/// One command of an alignment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Restore {
+    /// `COM_INIT_DB`
+    InitDb(Box<[u8]>),
+    /// `COM_SET_OPTION`
+    SetOption(SetOption),
+    /// `COM_QUERY` with a SET.
+    Query(Vec<u8>),
+}
+
+/// The argument of `COM_SET_OPTION`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SetOption {
+    /// `MYSQL_OPTION_MULTI_STATEMENTS_ON`
+    MultiStatementsOn = 0,
+    /// `MYSQL_OPTION_MULTI_STATEMENTS_OFF`
+    MultiStatementsOff = 1,
+}
+
+/// How a connection gets from what it has to what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alignment {
+    /// Nothing differs.
+    Exact,
+    /// These commands bring it about.
+    Replay(Vec<Restore>),
+    /// No command can: the connection must be logged in again without a database
+    /// (`COM_CHANGE_USER`), and aligned after that.
+    LoginAgain,
+}
+
+/// Compares what a connection has with what a session wants.
+pub fn align(have: &Arc<Environment>, want: &Arc<Environment>, baseline: &Baseline) -> Alignment {
+    if same(have, want) {
+        return Alignment::Exact;
+    }
+    if want.database.is_none() && have.database.is_some() {
+        return Alignment::LoginAgain;
+    }
+    let mut steps = Vec::new();
+    if have.multi_statements != want.multi_statements {
+        steps.push(Restore::SetOption(match want.multi_statements {
+            MultiStatements::On => SetOption::MultiStatementsOn,
+            MultiStatements::Off => SetOption::MultiStatementsOff,
+        }));
+    }
+    if let Some(database) = &want.database
+        && have.database != want.database
+    {
+        steps.push(Restore::InitDb(database.clone()));
+    }
+    if have.names != want.names || have.separate_charsets != want.separate_charsets {
+        steps.push(Restore::Query(set_names(&want.names)));
+    }
+    if let Some(set) = set_variables(have, want, baseline) {
+        steps.push(Restore::Query(set));
+    }
+    if have.role != want.role {
+        steps.push(Restore::Query(set_role(&want.role)));
+    }
+    Alignment::Replay(steps)
+}
+
+fn set_names(names: &Names) -> Vec<u8> {
+    let mut sql = b"SET NAMES ".to_vec();
+    match &names.charset {
+        None => sql.extend_from_slice(b"DEFAULT"),
+        Some(charset) => {
+            put_string(&mut sql, charset.as_bytes());
+            if let Some(collation) = &names.collation {
+                sql.extend_from_slice(b" COLLATE ");
+                put_string(&mut sql, collation.as_bytes());
+            }
+        }
+    }
+    sql
+}
+
+/// One SET of everything that differs; `None` when nothing does.
+fn set_variables(have: &Environment, want: &Environment, baseline: &Baseline) -> Option<Vec<u8>> {
+    let mut sql = Vec::new();
+    if let Some(separate) = &want.separate_charsets
+        && (have.separate_charsets != want.separate_charsets || have.names != want.names)
+    {
+        put_separate_charsets(&mut sql, separate);
+    }
+    for (name, value) in want.variables.iter() {
+        let had = have.variables.get(name).or_else(|| baseline.get(name));
+        if had != Some(value) {
+            put_assignment(&mut sql, name, value);
+        }
+    }
+    put_baseline_values(&mut sql, &have.variables, &want.variables, baseline);
+    (!sql.is_empty()).then(|| [b"SET ", &sql[..]].concat())
+}
+
+/// What a former session set and this one did not goes back to its value at login.
+fn put_baseline_values(sql: &mut Vec<u8>, have: &Variables, want: &Variables, baseline: &Baseline) {
+    for (name, value) in have.iter() {
+        if want.get(name).is_some() {
+            continue;
+        }
+        match baseline.get(name) {
+            Some(original) if original == value => {}
+            Some(original) => put_assignment(sql, name, original),
+            None => {
+                put_left_side(sql, name);
+                sql.extend_from_slice(b"DEFAULT");
+            }
+        }
+    }
+}
+
+fn put_separate_charsets(sql: &mut Vec<u8>, separate: &SeparateCharsets) {
+    put_assignment(sql, "character_set_client", separate.client.as_bytes());
+    match &separate.results {
+        Some(charset) => put_assignment(sql, "character_set_results", charset.as_bytes()),
+        None => {
+            put_left_side(sql, "character_set_results");
+            sql.extend_from_slice(b"NULL");
+        }
+    }
+    put_assignment(sql, "collation_connection", separate.connection_collation.as_bytes());
+}
+
+fn put_assignment(sql: &mut Vec<u8>, name: &str, value: &[u8]) {
+    put_left_side(sql, name);
+    put_variable(sql, value);
+}
+
+fn put_left_side(sql: &mut Vec<u8>, name: &str) {
+    if !sql.is_empty() {
+        sql.push(b',');
+    }
+    sql.extend_from_slice(b"@@SESSION.");
+    put_identifier(sql, name.as_bytes());
+    sql.push(b'=');
+}
+
+fn set_role(role: &Role) -> Vec<u8> {
+    let mut sql = b"SET ROLE ".to_vec();
+    match role {
+        Role::Login => sql.extend_from_slice(b"DEFAULT"),
+        Role::Set(text) => sql.extend_from_slice(text),
+    }
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment::at_login("utf8mb4", "utf8mb4_general_ci")
+    }
+
+    fn baseline() -> Baseline {
+        Baseline::from_rows([("sql_mode", &b"STRICT"[..]), ("autocommit", b"ON")].into_iter())
+    }
+
+    fn steps(have: Environment, want: Environment) -> Vec<String> {
+        match align(&Arc::new(have), &Arc::new(want), &baseline()) {
+            Alignment::Exact => vec![],
+            Alignment::LoginAgain => vec!["login again".into()],
+            Alignment::Replay(steps) => steps
+                .into_iter()
+                .map(|step| match step {
+                    Restore::InitDb(db) => format!("use {}", String::from_utf8_lossy(&db)),
+                    Restore::SetOption(option) => format!("{option:?}"),
+                    Restore::Query(sql) => String::from_utf8_lossy(&sql).into_owned(),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn equal_environments_need_nothing() {
+        assert!(steps(environment(), environment()).is_empty());
+    }
+
+    #[test]
+    fn what_differs_is_said_in_an_order_that_undoes_nothing() {
+        let mut want = environment();
+        want.database = Some(b"shop"[..].into());
+        want.multi_statements = MultiStatements::On;
+        want.names = Names { charset: Some("latin1".into()), collation: None };
+        want.variables.set("sql_mode", b"ANSI");
+        want.role = Role::Set(b"`r`@`%`"[..].into());
+        assert_eq!(
+            steps(environment(), want),
+            [
+                "MultiStatementsOn",
+                "use shop",
+                "SET NAMES 'latin1'",
+                "SET @@SESSION.`sql_mode`='ANSI'",
+                "SET ROLE `r`@`%`"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_another_session_set_goes_back_to_its_value_at_login() {
+        let mut have = environment();
+        have.variables.set("sql_mode", b"ANSI");
+        have.variables.set("autocommit", b"ON");
+        have.variables.set("some_plugin_variable", b"5");
+        assert_eq!(
+            steps(have, environment()),
+            ["SET @@SESSION.`some_plugin_variable`=DEFAULT,@@SESSION.`sql_mode`='STRICT'"]
+        );
+    }
+
+    #[test]
+    fn a_database_cannot_be_left_without_a_new_login() {
+        let mut have = environment();
+        have.database = Some(b"shop"[..].into());
+        assert_eq!(steps(have, environment()), ["login again"]);
+    }
+
+    #[test]
+    fn separate_charsets_come_after_the_names_that_they_change() {
+        let mut want = environment();
+        want.separate_charsets = Some(SeparateCharsets {
+            client: "latin1".into(),
+            results: None,
+            connection_collation: "utf8mb4_bin".into(),
+        });
+        assert_eq!(
+            steps(environment(), want.clone()),
+            [
+                "SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'",
+                "SET @@SESSION.`character_set_client`='latin1',\
+                 @@SESSION.`character_set_results`=NULL,\
+                 @@SESSION.`collation_connection`='utf8mb4_bin'"
+            ]
+        );
+        assert_eq!(
+            steps(want, environment()),
+            ["SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'"]
+        );
+    }
+}

@@ -2,10 +2,15 @@
 
 pub mod align;
 pub mod catalogue;
+pub mod changes;
 pub mod effect;
 pub mod lexer;
+pub mod literal;
+pub mod model;
+pub mod need;
 pub mod pin;
 pub mod prepared;
+pub mod residue;
 pub mod server;
 pub mod state;
 pub mod statement;

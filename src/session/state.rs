@@ -1,1 +1,251 @@
-//! Being built.
+//! The restorable part of a session: what can be put in place on any backend connection.
+//!
+//! Two values of [`Environment`] meet at every statement: the one that the client's session wants
+//! and the one that a backend connection has. They are shared by `Arc`, so that the common case,
+//! a session that comes back to a connection of its own kind, is one comparison of pointers.
+
+use std::sync::Arc;
+
+/// The value of a system variable in the text form in which the server reports it.
+pub type Value = Box<[u8]>;
+
+/// A session's system variables that were reported to differ from the login's, sorted by name.
+///
+/// Names are lower case. A variable that is absent has its baseline value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variables(Vec<(Box<str>, Value)>);
+
+impl Variables {
+    /// The value of `name`, if it was ever reported.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let at = self.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
+        Some(&self.0[at].1)
+    }
+
+    /// Records a reported value.
+    pub fn set(&mut self, name: &str, value: &[u8]) {
+        match self.0.binary_search_by(|(n, _)| (**n).cmp(name)) {
+            Ok(at) => self.0[at].1 = value.into(),
+            Err(at) => self.0.insert(at, (name.into(), value.into())),
+        }
+    }
+
+    /// Forgets `name`: it has its baseline value again.
+    pub fn remove(&mut self, name: &str) {
+        if let Ok(at) = self.0.binary_search_by(|(n, _)| (**n).cmp(name)) {
+            self.0.remove(at);
+        }
+    }
+
+    /// All reported variables, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(n, v)| (&**n, &**v))
+    }
+
+    /// Whether no variable was reported.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// `SET NAMES`, as the client wrote it: the form matters, because the collation chosen here shows
+/// in the metadata of results although no variable holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The character set; `None` is `DEFAULT`.
+    pub charset: Option<Box<str>>,
+    /// The collation, where one was given.
+    pub collation: Option<Box<str>>,
+}
+
+/// Character set variables that were set one by one after `SET NAMES`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SeparateCharsets {
+    /// `character_set_client`
+    pub client: Box<str>,
+    /// `character_set_results`; `None` is NULL.
+    pub results: Option<Box<str>>,
+    /// `collation_connection`, which decides `character_set_connection`.
+    pub connection_collation: Box<str>,
+}
+
+/// The active role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Role {
+    /// As after login.
+    #[default]
+    Login,
+    /// As the last `SET ROLE` said; the text behind these two words.
+    Set(Box<[u8]>),
+}
+
+/// Everything about a session that can be restored on another backend connection by statements
+/// whose outcome is known beforehand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// The current database.
+    pub database: Option<Box<[u8]>>,
+    /// The last `SET NAMES` (or what the handshake did).
+    pub names: Names,
+    /// Character set variables set on top of `names`.
+    pub separate_charsets: Option<SeparateCharsets>,
+    /// Session variables.
+    pub variables: Variables,
+    /// The multi-statement option.
+    pub multi_statements: MultiStatements,
+    /// The active role.
+    pub role: Role,
+}
+
+/// Whether `COM_QUERY` may hold several statements: `COM_SET_OPTION` and the capability flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MultiStatements {
+    /// Several statements are a syntax error.
+    Off,
+    /// Several statements are run in turn.
+    On,
+}
+
+impl Environment {
+    /// The environment of a connection that has just logged in with this collation.
+    pub fn at_login(charset: &str, collation: &str) -> Self {
+        Self {
+            database: None,
+            names: Names { charset: Some(charset.into()), collation: Some(collation.into()) },
+            separate_charsets: None,
+            variables: Variables::default(),
+            multi_statements: MultiStatements::Off,
+            role: Role::Login,
+        }
+    }
+
+    /// The character set in which the client's statements are written.
+    pub fn client_charset(&self) -> Option<&str> {
+        match &self.separate_charsets {
+            Some(separate) => Some(&separate.client),
+            None => self.names.charset.as_deref(),
+        }
+    }
+}
+
+/// Whether two environments are the same; almost always decided by the pointers alone.
+pub fn same(a: &Arc<Environment>, b: &Arc<Environment>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
+/// The session variables of a connection right after its login, by name.
+///
+/// Shared between the connections of a pool that logged in under the same global values.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Baseline(std::collections::HashMap<Box<str>, Value>);
+
+impl Baseline {
+    /// Builds a baseline from the rows of `SHOW SESSION VARIABLES`. Values that change by
+    /// themselves are left out, so that two logins give equal baselines.
+    pub fn from_rows<'a>(rows: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let steady = rows.filter(|(name, _)| !VOLATILE.contains(name));
+        Self(steady.map(|(name, value)| (name.to_ascii_lowercase().into(), value.into())).collect())
+    }
+
+    /// The value that `name` had after login.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.get(name).map(|value| &**value)
+    }
+}
+
+/// Variables that differ from connection to connection, or by the moment, without anybody's SET.
+const VOLATILE: &[&str] = &[
+    "error_count",
+    "external_user",
+    "gtid_binlog_pos",
+    "gtid_binlog_state",
+    "gtid_current_pos",
+    "gtid_executed",
+    "gtid_slave_pos",
+    "identity",
+    "insert_id",
+    "last_gtid",
+    "last_insert_id",
+    "proxy_user",
+    "pseudo_thread_id",
+    "rand_seed1",
+    "rand_seed2",
+    "statement_id",
+    "timestamp",
+    "warning_count",
+];
+
+/// The four variables that [`Environment::names`] and [`Environment::separate_charsets`] stand for.
+pub fn is_charset_variable(name: &str) -> bool {
+    matches!(
+        name,
+        "character_set_client"
+            | "character_set_connection"
+            | "character_set_results"
+            | "collation_connection"
+    )
+}
+
+/// Variables that the server reports but that are no state of the session to restore: some are
+/// set by Millpond itself, some only tell what happened.
+pub fn is_report_only(name: &str) -> bool {
+    name.starts_with("session_track_")
+        || matches!(
+            name,
+            "statement_id"
+                | "last_gtid"
+                | "last_insert_id"
+                | "identity"
+                | "character_set_database"
+                | "collation_database"
+                | "error_count"
+                | "warning_count"
+        )
+}
+
+/// Variables whose value cannot be read back or moved to another connection; a session that has
+/// set one keeps its backend connection until it is consumed or reset.
+pub fn is_immovable(name: &str) -> bool {
+    matches!(
+        name,
+        "gtid_next"
+            | "gtid_seq_no"
+            | "insert_id"
+            | "pseudo_replica_mode"
+            | "pseudo_slave_mode"
+            | "pseudo_thread_id"
+            | "rand_seed1"
+            | "rand_seed2"
+            | "timestamp"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_stay_sorted_and_equal_whatever_the_order_of_setting() {
+        let mut a = Variables::default();
+        a.set("sql_mode", b"ANSI");
+        a.set("autocommit", b"OFF");
+        let mut b = Variables::default();
+        b.set("autocommit", b"ON");
+        b.set("autocommit", b"OFF");
+        b.set("sql_mode", b"ANSI");
+        assert_eq!(a, b);
+        assert_eq!(a.get("autocommit"), Some(&b"OFF"[..]));
+        b.remove("autocommit");
+        assert_eq!(b.get("autocommit"), None);
+        assert!(!b.is_empty());
+    }
+
+    #[test]
+    fn baselines_of_two_logins_are_equal_but_for_what_changes_by_itself() {
+        let rows =
+            |stamp: &'static [u8]| [("timestamp", stamp), ("SQL_MODE", &b"ANSI"[..])].into_iter();
+        let (a, b) = (Baseline::from_rows(rows(b"1")), Baseline::from_rows(rows(b"2")));
+        assert_eq!(a, b);
+        assert_eq!(a.get("sql_mode"), Some(&b"ANSI"[..]));
+    }
+}

@@ -1,1 +1,414 @@
-//! Being built.
+//! A machine without I/O that is fed a server's bytes and says where the reply to one command
+//! ends, and which of its packets mean something.
+//!
+//! ```text
+//!                ┌────────────── more results ───────────────┐
+//!                ▼                                           │
+//!  new ──▶ ExpectHead ── OK, ERR ─────────────────────────▶ Done
+//!            │    └── LOCAL INFILE ─▶ ExpectFile ─ infile_sent ─▶ ExpectHead
+//!            │ column count
+//!            ▼
+//!        ExpectColumns ─▶ ExpectFirstRow ─▶ ExpectRows ── end of rows, ERR ─▶ as OK, ERR
+//! ```
+//!
+//! The server's side always has `PROTOCOL_41`, `DEPRECATE_EOF` and `SESSION_TRACK`. Rows are passed
+//! in one go as far as the input reaches; a frame of 16 MiB is continued by the next without a look
+//! at its payload.
+//!
+//! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html>
+
+use super::capability::{Capabilities, Status};
+use super::cursor::Cursor;
+use super::fault::Fault;
+use super::frame::{HEADER, Header};
+use super::reply::OkPacket;
+
+/// What kind of reply a command has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyShape {
+    /// `COM_STMT_EXECUTE` and `COM_STMT_BULK_EXECUTE`: as a query's, with binary rows.
+    Execute,
+    /// `COM_STMT_FETCH`: rows without column definitions.
+    Fetch,
+    /// `COM_FIELD_LIST`: column definitions without a count.
+    FieldList,
+    /// No reply: `COM_STMT_CLOSE`, `COM_STMT_SEND_LONG_DATA`, `COM_QUIT`.
+    None,
+    /// One OK, EOF or ERR packet.
+    Ok,
+    /// `COM_STMT_PREPARE`
+    Prepare,
+    /// `COM_QUERY`
+    Query,
+    /// `COM_STATISTICS`: one packet of text.
+    Statistics,
+}
+
+/// A packet that means something, or a place between two packets (of length 0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// The first packet of a result set: the number of columns.
+    ColumnCount,
+    /// Place: all column definitions have passed.
+    ColumnsEnd,
+    /// `0xFF`: the reply is over.
+    Err,
+    /// `0xFB`: the server wants a file of the client's.
+    LocalInfile,
+    /// `0x00`
+    Ok,
+    /// Place: all parameter definitions of a prepared statement have passed.
+    ParametersEnd,
+    /// The head of the reply to `COM_STMT_PREPARE`.
+    PrepareOk,
+    /// `0xFE`: the end of the rows, or of a reply that never has rows.
+    ResultEnd,
+    /// Place: the next packet is the first row.
+    RowsBegin,
+    /// The text of `COM_STATISTICS`.
+    Statistics,
+}
+
+/// What to do with the front of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The first `length` bytes are this packet, header included.
+    Control {
+        /// Which packet.
+        kind: Control,
+        /// Its bytes; 0 for a place.
+        length: usize,
+    },
+    /// The reply is over; what is left of the input belongs to the next.
+    Done,
+    /// The input must hold at least this many bytes in all.
+    NeedMore(usize),
+    /// The first so many bytes go on as they are.
+    Pass(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Done,
+    ExpectColumns { left: u64 },
+    ExpectFile,
+    ExpectFirstRow,
+    ExpectHead,
+    ExpectParameters { left: u16, columns: u16 },
+    ExpectPreparedColumns { left: u16 },
+    ExpectRows,
+}
+
+/// The reply to one command.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    shape: ReplyShape,
+    state: State,
+    /// Bytes of a passed frame that have not been in the input yet.
+    open: usize,
+    /// Whether the packet goes on in the next frame.
+    continued: bool,
+    /// The server's next sequence number.
+    sequence: u8,
+    /// What the client's numbers are ahead by.
+    shift: u8,
+    rows: u64,
+    columns: u64,
+    results: u32,
+}
+
+/// What of the back side's capabilities decides the form of OK packets.
+const BACKEND: Capabilities = Capabilities::DEPRECATE_EOF.with(Capabilities::SESSION_TRACK);
+
+impl Exchange {
+    /// Expects the reply to a command that was sent in one frame.
+    pub fn new(shape: ReplyShape) -> Self {
+        Self::after(shape, 0)
+    }
+
+    /// Expects the reply to a command whose last frame had this sequence number.
+    pub fn after(shape: ReplyShape, sequence: u8) -> Self {
+        let state = match shape {
+            ReplyShape::None => State::Done,
+            ReplyShape::Fetch | ReplyShape::FieldList => State::ExpectRows,
+            _ => State::ExpectHead,
+        };
+        Self {
+            shape,
+            state,
+            open: 0,
+            continued: false,
+            sequence: sequence.wrapping_add(1),
+            shift: 0,
+            rows: 0,
+            columns: 0,
+            results: 0,
+        }
+    }
+
+    /// From now on the client's sequence numbers are so many further ahead of the server's:
+    /// headers are rewritten in place as they pass.
+    pub fn shift_sequence(&mut self, by: u8) {
+        self.shift = self.shift.wrapping_add(by);
+    }
+
+    /// The client has sent its file; `sequence` is the number of its last, empty packet.
+    pub fn infile_sent(&mut self, sequence: u8) {
+        if self.state == State::ExpectFile {
+            self.state = State::ExpectHead;
+            self.sequence = sequence.wrapping_add(1);
+        }
+    }
+
+    /// The sequence number that the next packet to the client has.
+    pub fn next_sequence(&self) -> u8 {
+        self.sequence.wrapping_add(self.shift)
+    }
+
+    /// Rows of the result set that came last.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Columns of the result set that came last.
+    pub fn columns(&self) -> u64 {
+        self.columns
+    }
+
+    /// Results so far, the unfinished one included.
+    pub fn results(&self) -> u32 {
+        self.results
+    }
+
+    /// Whether the last packet that began to pass has passed whole.
+    pub fn is_between_packets(&self) -> bool {
+        self.open == 0 && !self.continued
+    }
+
+    /// Looks at the front of the input. The caller takes away exactly the bytes named before it
+    /// asks again.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no reply of this shape.
+    pub fn step(&mut self, input: &mut [u8]) -> Result<Step, Fault> {
+        let mut at = 0;
+        loop {
+            if self.open > 0 {
+                let n = self.open.min(input.len() - at);
+                at += n;
+                self.open -= n;
+                if self.open > 0 {
+                    return Ok(pass_or(at, at + 1));
+                }
+            }
+            if self.continued {
+                let Some(header) = Header::parse(&input[at..]) else {
+                    return Ok(pass_or(at, HEADER));
+                };
+                self.accept(header, &mut input[at..])?;
+                at += HEADER;
+                continue;
+            }
+            // A packet begins here. Places and controls are told apart from what passed before.
+            match self.look(&input[at..])? {
+                Look::Place(_) | Look::Control(..) | Look::Done if at > 0 => {
+                    return Ok(Step::Pass(at));
+                }
+                Look::Done => return Ok(Step::Done),
+                Look::NeedMore(n) => return Ok(pass_or(at, n)),
+                Look::Place(kind) => {
+                    self.place(kind);
+                    return Ok(Step::Control { kind, length: 0 });
+                }
+                Look::Control(kind, length) => return self.control(kind, length, input),
+                Look::Packet(header) => {
+                    self.accept(header, &mut input[at..])?;
+                    self.count();
+                    at += HEADER;
+                }
+            }
+        }
+    }
+
+    /// What begins at the front of `input`, without changing anything.
+    fn look(&self, input: &[u8]) -> Result<Look, Fault> {
+        match self.state {
+            State::Done => return Ok(Look::Done),
+            State::ExpectFile => {
+                return Err(Fault::Unexpected { expected: "the end of the client's file" });
+            }
+            State::ExpectColumns { left: 0 } | State::ExpectPreparedColumns { left: 0 } => {
+                return Ok(Look::Place(Control::ColumnsEnd));
+            }
+            State::ExpectParameters { left: 0, .. } => {
+                return Ok(Look::Place(Control::ParametersEnd));
+            }
+            _ => {}
+        }
+        let Some(header) = Header::parse(input) else { return Ok(Look::NeedMore(HEADER)) };
+        if header.sequence != self.sequence {
+            let (expected, got) = (self.sequence, header.sequence);
+            return Err(Fault::OutOfOrder { expected, got });
+        }
+        match self.state {
+            State::ExpectHead => {
+                if header.is_continued() {
+                    return Err(Fault::TooLarge { limit: super::frame::MAX_PAYLOAD });
+                }
+                let length = HEADER + header.length;
+                if input.len() < length {
+                    return Ok(Look::NeedMore(length));
+                }
+                Ok(Look::Control(self.head(&input[HEADER..length])?, length))
+            }
+            State::ExpectFirstRow | State::ExpectRows => self.row(header, input),
+            _ => Ok(Look::Packet(header)),
+        }
+    }
+
+    /// Which packet opens a reply or one of its results.
+    fn head(&self, payload: &[u8]) -> Result<Control, Fault> {
+        let Some(&first) = payload.first() else { return Err(Fault::Truncated) };
+        match (self.shape, first) {
+            (ReplyShape::Statistics, 0xFF) if payload.len() > 3 && payload[3] == b'#' => {
+                Ok(Control::Err)
+            }
+            (ReplyShape::Statistics, _) => Ok(Control::Statistics),
+            (_, 0xFF) => Ok(Control::Err),
+            (ReplyShape::Prepare, 0x00) => Ok(Control::PrepareOk),
+            (_, 0x00) => Ok(Control::Ok),
+            (ReplyShape::Ok, 0xFE) => Ok(Control::ResultEnd),
+            (ReplyShape::Query | ReplyShape::Execute, 0xFB) => Ok(Control::LocalInfile),
+            (ReplyShape::Query | ReplyShape::Execute, 0x01..=0xFA | 0xFC..=0xFE) => {
+                Ok(Control::ColumnCount)
+            }
+            _ => Err(Fault::Unexpected { expected: "the head of a reply" }),
+        }
+    }
+
+    /// Whether a packet among the rows is a row.
+    fn row(&self, header: Header, input: &[u8]) -> Result<Look, Fault> {
+        let looks_like_end = !header.is_continued() && header.length > 0;
+        if looks_like_end {
+            let Some(&first) = input.get(HEADER) else {
+                return Ok(Look::NeedMore(HEADER + 1));
+            };
+            // A row never begins with 0xFF, and with 0xFE only when its first value takes more
+            // than a frame.
+            if first >= 0xFE {
+                let length = HEADER + header.length;
+                if input.len() < length {
+                    return Ok(Look::NeedMore(length));
+                }
+                let kind = if first == 0xFF { Control::Err } else { Control::ResultEnd };
+                return Ok(Look::Control(kind, length));
+            }
+        }
+        if self.state == State::ExpectFirstRow {
+            return Ok(Look::Place(Control::RowsBegin));
+        }
+        Ok(Look::Packet(header))
+    }
+
+    fn place(&mut self, kind: Control) {
+        self.state = match (kind, self.state) {
+            (Control::RowsBegin, _) => State::ExpectRows,
+            (Control::ParametersEnd, State::ExpectParameters { columns, .. }) => {
+                Self::prepared_columns(columns)
+            }
+            (_, State::ExpectPreparedColumns { .. }) => State::Done,
+            _ => State::ExpectFirstRow,
+        };
+    }
+
+    fn prepared_columns(columns: u16) -> State {
+        if columns == 0 { State::Done } else { State::ExpectPreparedColumns { left: columns } }
+    }
+
+    /// A control packet is at the very front of the input, whole.
+    fn control(&mut self, kind: Control, length: usize, input: &mut [u8]) -> Result<Step, Fault> {
+        let payload = &input[HEADER..length];
+        let next = match kind {
+            Control::Ok | Control::ResultEnd => {
+                let ok = OkPacket::parse(payload, BACKEND)?;
+                if kind == Control::Ok {
+                    self.results += 1;
+                }
+                let several = matches!(self.shape, ReplyShape::Query | ReplyShape::Execute);
+                if several && ok.status.has(Status::MORE_RESULTS) {
+                    State::ExpectHead
+                } else {
+                    State::Done
+                }
+            }
+            Control::LocalInfile => State::ExpectFile,
+            Control::ColumnCount => {
+                self.columns = Cursor::new(payload).lenenc_int()?;
+                self.rows = 0;
+                self.results += 1;
+                State::ExpectColumns { left: self.columns }
+            }
+            Control::PrepareOk => Self::prepared(payload)?,
+            _ => State::Done,
+        };
+        self.state = next;
+        self.renumber(input);
+        self.sequence = self.sequence.wrapping_add(1);
+        Ok(Step::Control { kind, length })
+    }
+
+    fn prepared(payload: &[u8]) -> Result<State, Fault> {
+        let mut cursor = Cursor::new(payload);
+        cursor.skip(5)?;
+        let columns = cursor.u16()?;
+        let parameters = cursor.u16()?;
+        Ok(match parameters {
+            0 => Self::prepared_columns(columns),
+            left => State::ExpectParameters { left, columns },
+        })
+    }
+
+    /// Lets a frame pass whose header is at the front of `bytes`.
+    fn accept(&mut self, header: Header, bytes: &mut [u8]) -> Result<(), Fault> {
+        if header.sequence != self.sequence {
+            let (expected, got) = (self.sequence, header.sequence);
+            return Err(Fault::OutOfOrder { expected, got });
+        }
+        self.renumber(bytes);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.open = header.length;
+        self.continued = header.is_continued();
+        Ok(())
+    }
+
+    fn renumber(&self, bytes: &mut [u8]) {
+        if self.shift != 0 {
+            bytes[HEADER - 1] = self.next_sequence();
+        }
+    }
+
+    /// A packet that is no control has begun to pass.
+    fn count(&mut self) {
+        match &mut self.state {
+            State::ExpectRows => self.rows += 1,
+            State::ExpectColumns { left } => *left -= 1,
+            State::ExpectParameters { left, .. } | State::ExpectPreparedColumns { left } => {
+                *left -= 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+enum Look {
+    Control(Control, usize),
+    Done,
+    NeedMore(usize),
+    Packet(Header),
+    Place(Control),
+}
+
+fn pass_or(passed: usize, need: usize) -> Step {
+    if passed > 0 { Step::Pass(passed) } else { Step::NeedMore(need) }
+}

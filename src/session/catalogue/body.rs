@@ -120,7 +120,7 @@ impl Reader<'_> {
                 }
                 TokenKind::UserVariable => {
                     let name = user_variable_name(text, self.dialect);
-                    self.found.effects.user_variables.insert(name);
+                    self.found.effects.user_variables.insert(name.into());
                     text.to_vec()
                 }
                 _ => text.to_vec(),

@@ -138,9 +138,11 @@ impl Builder {
                 break;
             }
         }
+        let impure = self.nodes.iter().filter(|node| !node.effects.is_empty()).count();
         let mut classes: BTreeMap<Class, BTreeMap<Folded, Effects>> = BTreeMap::new();
         for node in self.nodes {
-            if !node.effects.is_empty() {
+            // Tables are many, and most are harmless; of routines all are known by name.
+            if node.class != Class::Table || !node.effects.is_empty() {
                 let names = classes.entry(node.class).or_default();
                 names.entry(node.name).or_default().merge(&node.effects);
             }
@@ -148,6 +150,7 @@ impl Builder {
         let mut index = |class| Index::new(classes.remove(&class).unwrap_or_default());
         Catalogue {
             knowledge: Knowledge::Listed,
+            impure,
             functions: index(Class::Function),
             procedures: index(Class::Procedure),
             tables: index(Class::Table),

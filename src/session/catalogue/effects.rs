@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::BitOr;
 
 /// The user variables that a body may touch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,7 +11,7 @@ pub enum UserVariables {
     #[default]
     None,
     /// These: names as in [`UserVariable::name`](crate::session::statement::UserVariable::name).
-    Named(BTreeSet<Vec<u8>>),
+    Named(BTreeSet<Box<[u8]>>),
     /// It can't be told which.
     Any,
 }
@@ -74,15 +75,22 @@ impl Reach {
         self.0 & other.0 == other.0
     }
 
+    /// Whether any of `other` is in it.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Adds `other`.
     pub fn insert(&mut self, other: Self) {
         self.0 |= other.0;
     }
+}
 
-    /// What is in it besides `other`.
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
+impl BitOr for Reach {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 
@@ -126,7 +134,7 @@ impl Effects {
 
 impl UserVariables {
     /// Adds a name.
-    pub fn insert(&mut self, name: Vec<u8>) {
+    pub fn insert(&mut self, name: Box<[u8]>) {
         match self {
             Self::None => *self = Self::Named(BTreeSet::from([name])),
             Self::Named(names) => {

@@ -20,60 +20,67 @@ pub use effects::{Effects, Reach, UserVariables};
 
 use names::Index;
 
-/// The impure names of a server.
-#[derive(Debug, Default)]
+/// What is known of a server's stored code. The default knows nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalogue {
     knowledge: Knowledge,
     functions: Index<Effects>,
     procedures: Index<Effects>,
     tables: Index<Effects>,
+    impure: usize,
 }
 
 /// What to think of a name that is not listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 enum Knowledge {
-    /// It is pure.
-    #[default]
+    /// A table of that name is pure, a routine may do anything.
     Listed,
     /// It may do anything.
+    #[default]
     Nothing,
 }
 
 impl Catalogue {
-    /// A catalogue of a server on which nothing is impure.
-    pub fn new() -> Self {
-        Self::default()
+    /// A catalogue of a server without any stored code.
+    pub fn empty() -> Self {
+        Self { knowledge: Knowledge::Listed, ..Self::default() }
     }
 
-    /// A catalogue of a server whose routines, triggers and views can't be seen: every use of one
-    /// may do anything, and every table may have triggers or be a view.
-    pub fn blind() -> Self {
-        Self { knowledge: Knowledge::Nothing, ..Self::default() }
-    }
-
-    /// Whether no name is impure: nothing needs to be looked up.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.functions.is_empty() && self.procedures.is_empty() && self.tables.is_empty()
-    }
-
-    /// Whether nothing is known.
+    /// Whether nothing is known: every use of stored code may do anything, and every table may
+    /// have triggers or be a view.
     #[inline]
     pub fn is_blind(&self) -> bool {
         self.knowledge == Knowledge::Nothing
     }
 
-    /// What calling the stored function of this name may do.
+    /// How many routines, views and triggers are impure.
+    pub fn impure_count(&self) -> usize {
+        self.impure
+    }
+
+    /// Whether there are stored functions.
+    #[inline]
+    pub fn has_functions(&self) -> bool {
+        !self.functions.is_empty()
+    }
+
+    /// Whether there are tables or views whose use may do something.
+    #[inline]
+    pub fn has_tables(&self) -> bool {
+        !self.tables.is_empty()
+    }
+
+    /// What calling the stored functions of this name may do; nothing comes if there is none.
     pub fn function(&self, name: &[u8]) -> impl Iterator<Item = &Effects> {
         self.functions.find(name)
     }
 
-    /// What calling the procedure of this name may do.
+    /// What calling the procedures of this name may do; nothing comes if there is none.
     pub fn procedure(&self, name: &[u8]) -> impl Iterator<Item = &Effects> {
         self.procedures.find(name)
     }
 
-    /// What using the table or view of this name may do.
+    /// What using the tables and views of this name may do; nothing comes if they are harmless.
     pub fn table(&self, name: &[u8]) -> impl Iterator<Item = &Effects> {
         self.tables.find(name)
     }

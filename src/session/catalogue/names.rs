@@ -35,7 +35,7 @@ impl Folded {
 }
 
 /// Values under names, for a quick answer to "nothing there".
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Index<T> {
     /// A bit for each hash: most names are answered here.
     filter: [u64; 16],

@@ -7,7 +7,7 @@ use crate::session::server::{Flavor, ServerVersion};
 fn dialect() -> Dialect {
     let version =
         ServerVersion { flavor: Flavor::MariaDb, number: (10, 11, 19), text: String::new() };
-    Dialect::new(&version)
+    Dialect::new(&version, b"", "utf8mb4")
 }
 
 fn sql(text: &str) -> Body<'_> {
@@ -108,7 +108,7 @@ fn a_bodys_own_sql_mode_counts() {
     builder.routine(b"plain", RoutineKind::Function, Body::Sql { text, sql_mode: b"" });
     let catalogue = builder.build();
     assert!(merged(catalogue.function(b"ansi")).user_variables.contains(b"x"));
-    assert_eq!(catalogue.function(b"plain").count(), 0);
+    assert_eq!(merged(catalogue.function(b"plain")), Effects::default());
 }
 
 #[test]
@@ -132,7 +132,8 @@ fn effects_reach_all_that_use_them() {
     assert!(deep(merged(catalogue.table(b"V"))));
     assert_eq!(merged(catalogue.table(b"hidden")), Effects::EVERYTHING);
     assert_eq!(catalogue.table(b"w").count(), 0);
-    assert_eq!(catalogue.function(b"pure").count(), 0);
+    assert_eq!(merged(catalogue.function(b"pure")), Effects::default());
+    assert_eq!(catalogue.function(b"pure").count(), 1);
     assert_eq!(catalogue.function(b"t").count(), 0);
     assert_eq!(catalogue.procedure(b"f").count(), 0);
 }
@@ -163,6 +164,7 @@ fn names_are_compared_as_collations_might() {
     for name in ["caf", "cafes", "", "plai"] {
         assert_eq!(catalogue.function(name.as_bytes()).count(), 0, "{name}");
     }
-    assert!(!catalogue.is_empty());
-    assert!(Catalogue::new().is_empty());
+    assert_eq!(catalogue.impure_count(), 2);
+    assert!(catalogue.has_functions() && !catalogue.has_tables());
+    assert!(Catalogue::default().is_blind() && !Catalogue::empty().is_blind());
 }

@@ -24,19 +24,19 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// The dialect of a fresh session with utf8mb4 on a server: default `sql_mode`, one statement
-    /// at a time.
-    pub fn new(server: &ServerVersion) -> Self {
-        let (major, minor, patch) = server.number;
-        Self {
+    /// The dialect of a session with this `@@sql_mode` and `@@character_set_client`, which may send
+    /// several statements at once.
+    pub fn new(server: &ServerVersion, sql_mode: &[u8], charset: &str) -> Self {
+        let plain = Self {
             flavor: server.flavor,
-            version: u32::from(major) * 10_000 + u32::from(minor) * 100 + u32::from(patch),
+            version: server.as_number(),
             charset: Charset::Utf8,
             ansi_quotes: false,
             no_backslash_escapes: false,
             oracle: false,
-            multi_statements: false,
-        }
+            multi_statements: true,
+        };
+        plain.with_sql_mode(sql_mode).with_charset(charset.as_bytes())
     }
 
     /// Takes over what the text of `@@sql_mode` says about quoting.

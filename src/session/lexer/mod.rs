@@ -24,7 +24,7 @@ pub use literal::{text_value, user_variable_name};
 pub use name::unquoted;
 pub use token::{Token, TokenKind};
 
-use class::{CLASS, Class, is_name_byte};
+use class::{CLASS, Class, is_blank, is_name_byte};
 
 /// Reads tokens from a statement; a clone goes on from the same place.
 #[derive(Debug, Clone)]
@@ -61,17 +61,18 @@ enum Expect {
 impl<'a> Lexer<'a> {
     /// Starts at the first byte of `sql`.
     pub fn new(sql: &'a [u8], dialect: &Dialect) -> Self {
-        let readable = dialect.charset != Charset::Unknown || sql.is_empty();
-        Self {
+        let mut lexer = Self {
             sql,
             at: 0,
             dialect: *dialect,
-            expect: if readable { Expect::Token } else { Expect::Unreadable },
+            expect: Expect::Token,
             in_code: false,
             begun: false,
             comments: 0,
             directive: None,
-        }
+        };
+        lexer.set_dialect(*dialect);
+        lexer
     }
 
     /// Goes on at `offset`, before the first token was read.
@@ -84,6 +85,19 @@ impl<'a> Lexer<'a> {
     /// The text that is read.
     pub fn sql(&self) -> &'a [u8] {
         self.sql
+    }
+
+    /// How the text is read.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Reads on in another way, behind the end of a statement.
+    pub fn set_dialect(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
+        if dialect.charset == Charset::Unknown {
+            self.expect = Expect::Unreadable;
+        }
     }
 
     /// Ends the text at `end`, for a second reading of one statement of several.
@@ -134,6 +148,10 @@ impl<'a> Lexer<'a> {
                     Some(byte) if is_name_byte(byte) => self.name(start),
                     _ => self.opaque(start),
                 }
+            }
+            Expect::Unreadable if self.sql[start..].iter().all(|byte| is_blank(*byte)) => {
+                self.at = self.sql.len();
+                self.finish()
             }
             Expect::Unreadable => self.opaque(start),
             Expect::End | Expect::Token => self.made(TokenKind::End, start),

@@ -8,12 +8,14 @@ use TokenKind as T;
 
 fn mysql() -> Dialect {
     let text = String::new();
-    Dialect::new(&ServerVersion { flavor: Flavor::MySql, number: (9, 7, 4), text })
+    let version = ServerVersion { flavor: Flavor::MySql, number: (9, 7, 4), text };
+    Dialect::new(&version, b"", "utf8mb4")
 }
 
 fn mariadb() -> Dialect {
     let text = String::new();
-    Dialect::new(&ServerVersion { flavor: Flavor::MariaDb, number: (10, 11, 19), text })
+    let version = ServerVersion { flavor: Flavor::MariaDb, number: (10, 11, 19), text };
+    Dialect::new(&version, b"", "utf8mb4")
 }
 
 fn tokens<'a>(sql: &'a [u8], dialect: &Dialect) -> Vec<(TokenKind, &'a [u8])> {

@@ -1,5 +1,8 @@
 //! What a statement does to its session, in particular.
 
+use std::sync::Arc;
+
+use super::Analysis;
 use super::kind::StatementKind;
 use crate::session::catalogue::Effects;
 
@@ -12,18 +15,16 @@ pub struct Details {
     pub user_variables: Vec<UserVariable>,
     /// What is done, in the order of the text.
     pub actions: Vec<Placed>,
-    /// The text is exactly one question that Millpond may answer itself.
-    pub sole: Option<Sole>,
     /// Variables that are set for the time of one statement only, by `SET_VAR` or
     /// `SET STATEMENT`; ASCII letters in lower case.
-    pub statement_variables: Vec<Vec<u8>>,
+    pub temporary_settings: Vec<Box<[u8]>>,
     /// What the impure names in the text may do.
     pub impure: Effects,
 }
 
 impl Details {
     /// Notes that a user variable is named.
-    pub(super) fn note_user_variable(&mut self, name: Vec<u8>, access: Access) {
+    pub(super) fn note_user_variable(&mut self, name: Box<[u8]>, access: Access) {
         match self.user_variables.iter_mut().find(|variable| variable.name == name) {
             Some(variable) => variable.access = variable.access.max(access),
             None => self.user_variables.push(UserVariable { name, access }),
@@ -35,7 +36,7 @@ impl Details {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserVariable {
     /// Without `@` and quotes, ASCII letters in lower case, no trailing blanks.
-    pub name: Vec<u8>,
+    pub name: Box<[u8]>,
     /// Whether it may be written.
     pub access: Access,
 }
@@ -62,9 +63,9 @@ pub struct Placed {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectName {
     /// The database in front of the dot, if any.
-    pub database: Option<Vec<u8>>,
+    pub database: Option<Box<[u8]>>,
     /// The name.
-    pub name: Vec<u8>,
+    pub name: Box<[u8]>,
 }
 
 /// What one statement does to the session when it succeeds.
@@ -78,15 +79,15 @@ pub enum Action {
     Call(ObjectName),
     /// A temporary table or sequence is made.
     CreateTemporaryTable {
-        /// Its name.
-        name: ObjectName,
+        /// Its name; `None` where it can't be told.
+        name: Option<ObjectName>,
         /// What happens if it exists.
         existing: Existing,
     },
     /// `DEALLOCATE PREPARE` or `DROP PREPARE`.
-    Deallocate(Vec<u8>),
+    Deallocate(Box<[u8]>),
     /// `DROP DATABASE`.
-    DropDatabase(Vec<u8>),
+    DropDatabase(Box<[u8]>),
     /// `DROP TABLE`, `DROP SEQUENCE`.
     DropTables {
         /// Which ones.
@@ -104,9 +105,9 @@ pub enum Action {
     /// `EXECUTE name USING …`.
     Execute {
         /// The prepared statement.
-        name: Vec<u8>,
+        name: Box<[u8]>,
         /// The user variables for its placeholders.
-        using: Vec<Vec<u8>>,
+        using: Vec<Box<[u8]>>,
     },
     /// `EXECUTE IMMEDIATE …`.
     ExecuteImmediate(Source),
@@ -117,60 +118,62 @@ pub enum Action {
         /// The table.
         table: ObjectName,
         /// The name under which the other statements know it.
-        alias: Vec<u8>,
+        alias: Box<[u8]>,
     },
-    /// `KILL`.
-    Kill(KillTarget),
+    /// `KILL` of a connection by its number.
+    Kill(Kill),
     /// `GET_LOCK`, `RELEASE_LOCK`, `RELEASE_ALL_LOCKS`.
     Lock {
         /// Which function.
         function: LockFunction,
         /// The lock's name, if it is written as a string.
-        name: Option<Vec<u8>>,
+        name: Option<Box<[u8]>>,
         /// Whether its result will be seen.
         place: CallPlace,
     },
     /// `PREPARE name FROM …`.
     Prepare {
         /// The name, as written.
-        name: Vec<u8>,
+        name: Box<[u8]>,
         /// Where its text comes from.
         source: Source,
+        /// What its text does; opaque if it is not known.
+        prepared: Arc<Analysis>,
     },
     /// `ALTER TABLE … RENAME`, `RENAME TABLE`: from, to.
     RenameTables(Vec<(ObjectName, ObjectName)>),
     /// `RELEASE SAVEPOINT`.
-    ReleaseSavepoint(Vec<u8>),
+    ReleaseSavepoint(Box<[u8]>),
     /// `ROLLBACK TO`.
-    RollbackTo(Vec<u8>),
+    RollbackTo(Box<[u8]>),
     /// `SAVEPOINT`.
-    Savepoint(Vec<u8>),
+    Savepoint(Box<[u8]>),
     /// `SET CHARACTER SET`: the set's name as written, or `None` for `DEFAULT`.
-    SetCharacterSet(Option<Vec<u8>>),
+    SetCharacterSet(Option<Box<[u8]>>),
     /// `SET NAMES`.
     SetNames {
         /// The set's name as written; `None` for `DEFAULT`.
-        charset: Option<Vec<u8>>,
+        charset: Option<Box<[u8]>>,
         /// The collation's name as written, if any.
-        collation: Option<Vec<u8>>,
+        collation: Option<Box<[u8]>>,
     },
     /// `SET RESOURCE GROUP` for this session.
-    SetResourceGroup(Vec<u8>),
+    SetResourceGroup(Box<[u8]>),
     /// `SET ROLE`: the text behind these words.
-    SetRole(Vec<u8>),
+    SetRole(Box<[u8]>),
     /// `SET TRANSACTION` without a scope: the text behind these words.
-    SetTransactionNext(Vec<u8>),
+    SetTransactionNext(Box<[u8]>),
     /// A system variable is set.
     SetVariable {
         /// Whose value.
         scope: Scope,
         /// The variable, ASCII letters in lower case; of a structured one all parts.
-        name: Vec<u8>,
+        name: Box<[u8]>,
         /// To what.
         value: Value,
     },
     /// `USE`.
-    Use(Vec<u8>),
+    Use(Box<[u8]>),
     /// `UNLOCK TABLES`, `UNLOCK INSTANCE`, `LOCK TABLES` and the like say all by their marks; this
     /// says where they stand.
     Mark(super::Marks),
@@ -235,36 +238,22 @@ pub enum AfterEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A string, with its escapes resolved.
-    Text(Vec<u8>),
+    Text(Box<[u8]>),
     /// A user variable's value; the name as in [`UserVariable::name`].
-    Variable(Vec<u8>),
+    Variable(Box<[u8]>),
     /// An expression.
     Expression,
 }
 
-/// Whom a `KILL` means.
+/// `KILL [HARD | SOFT] [CONNECTION | QUERY] id`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KillTarget {
-    /// A connection by its id.
-    Connection {
-        /// The id.
-        id: u64,
-        /// What is ended.
-        what: KillWhat,
-        /// The offsets of the id's digits in the text.
-        digits: std::ops::Range<usize>,
-    },
-    /// An expression, a user, a query id.
-    Other,
-}
-
-/// What a `KILL` ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum KillWhat {
-    /// The connection.
-    Connection,
-    /// Only what it is doing.
-    Query,
+pub struct Kill {
+    /// What stands between `KILL` and the number.
+    pub words: Box<[u8]>,
+    /// Whether it ends the connection, not only its statement.
+    pub connection: bool,
+    /// The number.
+    pub id: u64,
 }
 
 /// The functions that change which user locks are held.
@@ -309,42 +298,26 @@ pub enum Value {
     /// `DEFAULT`.
     Default,
     /// One word, number or string, as written.
-    Literal(Vec<u8>),
+    Literal(Box<[u8]>),
     /// Anything else.
     Expression,
 }
 
-/// A text that is exactly one question about the session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sole {
-    /// The question.
-    pub question: Question,
-    /// The name of the result's column: the alias, or the expression as it was written. Empty for
-    /// `SHOW WARNINGS` and `SHOW ERRORS`, which have columns of their own.
-    pub column: Vec<u8>,
-}
-
-/// What is asked.
+/// A text that asks for one thing that belongs to the session, and for nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Question {
-    /// `SELECT CONNECTION_ID()`.
+pub enum Sole {
+    /// `SELECT CONNECTION_ID()`
     ConnectionId,
-    /// `SELECT @@error_count`.
+    /// `SELECT @@error_count`, `SHOW COUNT(*) ERRORS`
     ErrorCount,
-    /// `SELECT FOUND_ROWS()`.
+    /// `SHOW ERRORS`
+    Errors,
+    /// `SELECT FOUND_ROWS()`
     FoundRows,
-    /// `SELECT LAST_INSERT_ID()`, `@@last_insert_id`, `@@identity`.
-    LastInsertId,
-    /// `SELECT ROW_COUNT()`.
+    /// `SELECT ROW_COUNT()`
     RowCount,
-    /// `SHOW COUNT(*) ERRORS`.
-    ShowErrorCount,
-    /// `SHOW ERRORS`.
-    ShowErrors,
-    /// `SHOW COUNT(*) WARNINGS`.
-    ShowWarningCount,
-    /// `SHOW WARNINGS`.
-    ShowWarnings,
-    /// `SELECT @@warning_count`.
+    /// `SELECT @@warning_count`, `SHOW COUNT(*) WARNINGS`
     WarningCount,
+    /// `SHOW WARNINGS`
+    Warnings,
 }

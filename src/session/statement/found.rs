@@ -9,9 +9,9 @@ pub(super) struct Found {
     pub(super) marks: Marks,
     pub(super) actions: Vec<Action>,
     pub(super) sole: Option<Sole>,
-    pub(super) statement_variables: Vec<Vec<u8>>,
+    pub(super) temporary_settings: Vec<Box<[u8]>>,
     /// A text that the statement runs.
-    pub(super) nested: Option<Vec<u8>>,
+    pub(super) nested: Option<Box<[u8]>>,
 }
 
 impl Found {

@@ -12,8 +12,8 @@ pub(super) fn classify(mut parser: Parser<'_>) -> (Kind, Marks) {
     while parser.symbol(b'(') {}
     let first = parser.keyword;
     parser.advance();
-    let transaction = Marks::TRANSACTION_CONTROL;
-    let commits = Marks::IMPLICIT_COMMIT;
+    let ends = Marks::ENDS_TRANSACTION;
+    let begins = ends | Marks::BEGINS_TRANSACTION;
     match first {
         K::Select | K::Table | K::Values | K::Value => (Kind::Select, Marks::NONE),
         K::Insert => (Kind::Insert, Marks::NONE),
@@ -27,8 +27,8 @@ pub(super) fn classify(mut parser: Parser<'_>) -> (Kind, Marks) {
         K::Use => (Kind::Use, Marks::NONE),
         K::Call => (Kind::Call, Marks::CALL),
         K::Begin => begin(&parser),
-        K::Start if parser.at(K::Transaction) => (Kind::Begin, transaction | commits),
-        K::Commit => (Kind::Commit, transaction),
+        K::Start if parser.at(K::Transaction) => (Kind::Begin, begins),
+        K::Commit => (Kind::Commit, ends),
         K::Rollback => rollback(&parser),
         K::Savepoint => (Kind::Savepoint, Marks::SAVEPOINT),
         K::Release => (Kind::ReleaseSavepoint, Marks::SAVEPOINT),
@@ -39,16 +39,17 @@ pub(super) fn classify(mut parser: Parser<'_>) -> (Kind, Marks) {
         K::Kill => (Kind::Kill, Marks::KILL),
         K::Load => load(&mut parser),
         K::Lock if parser.at(K::Instance) => (Kind::LockInstance, Marks::LOCK_INSTANCE),
-        K::Lock => (Kind::LockTables, Marks::LOCK_TABLES | commits),
+        K::Lock => (Kind::LockTables, Marks::LOCK_TABLES | ends),
         K::Unlock if parser.at(K::Instance) => (Kind::UnlockInstance, Marks::UNLOCK_INSTANCE),
-        K::Unlock => (Kind::UnlockTables, Marks::UNLOCK_TABLES | commits),
+        K::Unlock => (Kind::UnlockTables, Marks::UNLOCK_TABLES),
         K::Handler => (Kind::Handler, Marks::NONE),
         K::Xa => (Kind::Xa, Marks::XA),
-        K::Backup => (Kind::Backup, Marks::BACKUP | commits),
-        K::Flush => (Kind::Flush, commits),
+        K::Backup => (Kind::Backup, Marks::BACKUP),
+        K::Flush => flush(&parser),
         K::Explain | K::Describe | K::Desc => explain(&mut parser),
         K::Analyze => analyze(&mut parser),
-        K::Check | K::Checksum | K::Optimize | K::Repair | K::Cache => (Kind::Maintenance, commits),
+        K::Checksum => (Kind::Maintenance, Marks::NONE),
+        K::Check | K::Optimize | K::Repair | K::Cache => (Kind::Maintenance, ends),
         K::Get | K::Signal | K::Resignal => {
             let get = first == K::Get;
             (Kind::Diagnostics, if get { Marks::GET_DIAGNOSTICS } else { Marks::NONE })
@@ -60,26 +61,29 @@ pub(super) fn classify(mut parser: Parser<'_>) -> (Kind, Marks) {
 
 /// Statements that change what the server stores.
 fn definition(first: K, parser: &mut Parser<'_>) -> (Kind, Marks) {
-    let commits = Marks::IMPLICIT_COMMIT;
+    let commits = Marks::ENDS_TRANSACTION;
     match first {
         K::Create => create(parser),
         K::Alter => alter(parser),
         K::Drop => drop(parser),
         K::Rename if parser.any(&[K::Table, K::Tables]) => {
-            (Kind::RenameTable, Marks::TABLE_RENAME | Marks::CATALOGUE_CHANGE | commits)
+            (Kind::RenameTable, Marks::TABLE_RENAME | Marks::DDL_ROUTINE | commits)
         }
-        K::Rename | K::Grant | K::Revoke => (Kind::Account, commits),
+        K::Rename | K::Grant | K::Revoke => (Kind::Account, commits | Marks::PRIVILEGES),
         K::Truncate => (Kind::TruncateTable, commits),
-        K::Import => (Kind::Ddl, Marks::CATALOGUE_CHANGE | commits),
-        K::Install | K::Uninstall | K::Reset => (Kind::Administration, commits),
-        K::Purge
+        K::Import => (Kind::Ddl, Marks::DDL_ROUTINE | commits),
+        // A component or plugin may bring functions.
+        K::Install | K::Uninstall => (Kind::Administration, Marks::DDL_ROUTINE),
+        K::Reset
+        | K::Purge
         | K::Change
         | K::Start
         | K::Stop
         | K::Shutdown
         | K::Restart
-        | K::Clone
-        | K::Binlog => (Kind::Administration, commits),
+        | K::Clone => (Kind::Administration, Marks::NONE),
+        // It replays events, which set whatever they were recorded with.
+        K::Binlog => (Kind::Administration, Marks::OPAQUE),
         K::If | K::Loop | K::Repeat | K::While | K::For | K::Case | K::Declare
             if parser.dialect.flavor == Flavor::MariaDb =>
         {
@@ -89,25 +93,31 @@ fn definition(first: K, parser: &mut Parser<'_>) -> (Kind, Marks) {
     }
 }
 
+fn flush(parser: &Parser<'_>) -> (Kind, Marks) {
+    let privileges = parser.at(K::Privileges);
+    let privileges = if privileges { Marks::PRIVILEGES } else { Marks::NONE };
+    (Kind::Flush, Marks::ENDS_TRANSACTION | privileges)
+}
+
 fn begin(parser: &Parser<'_>) -> (Kind, Marks) {
     let alone = parser.at_end() || parser.at(K::Work);
     if parser.dialect.flavor == Flavor::MariaDb && !alone {
         return (Kind::Compound, Marks::OPAQUE | Marks::UNCERTAIN);
     }
-    (Kind::Begin, Marks::TRANSACTION_CONTROL | Marks::IMPLICIT_COMMIT)
+    (Kind::Begin, Marks::ENDS_TRANSACTION | Marks::BEGINS_TRANSACTION)
 }
 
 /// `ROLLBACK` ends the transaction unless it goes back `TO` a savepoint.
 fn rollback(parser: &Parser<'_>) -> (Kind, Marks) {
     let mut parser = parser.clone();
     parser.word(K::Work);
-    let marks = if parser.at(K::To) { Marks::SAVEPOINT } else { Marks::TRANSACTION_CONTROL };
+    let marks = if parser.at(K::To) { Marks::SAVEPOINT } else { Marks::ENDS_TRANSACTION };
     (Kind::Rollback, marks)
 }
 
 fn load(parser: &mut Parser<'_>) -> (Kind, Marks) {
     if parser.word(K::Index) {
-        return (Kind::Maintenance, Marks::IMPLICIT_COMMIT);
+        return (Kind::Maintenance, Marks::ENDS_TRANSACTION);
     }
     parser.any(&[K::Data, K::Xml]);
     while !parser.at_end() && !parser.at(K::Infile) {
@@ -136,7 +146,7 @@ fn analyze(parser: &mut Parser<'_>) -> (Kind, Marks) {
         || parser.at(K::Local)
         || parser.text().eq_ignore_ascii_case(b"no_write_to_binlog")
     {
-        return (Kind::Maintenance, Marks::IMPLICIT_COMMIT);
+        return (Kind::Maintenance, Marks::ENDS_TRANSACTION);
     }
     (explained(parser), Marks::NONE)
 }
@@ -156,8 +166,8 @@ fn explained(parser: &mut Parser<'_>) -> Kind {
 }
 
 fn create(parser: &mut Parser<'_>) -> (Kind, Marks) {
-    let commits = Marks::IMPLICIT_COMMIT;
-    let changes = Marks::CATALOGUE_CHANGE | commits;
+    let commits = Marks::ENDS_TRANSACTION;
+    let changes = Marks::DDL_ROUTINE | commits;
     let mut temporary = false;
     while !parser.at_end() {
         match parser.keyword {
@@ -171,7 +181,7 @@ fn create(parser: &mut Parser<'_>) -> (Kind, Marks) {
             }
             K::Event => return (Kind::CreateRoutine, commits),
             K::View | K::Library => return (Kind::Ddl, changes),
-            K::User | K::Role => return (Kind::Account, commits),
+            K::User | K::Role => return (Kind::Account, commits | Marks::PRIVILEGES),
             K::Database | K::Schema | K::Index | K::Server | K::Tablespace | K::Resource => {
                 return (Kind::Ddl, commits);
             }
@@ -196,16 +206,16 @@ fn skip_account(parser: &mut Parser<'_>) {
 }
 
 fn alter(parser: &mut Parser<'_>) -> (Kind, Marks) {
-    let commits = Marks::IMPLICIT_COMMIT;
+    let commits = Marks::ENDS_TRANSACTION;
     while !parser.at_end() {
         match parser.keyword {
             K::Table => return (Kind::AlterTable, commits),
             K::Procedure | K::Function | K::Trigger | K::Package => {
-                return (Kind::Ddl, commits | Marks::CATALOGUE_CHANGE);
+                return (Kind::Ddl, commits | Marks::DDL_ROUTINE);
             }
             K::Event => return (Kind::CreateRoutine, commits),
-            K::View => return (Kind::Ddl, commits | Marks::CATALOGUE_CHANGE),
-            K::User => return (Kind::Account, commits),
+            K::View => return (Kind::Ddl, commits | Marks::DDL_ROUTINE),
+            K::User => return (Kind::Account, commits | Marks::PRIVILEGES),
             K::Database
             | K::Schema
             | K::Server
@@ -222,11 +232,11 @@ fn alter(parser: &mut Parser<'_>) -> (Kind, Marks) {
         }
         parser.advance();
     }
-    (Kind::Ddl, commits | Marks::CATALOGUE_CHANGE)
+    (Kind::Ddl, commits | Marks::DDL_ROUTINE)
 }
 
 fn drop(parser: &mut Parser<'_>) -> (Kind, Marks) {
-    let commits = Marks::IMPLICIT_COMMIT;
+    let commits = Marks::ENDS_TRANSACTION;
     if parser.word(K::Temporary) {
         return (Kind::DropTable, Marks::TABLE_DROP);
     }
@@ -234,11 +244,11 @@ fn drop(parser: &mut Parser<'_>) -> (Kind, Marks) {
         K::Table | K::Tables | K::Sequence => (Kind::DropTable, Marks::TABLE_DROP | commits),
         K::Prepare => (Kind::Deallocate, Marks::TEXT_DEALLOCATE),
         K::Database | K::Schema => {
-            (Kind::DropDatabase, Marks::DROP_DATABASE | Marks::CATALOGUE_CHANGE | commits)
+            (Kind::DropDatabase, Marks::DROP_DATABASE | Marks::DDL_ROUTINE | commits)
         }
-        K::User | K::Role => (Kind::Account, commits),
+        K::User | K::Role => (Kind::Account, commits | Marks::PRIVILEGES),
         K::Procedure | K::Function | K::Trigger | K::View | K::Package | K::Library => {
-            (Kind::Ddl, Marks::CATALOGUE_CHANGE | commits)
+            (Kind::Ddl, Marks::DDL_ROUTINE | commits)
         }
         _ => (Kind::Ddl, commits),
     }

@@ -23,7 +23,7 @@ keywords! {
     Body Cache Call Case Catalog Chain Change Character Charset Check Checkpoint Checksum
     Client Clone Close Collate Column Commit Component Concurrent Connection ConnectionId
     Consistent Count Create Data Database Deallocate Debug DebugDbug DebugSync Declare Default
-    Definer Delete Desc Describe Diagnostics Distinct Distinctrow Do Drop Dual Dumpfile End
+    Definer Delayed Delete Desc Describe Diagnostics Distinct Distinctrow Do Drop Dual Dumpfile End
     Error ErrorCount Errors Event Execute Exists Explain Export Extended FailedLoginAttempts
     Filter First Flush For Format FoundRows From Full Fulltext Function Get GetLock Global
     Grant Group GroupReplication GtidDomainId GtidNext GtidSeqNo Handler Hard Having Help

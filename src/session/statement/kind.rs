@@ -106,6 +106,11 @@ impl StatementKind {
         matches!(self, Self::Select | Self::Show | Self::Explain | Self::Help | Self::Empty)
     }
 
+    /// Whether statements of this sort may give rows a new id.
+    pub fn inserts(self) -> bool {
+        matches!(self, Self::Insert | Self::Replace | Self::LoadData)
+    }
+
     /// Whether statements of this sort change rows, and so may fire triggers.
     pub fn changes_rows(self) -> bool {
         matches!(self, Self::Insert | Self::Update | Self::Delete | Self::Replace | Self::LoadData)

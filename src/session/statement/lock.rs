@@ -23,7 +23,7 @@ pub(super) fn simple(parser: &mut Parser<'_>, found: &mut Found) {
 pub(super) fn flush(parser: &mut Parser<'_>, found: &mut Found) {
     while !parser.at_end() {
         if parser.words(&[K::Read, K::Lock]) || parser.words(&[K::For, K::Export]) {
-            let mark = Marks::FLUSH_TABLES_LOCK;
+            let mark = Marks::FLUSH_LOCK;
             return found.push(mark, Action::Mark(mark));
         }
         parser.advance();

@@ -21,7 +21,7 @@ marks! {
     /// A user variable is named; see [`Details::user_variables`](super::Details::user_variables).
     USER_VARIABLES = 0;
     /// A user variable may be written.
-    USER_VARIABLES_WRITTEN = 1;
+    WRITES_VARIABLES = 1;
     /// `LAST_INSERT_ID()`, `@@last_insert_id` or `@@identity` is read.
     LAST_INSERT_ID_READ = 2;
     /// `LAST_INSERT_ID(n)`, or `SET last_insert_id`.
@@ -57,7 +57,7 @@ marks! {
     /// `UNLOCK TABLES`.
     UNLOCK_TABLES = 18;
     /// `FLUSH TABLES … WITH READ LOCK` or `FOR EXPORT`.
-    FLUSH_TABLES_LOCK = 19;
+    FLUSH_LOCK = 19;
     /// `LOCK INSTANCE FOR BACKUP`.
     LOCK_INSTANCE = 20;
     /// `UNLOCK INSTANCE`.
@@ -107,15 +107,15 @@ marks! {
     /// `CALL`.
     CALL = 43;
     /// Routines, triggers, views or tables change: the catalogue is out of date.
-    CATALOGUE_CHANGE = 44;
+    DDL_ROUTINE = 44;
     /// `DROP DATABASE`.
     DROP_DATABASE = 45;
     /// `SET GLOBAL` or `SET PERSIST`.
     SET_GLOBAL = 46;
-    /// A transaction begins or ends by command.
-    TRANSACTION_CONTROL = 47;
-    /// An open transaction is committed first.
-    IMPLICIT_COMMIT = 48;
+    /// An open transaction ends: `COMMIT`, `ROLLBACK`, and everything that commits first.
+    ENDS_TRANSACTION = 47;
+    /// `BEGIN`, `START TRANSACTION`.
+    BEGINS_TRANSACTION = 48;
     /// A read that can't change the session's state, even when it fails: nothing in it but tables
     /// and functions that are known to be harmless.
     PURE_READ = 49;
@@ -134,9 +134,9 @@ marks! {
     /// A function is called that is not known to be the server's own.
     FOREIGN_FUNCTION = 55;
     /// `/* millpond: pin */` in front.
-    PIN_DIRECTIVE = 56;
+    HINT_PIN = 56;
     /// `/* millpond: share */` in front.
-    SHARE_DIRECTIVE = 57;
+    HINT_SHARE = 57;
     /// A session variable is set; see [`Action::SetVariable`](super::Action::SetVariable).
     SET_VARIABLE = 58;
     /// A value is read that only the connection of an earlier statement has: `LASTVAL()`,
@@ -148,9 +148,43 @@ marks! {
     RELEASE_CONNECTION = 61;
     /// Rows read are locked: `FOR UPDATE`, `FOR SHARE`, `LOCK IN SHARE MODE`.
     LOCKING_READ = 62;
+    /// Users, roles or privileges change.
+    PRIVILEGES = 63;
 }
 
 impl Marks {
+    /// What the session has to be told of when the statement has run, beyond what trackers say.
+    pub(super) const SESSION: Self = Self(
+        Self::OPAQUE.0
+            | Self::UNCERTAIN.0
+            | Self::IMPURE.0
+            | Self::GET_LOCK.0
+            | Self::RELEASE_LOCK.0
+            | Self::RELEASE_ALL_LOCKS.0
+            | Self::SESSION_TRACK.0
+            | Self::SET_NAMES.0
+            | Self::SET_CHARACTER_SET.0
+            | Self::SET_ROLE.0
+            | Self::SET_RESOURCE_GROUP.0
+            | Self::SPECIAL_VARIABLE.0
+            | Self::SAVEPOINT.0
+            | Self::LOCK_TABLES.0
+            | Self::UNLOCK_TABLES.0
+            | Self::FLUSH_LOCK.0
+            | Self::LOCK_INSTANCE.0
+            | Self::UNLOCK_INSTANCE.0
+            | Self::BACKUP.0
+            | Self::XA.0
+            | Self::DDL_ROUTINE.0
+            | Self::DROP_DATABASE.0
+            | Self::PRIVILEGES.0
+            | Self::HINT_PIN.0
+            | Self::ENDS_TRANSACTION.0
+            | Self::BEGINS_TRANSACTION.0
+            | Self::BACKEND_LOCAL_WRITE.0
+            | Self::RELEASE_CONNECTION.0,
+    );
+
     /// No mark.
     pub const NONE: Self = Self(0);
 
@@ -160,7 +194,7 @@ impl Marks {
     }
 
     /// Whether all of `other` are set.
-    pub const fn contains(self, other: Self) -> bool {
+    pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
@@ -175,7 +209,13 @@ impl Marks {
         Self(self.0 | other.0)
     }
 
-    /// These marks without `other`.
+    /// Those that are also in `other`.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Those that are not in `other`.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
@@ -209,7 +249,10 @@ impl BitOrAssign for Marks {
 
 impl fmt::Debug for Marks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = Self::NAMES.iter().filter(|(mark, _)| self.contains(*mark));
-        f.debug_set().entries(names.map(|(_, name)| name)).finish()
+        let mut set = f.debug_set();
+        for (_, name) in Self::NAMES.iter().filter(|(mark, _)| self.has(*mark)) {
+            set.entry(&format_args!("{name}"));
+        }
+        set.finish()
     }
 }

@@ -16,6 +16,7 @@ mod keyword;
 mod kind;
 mod lock;
 mod marks;
+mod modes;
 mod notice;
 mod parse;
 mod prepare;
@@ -23,15 +24,15 @@ mod scan;
 mod session;
 mod set;
 mod sole;
+mod stored;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
 pub use details::{
-    Access, Action, AfterEnd, BackupAction, CallPlace, Details, DropScope, Existing, KillTarget,
-    KillWhat, LockFunction, Missing, ObjectName, Placed, Question, Scope, Sole, Source,
-    UserVariable, Value,
+    Access, Action, AfterEnd, BackupAction, CallPlace, Details, DropScope, Existing, Kill,
+    LockFunction, Missing, ObjectName, Placed, Scope, Sole, Source, UserVariable, Value,
 };
 pub use kind::StatementKind;
 pub use marks::Marks;
@@ -51,14 +52,21 @@ pub struct Analysis {
     pub count: u32,
     /// Everything that was noticed, over all statements.
     pub marks: Marks,
+    /// The one thing that is asked for, if the text asks for nothing else.
+    pub sole: Option<Sole>,
     /// The particulars, if there are any.
     pub details: Option<Box<Details>>,
 }
 
 impl Analysis {
+    /// A statement of which nothing is known.
+    pub fn opaque() -> Self {
+        Self { kind: StatementKind::Other, count: 1, marks: Marks::OPAQUE, ..Self::default() }
+    }
+
     /// The actions of the text, in order.
-    pub fn actions(&self) -> impl Iterator<Item = &Placed> {
-        self.details.iter().flat_map(|details| &details.actions)
+    pub fn actions(&self) -> &[Placed] {
+        self.details.as_ref().map_or(&[], |details| &details.actions)
     }
 
     /// The user variables that the text names.
@@ -66,9 +74,46 @@ impl Analysis {
         self.details.as_ref().map_or(&[], |details| &details.user_variables)
     }
 
-    /// The question, if the text is nothing but one that Millpond may answer.
-    pub fn sole(&self) -> Option<&Sole> {
-        self.details.as_ref()?.sole.as_ref()
+    /// Variables that are set for the time of one statement only: what trackers say of them does
+    /// not last.
+    pub fn temporary_settings(&self) -> &[Box<[u8]>] {
+        self.details.as_ref().map_or(&[], |details| &details.temporary_settings)
+    }
+
+    /// Whether the session has to be told anything beyond what trackers say.
+    pub fn touches_session(&self) -> bool {
+        self.marks.intersects(Marks::SESSION) || !self.actions().is_empty()
+    }
+
+    /// What the preparation of this statement does: nothing, but that variables which the text
+    /// assigns to change their collation at once (measured).
+    pub fn preparing(&self) -> Self {
+        let keep = Marks::USER_VARIABLES | Marks::WRITES_VARIABLES | Marks::OPAQUE;
+        let user_variables = self.user_variables().to_vec();
+        let details = Details { user_variables, ..Details::default() };
+        Self {
+            kind: StatementKind::Prepare,
+            count: 1,
+            marks: self.marks.only(keep),
+            sole: None,
+            details: (!details.user_variables.is_empty()).then(|| Box::new(details)),
+        }
+    }
+
+    /// This statement, which executes another that was prepared by text.
+    pub fn executing(&self, prepared: &Self) -> Self {
+        let mut details = prepared.details.as_deref().cloned().unwrap_or_default();
+        for variable in self.user_variables() {
+            details.note_user_variable(variable.name.clone(), variable.access);
+        }
+        details.actions.extend(self.actions().iter().cloned());
+        Self {
+            kind: if self.count > 1 { self.kind } else { prepared.kind },
+            count: self.count,
+            marks: (self.marks | prepared.marks).without(Marks::PURE_READ),
+            sole: None,
+            details: Some(Box::new(details)),
+        }
     }
 }
 

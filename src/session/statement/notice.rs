@@ -8,7 +8,6 @@ use super::marks::Marks;
 use super::parse::Parser;
 use super::scan::Scan;
 use super::sole;
-use crate::session::catalogue::Effects;
 use crate::session::lexer::{Lexer, Token, TokenKind, text_value, unquoted, user_variable_name};
 
 impl<'a> Scan<'a> {
@@ -49,11 +48,21 @@ impl<'a> Scan<'a> {
         }
         match keyword {
             K::None => {}
+            K::Select => self.statement.selects = true,
             K::Into => {
                 self.statement.into = true;
                 self.statement.names_object = true;
             }
-            K::Table | K::Exists | K::Call | K::Insert | K::Ignore | K::Replace | K::With => {
+            K::Table
+            | K::Exists
+            | K::Call
+            | K::Insert
+            | K::Ignore
+            | K::Replace
+            | K::With
+            | K::LowPriority
+            | K::HighPriority
+            | K::Delayed => {
                 self.statement.names_object = true;
             }
             _ => {}
@@ -91,7 +100,7 @@ impl<'a> Scan<'a> {
             }
             _ => {}
         }
-        if !self.catalogue.is_empty() {
+        if self.catalogue.has_tables() {
             self.look_up_table(token);
         }
     }
@@ -112,7 +121,7 @@ impl<'a> Scan<'a> {
         if is_session_track(&name) {
             self.mark(Marks::SESSION_TRACK);
         }
-        if !self.catalogue.is_empty() {
+        if self.catalogue.has_tables() {
             self.look_up_table(token);
         }
     }
@@ -149,7 +158,6 @@ impl<'a> Scan<'a> {
         let name = unquoted(self.text(previous.token));
         let is_quoted = previous.token.kind == TokenKind::Quoted;
         let keyword = if is_quoted { K::of(&name) } else { previous.keyword };
-        self.impure(self.catalogue.function(&name));
         match keyword {
             K::LastInsertId => {
                 let mut ahead = self.lexer.clone();
@@ -170,25 +178,14 @@ impl<'a> Scan<'a> {
             K::IsUsedLock => self.mark(Marks::IS_USED_LOCK),
             K::Nextval | K::Setval => self.mark(Marks::BACKEND_LOCAL_WRITE),
             K::Lastval => self.mark(Marks::BACKEND_LOCAL_READ),
-            _ if self.statement.names_object => {}
             _ => {
                 let is_qualified = self.statement.before.token.is(b'.');
                 if is_quoted || is_qualified || !builtin::is_known(&name) {
                     self.foreign_call(&name);
+                } else if self.catalogue.has_functions() {
+                    self.stored_function(&name);
                 }
             }
-        }
-    }
-
-    /// A call of something that is not known to be the server's own function.
-    fn foreign_call(&mut self, name: &[u8]) {
-        self.mark(Marks::FOREIGN_FUNCTION);
-        if self.catalogue.is_blind() {
-            self.impure(std::iter::once(&Effects::EVERYTHING));
-        }
-        if !name.is_ascii() && builtin::may_be_sensitive(name, self.dialect) {
-            // The server compares names by a collation in which `É` may be an `E`.
-            self.mark(Marks::OPAQUE);
         }
     }
 
@@ -200,7 +197,7 @@ impl<'a> Scan<'a> {
         let argument = ahead.next_token();
         let closed = matches!(ahead.next_token().kind, TokenKind::Symbol(b',' | b')'));
         let name = (argument.kind == TokenKind::Text && closed)
-            .then(|| text_value(self.text(argument), self.dialect).into_owned());
+            .then(|| text_value(self.text(argument), &self.dialect).into_owned().into());
         let previous = self.statement.previous.token;
         let place = match (self.statement.kind, self.statement.before.keyword) {
             (Kind::Select, K::Select) => CallPlace::Sole,
@@ -219,7 +216,7 @@ impl<'a> Scan<'a> {
     }
 
     fn start_parser(&self) -> Parser<'a> {
-        Parser::new(self.statement.start.clone(), self.dialect)
+        Parser::new(self.statement.start.clone())
     }
 
     fn user_variable(&mut self, token: Token) {
@@ -232,7 +229,7 @@ impl<'a> Scan<'a> {
             // `DEFINER = 'user'@'host'`
             return;
         }
-        let name = user_variable_name(self.text(token), self.dialect);
+        let name: Box<[u8]> = user_variable_name(self.text(token), &self.dialect).into();
         if !name.is_ascii() {
             // Which names are the same variable is up to a collation.
             self.mark(Marks::OPAQUE);
@@ -253,7 +250,7 @@ impl<'a> Scan<'a> {
             );
         self.mark(Marks::USER_VARIABLES);
         let access = if written {
-            self.mark(Marks::USER_VARIABLES_WRITTEN);
+            self.mark(Marks::WRITES_VARIABLES);
             Access::Write
         } else {
             Access::Read
@@ -263,7 +260,7 @@ impl<'a> Scan<'a> {
 
     /// `@@`: what follows is a variable's name, perhaps behind a scope.
     fn system_variable(&mut self) {
-        let mut ahead = Parser::new(self.lexer.clone(), self.dialect);
+        let mut ahead = Parser::new(self.lexer.clone());
         let scopes = [K::Global, K::Session, K::Local, K::Persist];
         if scopes.contains(&ahead.keyword) {
             ahead.advance();
@@ -289,35 +286,18 @@ impl<'a> Scan<'a> {
     fn hint(&mut self, token: Token) {
         let text = self.text(token);
         let inner = text.get(3..text.len().saturating_sub(2)).unwrap_or_default();
-        let mut parser = Parser::new(Lexer::new(inner, self.dialect), self.dialect);
+        let mut parser = Parser::new(Lexer::new(inner, &self.dialect));
         while !matches!(parser.token.kind, TokenKind::End | TokenKind::Opaque) {
             if parser.word(K::SetVar) {
                 self.mark(Marks::SET_VAR_HINT);
                 self.statement.pure = false;
                 parser.symbol(b'(');
                 if let Some(name) = parser.name() {
-                    self.details().statement_variables.push(name.to_ascii_lowercase());
+                    self.details().temporary_settings.push(name.to_ascii_lowercase().into());
                 }
                 continue;
             }
             parser.advance();
-        }
-    }
-
-    /// Asks the catalogue about a name that may be a table's, a view's or a procedure's.
-    fn look_up_table(&mut self, token: Token) {
-        let name = unquoted(self.text(token));
-        self.impure(self.catalogue.table(&name));
-        if self.statement.kind == Kind::Call {
-            self.impure(self.catalogue.procedure(&name));
-        }
-    }
-
-    /// Notes what the catalogue found.
-    fn impure<'e>(&mut self, effects: impl Iterator<Item = &'e Effects>) {
-        for effects in effects {
-            self.mark(Marks::IMPURE);
-            self.details().impure.merge(effects);
         }
     }
 }

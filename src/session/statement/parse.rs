@@ -10,15 +10,16 @@ use crate::session::lexer::{
 #[derive(Clone)]
 pub(super) struct Parser<'a> {
     lexer: Lexer<'a>,
-    pub(super) dialect: &'a Dialect,
+    pub(super) dialect: Dialect,
     pub(super) token: Token,
     pub(super) keyword: Keyword,
 }
 
 impl<'a> Parser<'a> {
     /// Reads on from where `lexer` is.
-    pub(super) fn new(lexer: Lexer<'a>, dialect: &'a Dialect) -> Self {
+    pub(super) fn new(lexer: Lexer<'a>) -> Self {
         let token = Token { kind: TokenKind::End, start: 0, end: 0 };
+        let dialect = lexer.dialect();
         let mut parser = Self { lexer, dialect, token, keyword: Keyword::None };
         parser.advance();
         parser
@@ -51,11 +52,6 @@ impl<'a> Parser<'a> {
     /// Bytes of the statement's text.
     pub(super) fn slice(&self, start: usize, end: usize) -> &'a [u8] {
         self.lexer.sql().get(start..end).unwrap_or_default()
-    }
-
-    /// How many comments came before the current token's end.
-    pub(super) fn comments(&self) -> u32 {
-        self.lexer.comments()
     }
 
     /// Whether the statement ends here: at the end of the text or at a semicolon.
@@ -106,10 +102,10 @@ impl<'a> Parser<'a> {
     }
 
     /// A name, without quotes.
-    pub(super) fn name(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn name(&mut self) -> Option<Box<[u8]>> {
         match self.token.kind {
             TokenKind::Word | TokenKind::Quoted => {
-                let name = unquoted(self.text()).into_owned();
+                let name = unquoted(self.text()).into_owned().into();
                 self.advance();
                 Some(name)
             }
@@ -118,11 +114,11 @@ impl<'a> Parser<'a> {
     }
 
     /// A name, or a string that stands for one.
-    pub(super) fn name_or_text(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn name_or_text(&mut self) -> Option<Box<[u8]>> {
         if self.token.kind != TokenKind::Text {
             return self.name();
         }
-        let text = text_value(self.text(), self.dialect).into_owned();
+        let text = text_value(self.text(), &self.dialect).into_owned().into();
         self.advance();
         Some(text)
     }
@@ -140,11 +136,11 @@ impl<'a> Parser<'a> {
     }
 
     /// `@variable`, as the server compares its name.
-    pub(super) fn user_variable(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn user_variable(&mut self) -> Option<Box<[u8]>> {
         if self.token.kind != TokenKind::UserVariable {
             return None;
         }
-        let name = user_variable_name(self.text(), self.dialect);
+        let name = user_variable_name(self.text(), &self.dialect).into();
         self.advance();
         Some(name)
     }
@@ -164,13 +160,13 @@ impl<'a> Parser<'a> {
     }
 
     /// The text from the current token to the end of the statement.
-    pub(super) fn rest(&mut self) -> Vec<u8> {
+    pub(super) fn rest(&mut self) -> Box<[u8]> {
         let start = self.token.start;
         let mut end = start;
         while !self.at_end() {
             end = self.token.end;
             self.advance();
         }
-        self.slice(start, end).to_vec()
+        self.slice(start, end).into()
     }
 }

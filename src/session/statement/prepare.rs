@@ -1,5 +1,8 @@
 //! Prepared statements in text.
 
+use std::sync::Arc;
+
+use super::Analysis;
 use super::details::{Action, Source};
 use super::found::Found;
 use super::keyword::Keyword as K;
@@ -13,8 +16,13 @@ pub(super) fn prepare(parser: &mut Parser<'_>, found: &mut Found) {
     let Some(name) = parser.name() else { return found.unsure() };
     parser.word(K::From);
     let source = source(parser);
-    let name = name.to_ascii_lowercase();
-    found.push(Marks::TEXT_PREPARE, Action::Prepare { name, source });
+    if let Source::Text(text) = &source {
+        found.nested = Some(text.clone());
+    }
+    let name = name.to_ascii_lowercase().into();
+    // The first reading knows the catalogue, and looks into the text.
+    let prepared = Arc::new(Analysis::opaque());
+    found.push(Marks::TEXT_PREPARE, Action::Prepare { name, source, prepared });
 }
 
 /// `EXECUTE name [USING @a, …]` or `EXECUTE IMMEDIATE text [USING …]`
@@ -43,7 +51,7 @@ pub(super) fn execute(parser: &mut Parser<'_>, found: &mut Found) {
             parser.symbol(b',');
         }
     }
-    let name = name.to_ascii_lowercase();
+    let name = name.to_ascii_lowercase().into();
     found.push(Marks::TEXT_EXECUTE, Action::Execute { name, using });
 }
 
@@ -53,7 +61,7 @@ pub(super) fn deallocate(parser: &mut Parser<'_>, found: &mut Found) {
     parser.word(K::Prepare);
     match parser.name() {
         Some(name) => {
-            found.push(Marks::TEXT_DEALLOCATE, Action::Deallocate(name.to_ascii_lowercase()))
+            found.push(Marks::TEXT_DEALLOCATE, Action::Deallocate(name.to_ascii_lowercase().into()))
         }
         None => found.unsure(),
     }
@@ -63,7 +71,7 @@ pub(super) fn deallocate(parser: &mut Parser<'_>, found: &mut Found) {
 fn source(parser: &mut Parser<'_>) -> Source {
     let source = match parser.token.kind {
         TokenKind::Text => {
-            let text = text_value(parser.text(), parser.dialect).into_owned();
+            let text = text_value(parser.text(), &parser.dialect).into_owned().into();
             parser.advance();
             Source::Text(text)
         }

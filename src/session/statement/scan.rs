@@ -1,6 +1,8 @@
 //! The first reading: every token of the text once.
 
-use super::details::{Details, Placed};
+use std::sync::Arc;
+
+use super::details::{Action, Details, Placed, Sole};
 use super::found::Found;
 use super::head;
 use super::keyword::Keyword as K;
@@ -15,12 +17,13 @@ use crate::session::server::Flavor;
 /// The reading of a text, and what it has found so far.
 pub(super) struct Scan<'a> {
     pub(super) lexer: Lexer<'a>,
-    pub(super) dialect: &'a Dialect,
+    pub(super) dialect: Dialect,
     pub(super) catalogue: &'a Catalogue,
     first: Kind,
     pub(super) count: u32,
     marks: Marks,
-    details: Option<Box<Details>>,
+    pub(super) details: Option<Box<Details>>,
+    sole: Option<Sole>,
     /// Every statement so far is a pure read.
     all_pure: bool,
     /// A routine's body may go on behind the next semicolon.
@@ -40,6 +43,8 @@ pub(super) struct Statement<'a> {
     pub(super) into: bool,
     /// Tables are named, which may have triggers or be views.
     pub(super) uses_tables: bool,
+    /// A `SELECT` was seen.
+    pub(super) selects: bool,
     /// A table or procedure is being named: a parenthesis behind it doesn't make it a call.
     pub(super) names_object: bool,
     pub(super) depth: u32,
@@ -69,10 +74,28 @@ impl<'a> Statement<'a> {
             pure: true,
             into: false,
             uses_tables: false,
+            selects: false,
             names_object: false,
             depth: 0,
             previous: NOTHING,
             before: NOTHING,
+        }
+    }
+}
+
+impl Statement<'_> {
+    /// Whether a name in front of a parenthesis may be called here: in a definition it is a type,
+    /// an index or a column.
+    pub(super) fn may_call(&self) -> bool {
+        match self.kind {
+            Kind::CreateTable | Kind::CreateTemporaryTable => self.selects,
+            Kind::Account
+            | Kind::AlterTable
+            | Kind::CreateRoutine
+            | Kind::Ddl
+            | Kind::DropTable
+            | Kind::Maintenance => false,
+            _ => true,
         }
     }
 }
@@ -86,12 +109,13 @@ impl<'a> Scan<'a> {
         Self {
             statement: Statement::new(lexer.clone()),
             lexer,
-            dialect,
+            dialect: *dialect,
             catalogue,
             first: Kind::Empty,
             count: 0,
             marks: Marks::NONE,
             details: None,
+            sole: None,
             all_pure: true,
             in_body: false,
         }
@@ -110,13 +134,17 @@ impl<'a> Scan<'a> {
                     self.mark(Marks::OPAQUE);
                     break;
                 }
-                TokenKind::Symbol(b';') if self.dialect.multi_statements => {
+                TokenKind::Symbol(b';') if !self.dialect.multi_statements => {
+                    self.lone_semicolon();
+                }
+                TokenKind::Symbol(b';') => {
                     if self.lexer.in_code_comment() {
                         // Servers differ on whether the comment goes on behind it.
                         self.mark(Marks::OPAQUE);
                         break;
                     }
                     self.end_statement(token.start);
+                    self.follow_modes();
                     self.statement = Statement::new(self.lexer.clone());
                     continue;
                 }
@@ -131,6 +159,16 @@ impl<'a> Scan<'a> {
             self.statement.previous = Previous { token, keyword };
         }
         self.finish()
+    }
+
+    /// A semicolon where only one statement is allowed, or which belongs to a body. If anything
+    /// but a definition goes on behind it, it is an error, or the server allows more than is known
+    /// here.
+    fn lone_semicolon(&mut self) {
+        let ends = self.lexer.clone().next_token().kind == TokenKind::End;
+        if !ends && !self.is_ignored_body() {
+            self.mark(Marks::OPAQUE);
+        }
     }
 
     /// Whether the current statement defines code that doesn't run now.
@@ -162,7 +200,7 @@ impl<'a> Scan<'a> {
         let (kind, marks) = if select {
             (Kind::Select, Marks::NONE)
         } else {
-            head::classify(Parser::new(self.statement.start.clone(), self.dialect))
+            head::classify(Parser::new(self.statement.start.clone()))
         };
         self.statement.kind = kind;
         self.mark(marks);
@@ -171,8 +209,8 @@ impl<'a> Scan<'a> {
         }
         if self.count == 0 {
             match self.lexer.directive() {
-                Some(Directive::Pin) => self.mark(Marks::PIN_DIRECTIVE),
-                Some(Directive::Share) => self.mark(Marks::SHARE_DIRECTIVE),
+                Some(Directive::Pin) => self.mark(Marks::HINT_PIN),
+                Some(Directive::Share) => self.mark(Marks::HINT_SHARE),
                 None => {}
             }
         }
@@ -180,7 +218,7 @@ impl<'a> Scan<'a> {
 
     /// MariaDB's `SET STATEMENT a = 1, b = 2 FOR statement` is that statement.
     fn set_statement(&mut self) {
-        let mut parser = Parser::new(self.statement.start.clone(), self.dialect);
+        let mut parser = Parser::new(self.statement.start.clone());
         if !parser.words(&[K::Set, K::Statement]) || parser.token.is(b'=') {
             return;
         }
@@ -195,8 +233,8 @@ impl<'a> Scan<'a> {
                 TokenKind::Symbol(b'(') => depth += 1,
                 TokenKind::Symbol(b')') => depth = depth.saturating_sub(1),
                 TokenKind::Word | TokenKind::Quoted if at_name => {
-                    let name = parser.name().unwrap_or_default().to_ascii_lowercase();
-                    self.details().statement_variables.push(name);
+                    let name = parser.name().unwrap_or_default().to_ascii_lowercase().into();
+                    self.details().temporary_settings.push(name);
                     at_name = false;
                     continue;
                 }
@@ -216,8 +254,7 @@ impl<'a> Scan<'a> {
     fn end_statement(&mut self, end: usize) {
         let kind = self.statement.kind;
         if self.catalogue.is_blind() && self.may_be_impure() {
-            self.mark(Marks::IMPURE);
-            self.details().impure.merge(&Effects::EVERYTHING);
+            self.take_effects(&Effects::EVERYTHING);
         }
         if self.in_body && kind != Kind::Empty {
             self.mark(Marks::UNCERTAIN);
@@ -255,24 +292,11 @@ impl<'a> Scan<'a> {
         self.marks |= self.statement.marks;
     }
 
-    /// Whether the statement may use a trigger, a view or a routine.
-    fn may_be_impure(&self) -> bool {
-        let statement = &self.statement;
-        match statement.kind {
-            Kind::Show | Kind::Help => false,
-            Kind::Call => true,
-            kind => kind.changes_rows() || statement.uses_tables,
-        }
-    }
-
     /// Reads a statement again whose sort says more than its marks.
     fn particulars(&mut self, end: usize) {
         let kind = self.statement.kind;
-        let asks = Marks::CONNECTION_ID
-            | Marks::LAST_INSERT_ID_READ
-            | Marks::ROW_COUNT
-            | Marks::FOUND_ROWS
-            | Marks::SHOW_DIAGNOSTICS;
+        let asks =
+            Marks::CONNECTION_ID | Marks::ROW_COUNT | Marks::FOUND_ROWS | Marks::SHOW_DIAGNOSTICS;
         let read: fn(&mut Parser<'_>, &mut Found) = match kind {
             Kind::Set => set::read,
             Kind::CreateTemporaryTable => table::create,
@@ -302,32 +326,38 @@ impl<'a> Scan<'a> {
             _ => return,
         };
         let start = self.statement.start.clone().until(end);
-        let mut parser = Parser::new(start, self.dialect);
+        let mut parser = Parser::new(start);
         let mut found = Found::default();
         read(&mut parser, &mut found);
         self.mark(found.marks);
+        if kind == Kind::Call {
+            self.called(&found.actions);
+        }
         if let Some(text) = found.nested {
-            self.nested(&text);
+            self.nested(&text, &mut found.actions);
         }
         let statement = self.count;
-        if found.actions.is_empty() && found.sole.is_none() && found.statement_variables.is_empty()
-        {
+        if statement == 0 {
+            self.sole = found.sole;
+        }
+        if found.actions.is_empty() && found.temporary_settings.is_empty() {
             return;
         }
         let details = self.details();
         details
             .actions
             .extend(found.actions.into_iter().map(|action| Placed { statement, action }));
-        details.statement_variables.extend(found.statement_variables);
-        if statement == 0 {
-            details.sole = found.sole;
-        }
+        details.temporary_settings.extend(found.temporary_settings);
     }
 
-    /// A text that runs inside this statement.
-    fn nested(&mut self, text: &[u8]) {
-        let dialect = Dialect { multi_statements: false, ..*self.dialect };
+    /// A text that runs inside this statement, or is prepared by it.
+    fn nested(&mut self, text: &[u8], actions: &mut [Action]) {
+        let dialect = Dialect { multi_statements: false, ..self.dialect };
         let inner = analyze(text, &dialect, self.catalogue);
+        if let [Action::Prepare { prepared, .. }] = actions {
+            *prepared = Arc::new(inner);
+            return;
+        }
         self.mark(inner.marks);
         let Some(inner) = inner.details else { return };
         let statement = self.count;
@@ -335,7 +365,7 @@ impl<'a> Scan<'a> {
         details.actions.extend(
             inner.actions.into_iter().map(|Placed { action, .. }| Placed { statement, action }),
         );
-        details.statement_variables.extend(inner.statement_variables);
+        details.temporary_settings.extend(inner.temporary_settings);
         details.impure.merge(&inner.impure);
         for variable in inner.user_variables {
             details.note_user_variable(variable.name, variable.access);
@@ -350,14 +380,15 @@ impl<'a> Scan<'a> {
         if !is_blank {
             self.end_statement(self.lexer.sql().len());
         }
-        if self.count > 1
-            && let Some(details) = &mut self.details
-        {
-            details.sole = None;
-        }
         if self.all_pure && self.count > 0 {
             self.marks |= Marks::PURE_READ;
         }
-        Analysis { kind: self.first, count: self.count, marks: self.marks, details: self.details }
+        Analysis {
+            kind: self.first,
+            count: self.count,
+            marks: self.marks,
+            sole: self.sole.filter(|_| self.count == 1),
+            details: self.details,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Short statements about the session: `USE`, `KILL`, savepoints, the end of a transaction.
 
-use super::details::{Action, AfterEnd, KillTarget, KillWhat};
+use super::details::{Action, AfterEnd, Kill};
 use super::found::Found;
 use super::keyword::Keyword as K;
 use super::marks::Marks;
@@ -13,7 +13,7 @@ pub(super) fn read(parser: &mut Parser<'_>, found: &mut Found) {
     parser.advance();
     match verb {
         K::Begin | K::Start => {
-            found.push(Marks::TRANSACTION_CONTROL, Action::Begin);
+            found.push(Marks::BEGINS_TRANSACTION, Action::Begin);
         }
         K::Call => match parser.object_name() {
             Some(name) => found.push(Marks::CALL, Action::Call(name)),
@@ -36,7 +36,7 @@ pub(super) fn read(parser: &mut Parser<'_>, found: &mut Found) {
     }
 }
 
-fn named(parser: &mut Parser<'_>, found: &mut Found, action: fn(Vec<u8>) -> Action) {
+fn named(parser: &mut Parser<'_>, found: &mut Found, action: fn(Box<[u8]>) -> Action) {
     match parser.name() {
         Some(name) => found.push(Marks::SAVEPOINT, action(name)),
         None => found.unsure(),
@@ -56,7 +56,7 @@ fn rollback(parser: &mut Parser<'_>, found: &mut Found) {
 fn end(parser: &mut Parser<'_>, found: &mut Found) {
     parser.word(K::Work);
     let mut then = AfterEnd::Default;
-    let mut marks = Marks::TRANSACTION_CONTROL;
+    let mut marks = Marks::ENDS_TRANSACTION;
     while !parser.at_end() {
         if parser.words(&[K::No, K::Chain]) {
             then = AfterEnd::NoChain;
@@ -82,30 +82,26 @@ fn drop_database(parser: &mut Parser<'_>, found: &mut Found) {
     }
 }
 
-/// `KILL [HARD|SOFT] [CONNECTION|QUERY [ID]] id | USER name`
+/// `KILL [HARD|SOFT] [CONNECTION|QUERY] id`; anything else is for the server.
 fn kill(parser: &mut Parser<'_>, found: &mut Found) {
-    parser.any(&[K::Hard, K::Soft]);
-    let mut what = KillWhat::Connection;
-    if parser.word(K::Query) {
-        what = KillWhat::Query;
-    } else {
-        parser.word(K::Connection);
+    let start = parser.token.start;
+    let mut end = start;
+    let mut connection = true;
+    while matches!(parser.keyword, K::Hard | K::Soft | K::Connection | K::Query) {
+        connection &= !parser.at(K::Query);
+        end = parser.token.end;
+        parser.advance();
     }
-    let target = match (parser.token.kind, parse_id(parser.text())) {
-        (TokenKind::Number, Some(id)) => {
-            let digits = parser.token.start..parser.token.end;
-            parser.advance();
-            if parser.at_end() {
-                KillTarget::Connection { id, what, digits }
-            } else {
-                KillTarget::Other
-            }
-        }
-        _ => KillTarget::Other,
+    let id = match parser.token.kind {
+        TokenKind::Number => std::str::from_utf8(parser.text()).ok().and_then(|n| n.parse().ok()),
+        _ => None,
     };
-    found.push(Marks::KILL, Action::Kill(target));
-}
-
-fn parse_id(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    parser.advance();
+    found.marks |= Marks::KILL;
+    if let Some(id) = id
+        && parser.at_end()
+    {
+        let words = parser.slice(start, end).into();
+        found.actions.push(Action::Kill(Kill { words, connection, id }));
+    }
 }

@@ -22,7 +22,7 @@ pub(super) fn read(parser: &mut Parser<'_>, found: &mut Found) {
             let roles = parser.rest();
             return found.push(Marks::SET_ROLE, Action::SetRole(roles));
         }
-        K::Default if next.at(K::Role) => return,
+        K::Default if next.at(K::Role) => return found.marks |= Marks::PRIVILEGES,
         K::Resource if next.at(K::Group) => {
             parser.words(&[K::Resource, K::Group]);
             let Some(group) = parser.name() else { return found.unsure() };
@@ -77,13 +77,14 @@ fn assignment(parser: &mut Parser<'_>, scope: &mut Scope, found: &mut Found) {
         return;
     }
     let is_password = parser.at(K::Password);
-    let Some(mut name) = parser.name() else {
+    let Some(name) = parser.name() else {
         found.unsure();
         return parser.skip_item();
     };
+    let mut name = name.into_vec();
     while parser.symbol(b'.') {
         name.push(b'.');
-        name.extend(parser.name().unwrap_or_default());
+        name.extend_from_slice(&parser.name().unwrap_or_default());
     }
     if !(parser.symbol(b'=') || parser.token.kind == TokenKind::Assign) {
         if !is_password {
@@ -96,7 +97,8 @@ fn assignment(parser: &mut Parser<'_>, scope: &mut Scope, found: &mut Found) {
     }
     let value = value(parser);
     name.make_ascii_lowercase();
-    found.push(variable_marks(&name, target), Action::SetVariable { scope: target, name, value });
+    let marks = variable_marks(&name, target, &value);
+    found.push(marks, Action::SetVariable { scope: target, name: name.into(), value });
 }
 
 fn scope_word(parser: &mut Parser<'_>) -> Option<Scope> {
@@ -151,7 +153,7 @@ fn value(parser: &mut Parser<'_>) -> Value {
     let literal =
         matches!(kind, TokenKind::Word | TokenKind::Text | TokenKind::Number | TokenKind::Bits);
     if alone && literal {
-        return Value::Literal(parser.slice(start, end).to_vec());
+        return Value::Literal(parser.slice(start, end).into());
     }
     parser_back_to_item_end(parser, kind);
     Value::Expression
@@ -173,8 +175,17 @@ fn parser_back_to_item_end(parser: &mut Parser<'_>, first: TokenKind) {
     parser.skip_item();
 }
 
+/// Whether a value surely is "on".
+fn is_on(value: &Value) -> bool {
+    let on: &[&[u8]] = &[b"1", b"on", b"true", b"'on'"];
+    match value {
+        Value::Literal(text) => on.iter().any(|on| on.eq_ignore_ascii_case(text)),
+        Value::Default | Value::Expression => false,
+    }
+}
+
 /// What setting this variable means.
-fn variable_marks(name: &[u8], scope: Scope) -> Marks {
+fn variable_marks(name: &[u8], scope: Scope, value: &Value) -> Marks {
     let mut marks = match scope {
         Scope::Global | Scope::Persist => return Marks::SET_GLOBAL,
         Scope::Next | Scope::Session => Marks::SET_VARIABLE,
@@ -183,8 +194,8 @@ fn variable_marks(name: &[u8], scope: Scope) -> Marks {
         // The server would find a variable by letters that only look alike to its collation.
         marks |= Marks::OPAQUE;
     }
-    if name == b"autocommit" {
-        marks |= Marks::TRANSACTION_CONTROL | Marks::IMPLICIT_COMMIT;
+    if name == b"autocommit" && is_on(value) {
+        marks |= Marks::ENDS_TRANSACTION;
     }
     match K::of(name) {
         K::LastInsertId | K::Identity => marks |= Marks::LAST_INSERT_ID_SET,

@@ -1,7 +1,6 @@
 //! Texts that are exactly one question about the session, and `SHOW`.
 
-use super::builtin;
-use super::details::{Question, Sole};
+use super::details::Sole;
 use super::found::Found;
 use super::keyword::Keyword as K;
 use super::marks::Marks;
@@ -13,80 +12,59 @@ pub(super) fn select(parser: &mut Parser<'_>, found: &mut Found) {
     if !parser.word(K::Select) {
         return;
     }
-    let comments = parser.comments();
-    let start = parser.token.start;
-    let Some(question) = question(parser) else { return };
-    // Servers differ on comments in a column's name.
-    if parser.comments() != comments {
-        return;
+    let sole = question(parser);
+    if ends_with_alias(parser) {
+        found.sole = sole;
     }
-    let end = parser.token.end;
-    parser.advance();
-    let expression = parser.slice(start, end).to_vec();
-    let Some(column) = alias(parser, expression) else { return };
-    found.sole = Some(Sole { question, column });
 }
 
-/// The question at the current token; the parser is left at its last token.
-fn question(parser: &mut Parser<'_>) -> Option<Question> {
-    if parser.token.kind == TokenKind::System {
+fn question(parser: &mut Parser<'_>) -> Option<Sole> {
+    let sole = if parser.token.kind == TokenKind::System {
         parser.advance();
         if parser.any(&[K::Session, K::Local]) && !parser.symbol(b'.') {
             return None;
         }
-        return match parser.keyword {
-            K::LastInsertId | K::Identity => Some(Question::LastInsertId),
-            K::WarningCount => Some(Question::WarningCount),
-            K::ErrorCount => Some(Question::ErrorCount),
-            _ => None,
+        match parser.keyword {
+            K::WarningCount => Sole::WarningCount,
+            K::ErrorCount => Sole::ErrorCount,
+            _ => return None,
+        }
+    } else {
+        let sole = match parser.keyword {
+            K::ConnectionId => Sole::ConnectionId,
+            K::RowCount => Sole::RowCount,
+            K::FoundRows => Sole::FoundRows,
+            _ => return None,
         };
-    }
-    let question = match parser.keyword {
-        K::ConnectionId => Question::ConnectionId,
-        K::LastInsertId => Question::LastInsertId,
-        K::RowCount => Question::RowCount,
-        K::FoundRows => Question::FoundRows,
-        _ => return None,
+        parser.advance();
+        if !parser.symbol(b'(') || !parser.token.is(b')') {
+            return None;
+        }
+        sole
     };
     parser.advance();
-    (parser.symbol(b'(') && parser.token.is(b')')).then_some(question)
+    Some(sole)
 }
 
-/// The name of the only column: the alias, or `expression` if there is none. `None` if anything
-/// else follows.
-fn alias(parser: &mut Parser<'_>, expression: Vec<u8>) -> Option<Vec<u8>> {
-    if parser.at_end() {
-        return Some(expression);
-    }
-    parser.word(K::As);
-    if parser.token.kind == TokenKind::Word && builtin::is_known(parser.text()) {
-        // Perhaps a reserved word, and an error.
-        return None;
-    }
-    let name = parser.name_or_text()?;
-    // The server trims blanks, and converts names from the client's character set.
-    let is_plain = (1..=64).contains(&name.len())
-        && name.trim_ascii() == name
-        && name.iter().all(|byte| matches!(byte, b' '..=b'~'));
-    (parser.at_end() && is_plain).then_some(name)
+/// Whether nothing follows but the name of the only column.
+fn ends_with_alias(parser: &mut Parser<'_>) -> bool {
+    let named = parser.word(K::As);
+    let name = parser.name_or_text();
+    parser.at_end() && (name.is_some() || !named)
 }
 
 /// `SHOW …`
 pub(super) fn show(parser: &mut Parser<'_>, found: &mut Found) {
     parser.advance();
-    let (question, column): (_, &[u8]) = match parser.keyword {
-        K::Warnings => (Question::ShowWarnings, b""),
-        K::Errors => (Question::ShowErrors, b""),
+    let sole = match parser.keyword {
+        K::Warnings => Sole::Warnings,
+        K::Errors => Sole::Errors,
         K::Count => {
             parser.advance();
             if !(parser.symbol(b'(') && parser.symbol(b'*') && parser.symbol(b')')) {
                 return found.unsure();
             }
-            if parser.at(K::Warnings) {
-                (Question::ShowWarningCount, b"@@session.warning_count")
-            } else {
-                (Question::ShowErrorCount, b"@@session.error_count")
-            }
+            if parser.at(K::Warnings) { Sole::WarningCount } else { Sole::ErrorCount }
         }
         K::Variables => return found.marks |= Marks::SHOW_VARIABLES,
         K::Session | K::Local => {
@@ -102,7 +80,7 @@ pub(super) fn show(parser: &mut Parser<'_>, found: &mut Found) {
     found.marks |= Marks::SHOW_DIAGNOSTICS;
     parser.advance();
     if parser.at_end() {
-        found.sole = Some(Sole { question, column: column.to_vec() });
+        found.sole = Some(sole);
     }
 }
 
@@ -126,5 +104,5 @@ pub(super) fn is_whole_call(mut parser: Parser<'_>, name: Token) -> bool {
             break;
         }
     }
-    alias(&mut parser, Vec::new()).is_some()
+    ends_with_alias(&mut parser)
 }

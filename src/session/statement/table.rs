@@ -18,13 +18,8 @@ pub(super) fn create(parser: &mut Parser<'_>, found: &mut Found) {
     if parser.words(&[K::If, K::Not, K::Exists]) {
         existing = Existing::Stays;
     }
-    match parser.object_name() {
-        Some(name) => {
-            let action = Action::CreateTemporaryTable { name, existing };
-            found.push(Marks::TEMP_TABLE_CREATE, action);
-        }
-        None => found.unsure(),
-    }
+    let name = parser.object_name();
+    found.push(Marks::TEMP_TABLE_CREATE, Action::CreateTemporaryTable { name, existing });
 }
 
 /// `DROP [TEMPORARY] TABLE|TABLES|SEQUENCE [IF EXISTS] name, …`
@@ -100,5 +95,5 @@ pub(super) fn rename(parser: &mut Parser<'_>, found: &mut Found) {
 
 /// A table's triggers go with it under its new name.
 fn renamed(pairs: Vec<(ObjectName, ObjectName)>, found: &mut Found) {
-    found.push(Marks::TABLE_RENAME | Marks::CATALOGUE_CHANGE, Action::RenameTables(pairs));
+    found.push(Marks::TABLE_RENAME | Marks::DDL_ROUTINE, Action::RenameTables(pairs));
 }

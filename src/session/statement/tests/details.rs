@@ -16,7 +16,7 @@ fn temporary_tables() {
         ("create temporary table if not exists D.`t``x` as select 1", Existing::Stays),
         ("create or replace temporary table D.`t``x` like u", Existing::Replaced),
     ] {
-        let action = Action::CreateTemporaryTable { name: name("D.t`x"), existing };
+        let action = Action::CreateTemporaryTable { name: Some(name("D.t`x")), existing };
         assert_eq!(one(&mariadb(sql)), action, "{sql}");
     }
     assert_eq!(
@@ -47,14 +47,14 @@ fn temporary_tables() {
         one(&mariadb("rename tables if exists a nowait to b, c wait 5 to d")),
         Action::RenameTables(vec![(name("a"), name("b")), (name("c"), name("d"))])
     );
-    assert!(mysql("drop table 'a'").marks.contains(Marks::UNCERTAIN));
+    assert!(mysql("drop table 'a'").marks.has(Marks::UNCERTAIN));
 }
 
 #[test]
 fn locks() {
     let lock = |function, name: Option<&str>, place| Action::Lock {
         function,
-        name: name.map(Into::into),
+        name: name.map(|name| name.as_bytes().into()),
         place,
     };
     for (sql, action) in [
@@ -72,7 +72,7 @@ fn locks() {
     }
     assert_eq!(
         one(&mysql("handler d.t open as h")),
-        Action::HandlerOpen { table: name("d.t"), alias: "h".into() }
+        Action::HandlerOpen { table: name("d.t"), alias: bytes("h") }
     );
     assert_eq!(one(&mysql("handler h close")), Action::HandlerClose(name("h")));
     for (sql, action) in [
@@ -92,8 +92,8 @@ fn locks() {
 
 #[test]
 fn settings() {
-    let set = |scope, name: &str, value| Action::SetVariable { scope, name: name.into(), value };
-    let literal = |text: &str| Value::Literal(text.into());
+    let set = |scope, name: &str, value| Action::SetVariable { scope, name: bytes(name), value };
+    let literal = |text: &str| Value::Literal(bytes(text));
     let sql = "SET @@GLOBAL.a = 1, b := 'x', session C = DEFAULT, d = on, @u = 5, e = (1, 2), \
                @@f = -1, global g = concat(',', 'x'), h = 2, @@local.`i` = x'41', k.l = 3";
     assert_eq!(
@@ -115,59 +115,63 @@ fn settings() {
         actions(&mysql("set names 'utf8mb4' collate utf8mb4_bin, character set default")),
         [
             Action::SetNames {
-                charset: Some("utf8mb4".into()),
-                collation: Some("utf8mb4_bin".into())
+                charset: Some(bytes("utf8mb4")),
+                collation: Some(bytes("utf8mb4_bin"))
             },
             Action::SetCharacterSet(None)
         ]
     );
-    assert_eq!(one(&mysql("set role `a`@`b`, c;")), Action::SetRole("`a`@`b`, c".into()));
-    assert_eq!(one(&mysql("SET ROLE ALL EXCEPT x")), Action::SetRole("ALL EXCEPT x".into()));
-    assert_eq!(one(&mysql("set resource group g")), Action::SetResourceGroup("g".into()));
+    assert_eq!(one(&mysql("set role `a`@`b`, c;")), Action::SetRole(bytes("`a`@`b`, c")));
+    assert_eq!(one(&mysql("SET ROLE ALL EXCEPT x")), Action::SetRole(bytes("ALL EXCEPT x")));
+    assert_eq!(one(&mysql("set resource group g")), Action::SetResourceGroup(bytes("g")));
     assert_eq!(
         one(&mysql("set transaction isolation level repeatable read, read only")),
-        Action::SetTransactionNext("isolation level repeatable read, read only".into())
+        Action::SetTransactionNext(bytes("isolation level repeatable read, read only"))
     );
     let hint = mysql("select /*+ MAX_EXECUTION_TIME(5) SET_VAR(Sql_Mode = '') SET_VAR(b=1) */ 1");
     let details = hint.details.expect("details");
-    assert_eq!(details.statement_variables, [b"sql_mode".to_vec(), b"b".to_vec()]);
+    assert_eq!(details.temporary_settings, [bytes("sql_mode"), bytes("b")]);
     let set = mariadb("set statement A=1, b=(select 1, 2) for create temporary table t (a int)");
     let details = set.details.clone().expect("details");
-    assert_eq!(details.statement_variables, [b"a".to_vec(), b"b".to_vec()]);
+    assert_eq!(details.temporary_settings, [bytes("a"), bytes("b")]);
     assert!(matches!(one(&set), Action::CreateTemporaryTable { .. }));
 }
 
 #[test]
 fn prepared_statements() {
-    let prepare = |source| Action::Prepare { name: "s".into(), source };
     for (sql, source) in [
-        ("prepare S from 'select ''a'', \\'b\\''", Source::Text("select 'a', 'b'".into())),
-        ("prepare `s` from \"select 1\"", Source::Text("select 1".into())),
-        ("prepare s from @A", Source::Variable("a".into())),
+        ("prepare S from 'select ''a'', \\'b\\''", Source::Text(bytes("select 'a', 'b'"))),
+        ("prepare `s` from \"select 1\"", Source::Text(bytes("select 1"))),
+        ("prepare s from @A", Source::Variable(bytes("a"))),
         ("prepare s from concat('a', 'b')", Source::Expression),
         ("prepare s from 'a' 'b'", Source::Expression),
     ] {
-        assert_eq!(one(&mysql(sql)), prepare(source), "{sql}");
+        let Action::Prepare { name, source: found, prepared } = one(&mysql(sql)) else {
+            panic!("{sql}");
+        };
+        assert_eq!((&*name, &found), (&b"s"[..], &source), "{sql}");
+        let known = matches!(source, Source::Text(_));
+        assert_eq!(prepared.marks.has(Marks::OPAQUE), !known, "{sql}");
     }
     assert_eq!(
         one(&mysql("execute s using @a, @B")),
-        Action::Execute { name: "s".into(), using: vec!["a".into(), "b".into()] }
+        Action::Execute { name: bytes("s"), using: vec![bytes("a"), bytes("b")] }
     );
-    assert_eq!(one(&mysql("deallocate prepare S")), Action::Deallocate("s".into()));
+    assert_eq!(one(&mysql("deallocate prepare S")), Action::Deallocate(bytes("s")));
     let immediate = mariadb("execute immediate 'set @b = 1, sql_mode = \"\"' using @a");
     assert_eq!(variables(&immediate), ["a=", "b="]);
-    assert!(immediate.marks.contains(Marks::SET_VARIABLE | Marks::EXECUTE_IMMEDIATE));
+    assert!(immediate.marks.has(Marks::SET_VARIABLE | Marks::EXECUTE_IMMEDIATE));
     assert_eq!(actions(&immediate).len(), 2);
 }
 
 #[test]
 fn the_rest() {
-    assert_eq!(one(&mysql("use `a``b`")), Action::Use("a`b".into()));
+    assert_eq!(one(&mysql("use `a``b`")), Action::Use(bytes("a`b")));
     assert_eq!(one(&mysql("call d.p(1)")), Action::Call(name("d.p")));
-    assert_eq!(one(&mysql("savepoint Ab")), Action::Savepoint("Ab".into()));
-    assert_eq!(one(&mysql("rollback to savepoint a")), Action::RollbackTo("a".into()));
-    assert_eq!(one(&mysql("release savepoint a")), Action::ReleaseSavepoint("a".into()));
-    assert_eq!(one(&mysql("drop schema if exists d")), Action::DropDatabase("d".into()));
+    assert_eq!(one(&mysql("savepoint Ab")), Action::Savepoint(bytes("Ab")));
+    assert_eq!(one(&mysql("rollback to savepoint a")), Action::RollbackTo(bytes("a")));
+    assert_eq!(one(&mysql("release savepoint a")), Action::ReleaseSavepoint(bytes("a")));
+    assert_eq!(one(&mysql("drop schema if exists d")), Action::DropDatabase(bytes("d")));
     for (sql, then) in [
         ("commit", AfterEnd::Default),
         ("commit work and chain", AfterEnd::Chain),
@@ -176,44 +180,57 @@ fn the_rest() {
     ] {
         assert_eq!(one(&mysql(sql)), Action::EndTransaction { then }, "{sql}");
     }
-    let id = |id, what, digits| Action::Kill(KillTarget::Connection { id, what, digits });
-    for (sql, action) in [
-        ("kill 15", id(15, KillWhat::Connection, 5..7)),
-        ("kill connection 15", id(15, KillWhat::Connection, 16..18)),
-        ("KILL QUERY 15", id(15, KillWhat::Query, 11..13)),
-        ("kill soft query 15;", id(15, KillWhat::Query, 16..18)),
-        ("kill connection_id()", Action::Kill(KillTarget::Other)),
-        ("kill user a", Action::Kill(KillTarget::Other)),
-        ("kill query id 5", Action::Kill(KillTarget::Other)),
-        ("kill 1 + 1", Action::Kill(KillTarget::Other)),
-        ("kill 1.5", Action::Kill(KillTarget::Other)),
+    for (sql, words, connection) in [
+        ("kill 15", "", true),
+        ("kill connection 15", "connection", true),
+        ("KILL QUERY 15", "QUERY", false),
+        ("kill soft  query 15;", "soft  query", false),
     ] {
-        assert_eq!(one(&mariadb(sql)), action, "{sql}");
+        let kill = Kill { words: bytes(words), connection, id: 15 };
+        assert_eq!(one(&mariadb(sql)), Action::Kill(kill), "{sql}");
+    }
+    for sql in ["kill connection_id()", "kill user a", "kill query id 5", "kill 1 + 1", "kill 1.5"]
+    {
+        assert!(mariadb(sql).marks.has(Marks::KILL), "{sql}");
+        assert_eq!(actions(&mariadb(sql)), [], "{sql}");
     }
 }
 
 #[test]
 fn impure_names_are_found() {
-    use crate::session::catalogue::{Body, Builder, Effects, Reach, RoutineKind};
+    use crate::session::catalogue::{Body, Builder, Reach, RoutineKind};
     let dialect = dialect(Flavor::MySql);
     let mut builder = Builder::new(&dialect);
     let sql = |text: &'static str| Body::Sql { text: text.as_bytes(), sql_mode: b"" };
     builder.routine(b"Touch", RoutineKind::Function, sql("begin set @x = 1; return 1; end"));
     builder.routine(b"p", RoutineKind::Procedure, sql("do get_lock('a', 1)"));
     builder.trigger(b"audited", sql("set @who = user()"));
+    builder.routine(b"calm", RoutineKind::Function, sql("return 1"));
+    builder.routine(b"hidden", RoutineKind::Function, Body::Hidden);
     let catalogue = builder.build();
-    let impure = |sql: &str| {
-        let analysis = analyze(sql.as_bytes(), &dialect, &catalogue);
-        assert_eq!(analysis.marks.contains(Marks::IMPURE), analysis.details.is_some(), "{sql}");
-        analysis.details.map(|details| details.impure).unwrap_or_default()
-    };
-    assert!(impure("select touch(1)").user_variables.contains(b"x"));
-    assert!(impure("select d.`TOUCH` (1)").user_variables.contains(b"x"));
-    assert!(impure("insert into audited values (1)").user_variables.contains(b"who"));
-    assert_eq!(impure("select touch from t"), Effects::default());
-    let call = analyze(b"call d.P(1)", &dialect, &catalogue).details.expect("details");
-    assert_eq!(call.impure.reach, Reach::USER_LOCKS);
-    let blind = Catalogue::blind();
+    let read = |sql: &str| analyze(sql.as_bytes(), &dialect, &catalogue);
+    for (sql, variable) in [
+        ("select touch(1)", "x="),
+        ("select d.`TOUCH` (1)", "x="),
+        ("insert into audited values (1)", "who="),
+    ] {
+        let analysis = read(sql);
+        assert_eq!(variables(&analysis), [variable], "{sql}");
+        assert!(analysis.marks.has(Marks::WRITES_VARIABLES), "{sql}");
+        assert!(!analysis.marks.intersects(Marks::IMPURE | Marks::PURE_READ), "{sql}");
+    }
+    for sql in ["select touch from t", "select calm from t"] {
+        assert_eq!(read(sql).marks, Marks::PURE_READ, "{sql}");
+    }
+    assert_eq!(read("select calm(1)").marks, Marks::FOREIGN_FUNCTION);
+    let call = read("call d.P(1)");
+    assert_eq!(call.marks, Marks::CALL | Marks::GET_LOCK);
+    assert!(matches!(actions(&call)[..], [Action::Lock { name: None, .. }, Action::Call(_)]));
+    assert_eq!(call.details.expect("details").impure.reach, Reach::USER_LOCKS);
+    for sql in ["select hidden(1)", "select unknown(1)", "call unknown()", "set @a = `hidden`()"] {
+        assert!(read(sql).marks.has(Marks::IMPURE), "{sql}");
+    }
+    let blind = Catalogue::default();
     for (sql, impure) in [
         ("select 1", false),
         ("select lower('A')", false),
@@ -225,6 +242,53 @@ fn impure_names_are_found() {
         ("show tables from d", false),
     ] {
         let marks = analyze(sql.as_bytes(), &dialect, &blind).marks;
-        assert_eq!(marks.contains(Marks::IMPURE), impure, "{sql}");
+        assert_eq!(marks.has(Marks::IMPURE), impure, "{sql}");
     }
+}
+
+#[test]
+fn what_is_no_call_is_none() {
+    for sql in [
+        "insert into t (a) values (1)",
+        "insert into d.t (a) values (1)",
+        "insert low_priority t (a) values (1)",
+        "replace `t` (a) values (1)",
+        "create table t (a int(11), key k (a), constraint c check (a > 0))",
+        "create index i on t (a)",
+        "alter table t add index i (a)",
+        "with c (a) as (select 1) select * from c",
+        "select * from (select 1) t (a)",
+        "select * from (select 1) as t (a)",
+        "select * from t use index (i) where (a) in (1) and not (b) or exists (select 1)",
+        "load data infile 'f' into table t (a, b)",
+        "grant select (a) on t to u",
+        "select cast(a as decimal(5,2)), json_value(b, '$.c' returning char(5)) from t",
+    ] {
+        assert!(!mysql(sql).marks.intersects(Marks::FOREIGN_FUNCTION | Marks::IMPURE), "{sql}");
+    }
+    assert!(mysql("create table t as select f(1)").marks.has(Marks::IMPURE));
+    assert!(mysql("insert into t select f(1)").marks.has(Marks::IMPURE));
+}
+
+#[test]
+fn later_statements_are_read_under_the_modes_set_before() {
+    let read = |sql: &str| several(sql).marks;
+    let hidden = "select '\\'; set role r; -- '";
+    assert!(!several(hidden).marks.has(Marks::SET_ROLE));
+    let set = "set sql_mode = 'NO_BACKSLASH_ESCAPES'; select '\\'; set role r; -- '";
+    assert!(read(set).has(Marks::SET_ROLE) && !read(set).has(Marks::OPAQUE));
+    for sql in [
+        "set sql_mode = concat(@@sql_mode, ',ANSI'); select 1",
+        "set sql_mode = default; select 1",
+        "set names default; select 1",
+        "execute s; select 1",
+        "set character_set_client = @a; select 1",
+    ] {
+        assert!(read(sql).has(Marks::OPAQUE), "{sql}");
+    }
+    assert!(!read("set sql_mode = default; ").has(Marks::OPAQUE));
+    let gbk = "set names gbk; select '\u{3b1}'";
+    assert!(!read(gbk).has(Marks::OPAQUE));
+    let ansi = "set session sql_mode = 'ANSI_QUOTES'; select \"a' \", @b";
+    assert_eq!(variables(&several(ansi)), ["b"]);
 }

@@ -59,8 +59,8 @@ fn functions_of_the_session() {
             ("select @@error_count, 1", M::SHOW_DIAGNOSTICS | M::PURE_READ),
             ("show warnings limit 1", M::SHOW_DIAGNOSTICS | M::PURE_READ),
             ("show count(*) errors", M::SHOW_DIAGNOSTICS | M::PURE_READ),
-            ("select my_function(1)", M::FOREIGN_FUNCTION),
-            ("select d.lower(1)", M::FOREIGN_FUNCTION),
+            ("select my_function(1)", M::FOREIGN_FUNCTION | M::IMPURE),
+            ("select d.lower(1)", M::FOREIGN_FUNCTION | M::IMPURE),
             ("select a from t where a is null", M::IS_NULL | M::PURE_READ),
             ("select a from t for update", M::LOCKING_READ | M::PURE_READ),
             ("select a from t lock in share mode", M::LOCKING_READ | M::PURE_READ),
@@ -70,17 +70,17 @@ fn functions_of_the_session() {
 
 #[test]
 fn names_in_other_letters_may_be_the_servers() {
-    assert!(mysql("select last_\u{130}nsert_id()").marks.contains(M::OPAQUE));
-    assert!(mysql("select `g\u{e9}t_lock`('a', 1)").marks.contains(M::OPAQUE));
-    assert!(!mysql("insert into k\u{fc}nden (a) values (1)").marks.contains(M::OPAQUE));
-    assert!(mysql("select @\u{e9}").marks.contains(M::OPAQUE));
-    assert!(mysql("select @'\u{e9}'").marks.contains(M::OPAQUE));
-    assert!(mysql("set \u{130}dentity = 5").marks.contains(M::OPAQUE));
+    assert!(mysql("select last_\u{130}nsert_id()").marks.has(M::OPAQUE));
+    assert!(mysql("select `g\u{e9}t_lock`('a', 1)").marks.has(M::OPAQUE));
+    assert!(!mysql("insert into k\u{fc}nden (a) values (1)").marks.has(M::OPAQUE));
+    assert!(mysql("select @\u{e9}").marks.has(M::OPAQUE));
+    assert!(mysql("select @'\u{e9}'").marks.has(M::OPAQUE));
+    assert!(mysql("set \u{130}dentity = 5").marks.has(M::OPAQUE));
 }
 
 #[test]
 fn variables_of_the_user() {
-    let (read, write) = (M::USER_VARIABLES, M::USER_VARIABLES | M::USER_VARIABLES_WRITTEN);
+    let (read, write) = (M::USER_VARIABLES, M::USER_VARIABLES | M::WRITES_VARIABLES);
     check(
         mysql,
         &[
@@ -90,13 +90,13 @@ fn variables_of_the_user() {
             ("set @a = @b", write),
             ("set @a := 1", write),
             ("select 1 into @a", write),
-            ("call p(@a)", write | M::CALL),
+            ("call p(@a)", write | M::CALL | M::IMPURE),
             ("get diagnostics @n = number", write | M::GET_DIAGNOSTICS),
             ("load data infile 'f' into table t (a, @b) set c = @b + 1", write),
             ("execute s using @a", write | M::TEXT_EXECUTE),
-            ("create user 'a'@'b', c@d", M::IMPLICIT_COMMIT),
-            ("grant select on t to a@localhost", M::IMPLICIT_COMMIT),
-            ("create definer=`a`@`b` view v as select 1", M::CATALOGUE_CHANGE | M::IMPLICIT_COMMIT),
+            ("create user 'a'@'b', c@d", M::ENDS_TRANSACTION | M::PRIVILEGES),
+            ("grant select on t to a@localhost", M::ENDS_TRANSACTION | M::PRIVILEGES),
+            ("create definer=`a`@`b` view v as select 1", M::DDL_ROUTINE | M::ENDS_TRANSACTION),
         ],
     );
     let sql = "select @A, @`b c`, @'D''d', @\"e\\n\", @f.g$h into @i, @`J`";
@@ -107,7 +107,7 @@ fn variables_of_the_user() {
 
 #[test]
 fn tables_and_locks() {
-    let commits = M::IMPLICIT_COMMIT;
+    let commits = M::ENDS_TRANSACTION;
     check(
         mysql,
         &[
@@ -116,30 +116,30 @@ fn tables_and_locks() {
             ("create /* */ temporary table t like u", M::TEMP_TABLE_CREATE),
             ("drop table t", M::TABLE_DROP | commits),
             ("drop temporary table if exists t, u", M::TABLE_DROP),
-            ("alter table t rename to u", M::TABLE_RENAME | M::CATALOGUE_CHANGE | commits),
+            ("alter table t rename to u", M::TABLE_RENAME | M::DDL_ROUTINE | commits),
             ("alter table t rename column a to b, rename index i to j", commits),
             ("alter table t add a int", commits),
-            ("rename table t to u", M::TABLE_RENAME | M::CATALOGUE_CHANGE | commits),
+            ("rename table t to u", M::TABLE_RENAME | M::DDL_ROUTINE | commits),
             ("lock tables t write", M::LOCK_TABLES | commits),
             ("lock table t read", M::LOCK_TABLES | commits),
-            ("unlock tables", M::UNLOCK_TABLES | commits),
-            ("flush tables with read lock", M::FLUSH_TABLES_LOCK | commits),
-            ("flush local tables t, u with read lock", M::FLUSH_TABLES_LOCK | commits),
-            ("flush tables t for export", M::FLUSH_TABLES_LOCK | commits),
+            ("unlock tables", M::UNLOCK_TABLES),
+            ("flush tables with read lock", M::FLUSH_LOCK | commits),
+            ("flush local tables t, u with read lock", M::FLUSH_LOCK | commits),
+            ("flush tables t for export", M::FLUSH_LOCK | commits),
             ("flush tables", commits),
             ("lock instance for backup", M::LOCK_INSTANCE),
             ("unlock instance", M::UNLOCK_INSTANCE),
             ("handler t open as u", M::HANDLER_OPEN),
             ("handler u read first", M::HANDLER_READ),
             ("handler u close", M::HANDLER_CLOSE),
-            ("drop database d", M::DROP_DATABASE | M::CATALOGUE_CHANGE | commits),
+            ("drop database d", M::DROP_DATABASE | M::DDL_ROUTINE | commits),
         ],
     );
     check(
         mariadb,
         &[
-            ("backup stage start", M::BACKUP | commits),
-            ("backup lock t", M::BACKUP | commits),
+            ("backup stage start", M::BACKUP),
+            ("backup lock t", M::BACKUP),
             ("create or replace temporary table t (a int)", M::TEMP_TABLE_CREATE),
             ("select next value for s", M::BACKEND_LOCAL_WRITE),
             ("select nextval(s)", M::BACKEND_LOCAL_WRITE),
@@ -169,7 +169,8 @@ fn settings() {
             ("set @@global.sql_mode = ''", M::SET_GLOBAL),
             ("set persist sql_mode = ''", M::SET_GLOBAL),
             ("set @@persist_only.sql_mode = ''", M::SET_GLOBAL),
-            ("set autocommit = 0", set | M::TRANSACTION_CONTROL | M::IMPLICIT_COMMIT),
+            ("set autocommit = 0", set),
+            ("set autocommit = ON", set | M::ENDS_TRANSACTION),
             ("set last_insert_id = 5", set | M::LAST_INSERT_ID_SET),
             ("set insert_id = 5", set | M::SPECIAL_VARIABLE),
             ("set session timestamp = default", set | M::SPECIAL_VARIABLE),
@@ -191,7 +192,7 @@ fn settings() {
             ("set @@transaction_isolation = 'SERIALIZABLE'", set | M::SET_TRANSACTION_NEXT),
             ("set transaction_isolation = 'SERIALIZABLE'", set),
             ("set role r", M::SET_ROLE),
-            ("set default role r to u", M::NONE),
+            ("set default role r to u", M::PRIVILEGES),
             ("set resource group g", M::SET_RESOURCE_GROUP),
             ("select /*+ SET_VAR(sort_buffer_size = 5) */ 1", M::SET_VAR_HINT),
             ("select /*+ NO_INDEX(t) */ 1", M::PURE_READ),
@@ -213,16 +214,17 @@ fn settings() {
 
 #[test]
 fn transactions_and_prepared_statements() {
-    let control = M::TRANSACTION_CONTROL;
+    let ends = M::ENDS_TRANSACTION;
+    let begins = ends | M::BEGINS_TRANSACTION;
     check(
         mysql,
         &[
-            ("begin", control | M::IMPLICIT_COMMIT),
-            ("start transaction with consistent snapshot", control | M::IMPLICIT_COMMIT),
-            ("commit", control),
-            ("rollback and chain", control),
-            ("commit release", control | M::RELEASE_CONNECTION),
-            ("commit no release", control),
+            ("begin", begins),
+            ("start transaction with consistent snapshot", begins),
+            ("commit", ends),
+            ("rollback and chain", ends),
+            ("commit release", ends | M::RELEASE_CONNECTION),
+            ("commit no release", ends),
             ("rollback work to a", M::SAVEPOINT),
             ("savepoint a", M::SAVEPOINT),
             ("release savepoint a", M::SAVEPOINT),
@@ -234,7 +236,7 @@ fn transactions_and_prepared_statements() {
             ("kill query 5", M::KILL),
             ("load data local infile 'x' into table t", M::LOAD_DATA_LOCAL),
             ("load data low_priority local infile 'x' into table t", M::LOAD_DATA_LOCAL),
-            ("call p()", M::CALL),
+            ("call p()", M::CALL | M::IMPURE),
         ],
     );
     check(
@@ -250,8 +252,8 @@ fn transactions_and_prepared_statements() {
 fn orders_for_millpond_stand_in_front() {
     let pure = M::PURE_READ;
     let without = |marks: Marks| marks.without(pure);
-    assert_eq!(without(mysql("/* millpond: pin */ select 1").marks), M::PIN_DIRECTIVE);
-    assert_eq!(without(mysql(" /*millpond:share*/ select 1").marks), M::SHARE_DIRECTIVE);
+    assert_eq!(without(mysql("/* millpond: pin */ select 1").marks), M::HINT_PIN);
+    assert_eq!(without(mysql(" /*millpond:share*/ select 1").marks), M::HINT_SHARE);
     assert_eq!(mysql("select /* millpond: pin */ 1").marks, pure);
     assert_eq!(mysql("/* millpond: fly */ select 1").marks, pure);
     assert_eq!(mysql("/* say millpond: pin */ select 1").marks, pure);
@@ -262,7 +264,7 @@ fn what_cannot_be_read_is_opaque() {
     for sql in
         ["select 'a", "select `a", "select /* ", "select /*! 1", "select 1.5e-- x", "a\0b", "foo"]
     {
-        assert!(mysql(sql).marks.contains(M::OPAQUE), "{sql}");
+        assert!(mysql(sql).marks.has(M::OPAQUE), "{sql}");
     }
     assert_eq!(mysql("\0\0 select 1").marks, M::PURE_READ);
 }

@@ -14,31 +14,36 @@ fn dialect(flavor: Flavor) -> Dialect {
         Flavor::MySql => (9, 7, 4),
         Flavor::MariaDb => (10, 11, 19),
     };
-    Dialect::new(&ServerVersion { flavor, number, text: String::new() })
+    let version = ServerVersion { flavor, number, text: String::new() };
+    Dialect { multi_statements: false, ..Dialect::new(&version, b"", "utf8mb4") }
 }
 
 fn mysql(sql: &str) -> Analysis {
-    analyze(sql.as_bytes(), &dialect(Flavor::MySql), &Catalogue::new())
+    analyze(sql.as_bytes(), &dialect(Flavor::MySql), &Catalogue::empty())
 }
 
 fn mariadb(sql: &str) -> Analysis {
-    analyze(sql.as_bytes(), &dialect(Flavor::MariaDb), &Catalogue::new())
+    analyze(sql.as_bytes(), &dialect(Flavor::MariaDb), &Catalogue::empty())
 }
 
 /// With several statements allowed.
 fn several(sql: &str) -> Analysis {
     let dialect = Dialect { multi_statements: true, ..dialect(Flavor::MySql) };
-    analyze(sql.as_bytes(), &dialect, &Catalogue::new())
+    analyze(sql.as_bytes(), &dialect, &Catalogue::empty())
 }
 
 fn actions(analysis: &Analysis) -> Vec<Action> {
-    analysis.actions().map(|placed| placed.action.clone()).collect()
+    analysis.actions().iter().map(|placed| placed.action.clone()).collect()
+}
+
+fn bytes(text: &str) -> Box<[u8]> {
+    text.as_bytes().into()
 }
 
 fn name(text: &str) -> ObjectName {
     match text.split_once('.') {
-        Some((database, name)) => ObjectName { database: Some(database.into()), name: name.into() },
-        None => ObjectName { database: None, name: text.into() },
+        Some((database, name)) => ObjectName { database: Some(bytes(database)), name: bytes(name) },
+        None => ObjectName { database: None, name: bytes(text) },
     }
 }
 

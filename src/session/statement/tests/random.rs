@@ -117,10 +117,10 @@ fn reads_anything(sql: &[u8], dialect: &Dialect) {
     );
     builder.view(b"a", sql);
     let catalogue = builder.build();
-    for catalogue in [&Catalogue::new(), &Catalogue::blind(), &catalogue] {
+    for catalogue in [&Catalogue::empty(), &Catalogue::default(), &catalogue] {
         let analysis = analyze(sql, dialect, catalogue);
         assert!(analysis.count > 0 || analysis.marks.is_empty());
-        if analysis.marks.contains(Marks::PURE_READ) {
+        if analysis.marks.has(Marks::PURE_READ) {
             assert!(!analysis.marks.intersects(Marks::OPAQUE | Marks::IMPURE));
         }
     }
@@ -145,11 +145,11 @@ proptest! {
         let dialect = Dialect { multi_statements: true, ..dialect(flavor) };
         let mut text = sql.clone();
         text.extend_from_slice(b" ; set role r");
-        let both = analyze(&text, &dialect, &Catalogue::new());
-        let first = analyze(&sql, &dialect, &Catalogue::new());
+        let both = analyze(&text, &dialect, &Catalogue::empty());
+        let first = analyze(&sql, &dialect, &Catalogue::empty());
         prop_assert!(
             both.marks.intersects(Marks::SET_ROLE | Marks::OPAQUE)
-                || first.marks.contains(Marks::OPAQUE)
+                || first.marks.has(Marks::OPAQUE)
                 // The comment took it.
                 || text.windows(3).any(|part| part == b"-- ")
                 || text.contains(&b'#')

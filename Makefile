@@ -1,0 +1,27 @@
+# Two commands do everything, on a machine with a Rust toolchain and Debian's package manager:
+#   make demo   installs what is missing, builds, shows the main job on real databases
+#   make test   installs what is missing, runs all tests
+.PHONY: demo run test bench check install
+
+demo:
+	@bash benches/demo/demo
+
+# The demo's databases and proxy, left running to play with; Ctrl-C stops them.
+run:
+	@bash benches/demo/demo --stay
+
+install:
+	@bash tests/testbed/install
+
+test: install
+	@bash tests/testbed/run-tests
+
+bench:
+	@bash tests/testbed/install servers
+	@bash tests/testbed/install bench
+	@bash benches/e2e/compare
+
+check:
+	cargo fmt --check
+	cargo clippy --all-targets --features load -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features load

@@ -1,0 +1,190 @@
+//! One connection to a server, with everything that Millpond knows about its state.
+
+use super::dialogue::{Content, Question, Reply, ServerError, read_reply};
+use super::server::ServerInfo;
+use crate::net::buffer::ReadBuffer;
+use crate::net::link::{LinkError, send};
+use crate::net::stream::Stream;
+use crate::session::need::{Leftover, Traces};
+use crate::session::prepared::BackendStatements;
+use crate::session::server::Flavor;
+use crate::session::state::{Baseline, Environment, MultiStatements};
+use crate::wire::capability::{Capabilities, Status};
+use crate::wire::command::{CommandCode, put_statement_command};
+use bytes::BytesMut;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+
+/// The set-up of session trackers, said after every login and every reset (both switch them
+/// off). Everything is tracked; what a client did not ask for is filtered on the way to it.
+pub const TRACKERS: &[u8] = b"SET @@SESSION.session_track_system_variables='*',\
+@@SESSION.session_track_schema=ON,@@SESSION.session_track_state_change=ON,\
+@@SESSION.session_track_transaction_info='CHARACTERISTICS'";
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket, plain or TLS.
+    pub stream: Stream,
+    /// What was read and not yet looked at; empty between commands.
+    pub input: ReadBuffer,
+    /// The server behind it.
+    pub server: Arc<ServerInfo>,
+    /// The server's number for this connection.
+    pub thread_id: u32,
+    /// What was negotiated.
+    pub capabilities: Capabilities,
+    /// What the session has.
+    pub environment: Arc<Environment>,
+    /// What a fresh session of this connection has.
+    pub fresh: Arc<Environment>,
+    /// The session variables right after login.
+    pub baseline: Arc<Baseline>,
+    /// The status flags that the server sent last.
+    pub status: Status,
+    /// Prepared statements.
+    pub statements: BackendStatements,
+    /// What former users of the connection left in it.
+    pub traces: Traces,
+    /// When it was opened.
+    pub opened: Instant,
+    /// When it is to be replaced, jitter included.
+    pub expires: Instant,
+    /// When it was last given back.
+    pub last_used: Instant,
+    /// The pool generation it was opened in: connections of former ones are not used again.
+    pub generation: u64,
+}
+
+/// Why a connection could not be brought into a known state.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The connection is of no use any more.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The server refused one of Millpond's statements.
+    #[error("the server refused a statement that sets up the session: {0}")]
+    Refused(#[source] ServerError),
+}
+
+impl Connection {
+    /// Asks several questions in one write and gathers the answers.
+    ///
+    /// Not cancel safe: a connection on which this was interrupted must be closed.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is of no use any more. Error packets are answers.
+    pub async fn ask(&mut self, questions: &[Question<'_>]) -> Result<Vec<Reply>, LinkError> {
+        let mut output = BytesMut::new();
+        for question in questions {
+            question.put(&mut output, self.capabilities);
+        }
+        send(&mut self.stream, &output).await?;
+        let mut replies = Vec::with_capacity(questions.len());
+        for question in questions {
+            replies.push(self.reply(question).await?);
+        }
+        self.input.rest();
+        Ok(replies)
+    }
+
+    /// Reads the answer to a question that was sent before.
+    ///
+    /// Not cancel safe, like [`Self::ask`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub async fn reply(&mut self, question: &Question<'_>) -> Result<Reply, LinkError> {
+        let shape = question.shape();
+        let reply = read_reply(&mut self.stream, &mut self.input, shape, self.capabilities).await?;
+        if let Content::Ok(status) = &reply.content {
+            self.status = *status;
+        }
+        Ok(reply)
+    }
+
+    /// Closes half of the cached statements now, to make room on the server.
+    ///
+    /// Not cancel safe, like [`Self::ask`].
+    ///
+    /// # Errors
+    ///
+    /// When the network fails.
+    pub async fn close_some_statements(&mut self) -> Result<(), LinkError> {
+        self.statements.shed_half();
+        let mut output = BytesMut::new();
+        for id in self.statements.take_to_close() {
+            put_statement_command(&mut output, CommandCode::StmtClose, id, &[]);
+        }
+        send(&mut self.stream, &output).await
+    }
+
+    /// Clears everything that a session can hold, by `COM_RESET_CONNECTION` and what that forgets:
+    /// the role (a reset keeps it), the character set, the trackers, the multi-statement option.
+    ///
+    /// Not cancel safe, like [`Self::ask`].
+    ///
+    /// # Errors
+    ///
+    /// When the connection cannot be used again.
+    pub async fn reset(&mut self) -> Result<(), StateError> {
+        let names = set_names(&self.fresh);
+        let mut questions = vec![Question::Reset];
+        if self.traces.role == Leftover::Present {
+            questions.push(Question::Query(match self.server.version.flavor {
+                Flavor::MySql => b"SET ROLE DEFAULT",
+                Flavor::MariaDb => b"SET ROLE NONE",
+            }));
+        }
+        questions.push(Question::Query(TRACKERS));
+        questions.push(Question::Query(&names));
+        questions.push(Question::SetOption(crate::session::align::SetOption::MultiStatementsOff));
+        for reply in self.ask(&questions).await? {
+            if let Content::Err(error) = reply.content {
+                return Err(StateError::Refused(error));
+            }
+        }
+        let mut environment = (*self.fresh).clone();
+        environment.database = self.environment.database.clone();
+        environment.multi_statements = MultiStatements::Off;
+        self.environment =
+            if environment == *self.fresh { self.fresh.clone() } else { Arc::new(environment) };
+        self.traces = Traces { last_insert_id: Some(0), ..Traces::default() };
+        self.statements.clear();
+        Ok(())
+    }
+
+    /// Whether the server closed the connection, or said something unasked (it does so before it
+    /// closes an idle connection). Never waits.
+    pub fn is_stale(&mut self) -> bool {
+        if !self.input.is_empty() {
+            return true;
+        }
+        let mut byte = [0; 1];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = std::pin::Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer);
+        !matches!(polled, Poll::Pending)
+    }
+
+    /// Says `COM_QUIT`, so that the server does not count an aborted client, and closes.
+    ///
+    /// Cancel safe: an interrupted farewell closes the connection all the same.
+    pub async fn quit(mut self) {
+        let quit = [1, 0, 0, 0, CommandCode::Quit.byte()];
+        // The connection ends either way.
+        let _ = send(&mut self.stream, &quit).await;
+    }
+}
+
+fn set_names(fresh: &Environment) -> Vec<u8> {
+    let charset = fresh.names.charset.as_deref().unwrap_or("utf8mb4");
+    match &fresh.names.collation {
+        Some(collation) => format!("SET NAMES '{charset}' COLLATE '{collation}'").into_bytes(),
+        None => format!("SET NAMES '{charset}'").into_bytes(),
+    }
+}

@@ -1,0 +1,182 @@
+//! From a login to a connection that a pool can lend: trackers, baseline, init query.
+
+use super::connection::{Connection, StateError, TRACKERS};
+use super::dialogue::{Content, Question, Reply, read_reply, rows};
+use super::login::LoggedIn;
+use super::server::{NameCase, ServerInfo, TrackerDefaults};
+use crate::net::buffer::ReadBuffer;
+use crate::net::link::{LinkError, send};
+use crate::session::align::SetOption;
+use crate::session::need::Traces;
+use crate::session::prepared::BackendStatements;
+use crate::session::residue::CapturedResult;
+use crate::session::state::{Baseline, Environment};
+use crate::wire::fault::Fault;
+use bytes::BytesMut;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The collation that Millpond logs in with: `utf8mb4_general_ci`, which every server has.
+pub const LOGIN_COLLATION: u16 = 45;
+
+/// What of a new connection is decided by its pool.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// What is already known of the server, unless it turns out to be another version.
+    pub server: Option<Arc<ServerInfo>>,
+    /// The baseline of the pool's last connection, to be shared when equal.
+    pub baseline: Option<Arc<Baseline>>,
+    /// The environment of a fresh connection, to be shared.
+    pub fresh: Arc<Environment>,
+    /// SQL that each new connection runs first; empty for none.
+    pub init_query: String,
+    /// How long the connection may live, jitter included.
+    pub lifetime: Duration,
+    /// How many prepared statements to keep on it.
+    pub statements: usize,
+    /// The pool's generation.
+    pub generation: u64,
+}
+
+impl Setup {
+    /// The environment in which [`LOGIN_COLLATION`] puts a session.
+    pub fn fresh_environment() -> Arc<Environment> {
+        Arc::new(Environment::at_login("utf8mb4", "utf8mb4_general_ci"))
+    }
+}
+
+const SESSION_VARIABLES: &[u8] = b"SHOW SESSION VARIABLES";
+const GLOBAL_VARIABLES: &[u8] = b"SHOW GLOBAL VARIABLES";
+// Both servers know these columns; MariaDB 10.10 and later have collations without a number.
+const COLLATIONS: &[u8] = b"SELECT ID, CHARACTER_SET_NAME, COLLATION_NAME \
+FROM information_schema.COLLATIONS WHERE ID IS NOT NULL AND CHARACTER_SET_NAME IS NOT NULL";
+
+/// Makes a freshly logged in connection ready to be lent.
+///
+/// Not cancel safe: the connection is closed when this is interrupted.
+///
+/// # Errors
+///
+/// When the link fails, or the server refuses a statement of the set-up (an init query that does
+/// not work is such a one).
+pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateError> {
+    let known = setup.server.clone().filter(|info| info.version == login.server.version);
+    let mut questions = vec![
+        Question::SetOption(SetOption::MultiStatementsOff),
+        Question::Query(SESSION_VARIABLES),
+    ];
+    if known.is_none() {
+        questions.extend([Question::Query(GLOBAL_VARIABLES), Question::Query(COLLATIONS)]);
+    }
+    if !setup.init_query.is_empty() {
+        questions.push(Question::Query(setup.init_query.as_bytes()));
+    }
+    questions.push(Question::Query(TRACKERS));
+
+    let LoggedIn { mut stream, leftover, server, status, .. } = login;
+    let mut input = ReadBuffer::with(&leftover);
+    let mut output = BytesMut::new();
+    for question in &questions {
+        question.put(&mut output, server.capabilities);
+    }
+    send(&mut stream, &output).await?;
+    let mut replies = Vec::with_capacity(questions.len());
+    for question in &questions {
+        let reply =
+            read_reply(&mut stream, &mut input, question.shape(), server.capabilities).await?;
+        if let Content::Err(error) = reply.content {
+            return Err(StateError::Refused(error));
+        }
+        replies.push(reply);
+    }
+    input.rest();
+
+    let baseline = baseline(&replies[1])?;
+    let baseline = match setup.baseline {
+        Some(shared) if *shared == baseline => shared,
+        _ => Arc::new(baseline),
+    };
+    let info = match known {
+        Some(info) => info,
+        None => Arc::new(server_info(server.version.clone(), &replies[2], &replies[3])?),
+    };
+    let now = Instant::now();
+    Ok(Connection {
+        stream,
+        input,
+        server: info,
+        thread_id: server.connection_id,
+        capabilities: server.capabilities,
+        environment: setup.fresh.clone(),
+        fresh: setup.fresh,
+        baseline,
+        status,
+        statements: BackendStatements::new(setup.statements),
+        traces: Traces { last_insert_id: Some(0), ..Traces::default() },
+        opened: now,
+        expires: now + setup.lifetime,
+        last_used: now,
+        generation: setup.generation,
+    })
+}
+
+fn baseline(reply: &Reply) -> Result<Baseline, LinkError> {
+    let pairs = pairs(reply)?;
+    Ok(Baseline::from_rows(pairs.iter().map(|(name, value)| (name.as_str(), value.as_slice()))))
+}
+
+fn result(reply: &Reply) -> Result<&CapturedResult, LinkError> {
+    match &reply.content {
+        Content::Rows(answer) => Ok(&answer.result),
+        _ => Err(Fault::Unexpected { expected: "a result set" }.into()),
+    }
+}
+
+/// The rows of `SHOW VARIABLES`.
+fn pairs(reply: &Reply) -> Result<Vec<(String, Vec<u8>)>, LinkError> {
+    let rows = rows(result(reply)?)?;
+    let pair = |row: &Vec<Option<&[u8]>>| {
+        let name = String::from_utf8_lossy(row.first()?.as_ref()?).to_ascii_lowercase();
+        Some((name, row.get(1)?.unwrap_or_default().to_vec()))
+    };
+    Ok(rows.iter().filter_map(pair).collect())
+}
+
+fn server_info(
+    version: crate::session::server::ServerVersion,
+    globals: &Reply,
+    collations: &Reply,
+) -> Result<ServerInfo, LinkError> {
+    let globals: HashMap<String, String> = pairs(globals)?
+        .into_iter()
+        .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
+        .collect();
+    let global = |name: &str| globals.get(name).map(String::as_str);
+    let number = |name: &str, otherwise: u32| {
+        global(name).and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+    };
+    let name = |key: &str, otherwise: &str| global(key).unwrap_or(otherwise).into();
+    let lower_case = number("lower_case_table_names", 0);
+    Ok(ServerInfo {
+        version,
+        max_connections: number("max_connections", 151),
+        max_prepared_statements: number("max_prepared_stmt_count", 16_382),
+        default_names: (
+            name("character_set_server", "utf8mb4"),
+            name("collation_server", "utf8mb4_general_ci"),
+        ),
+        collations: rows(result(collations)?)?.iter().filter_map(|row| collation(row)).collect(),
+        trackers: TrackerDefaults::from_globals(global),
+        names_ignore_case: if lower_case == 0 { NameCase::Exact } else { NameCase::Ignored },
+    })
+}
+
+/// The number, and the names of character set and collation.
+type Collation = (u16, (Box<str>, Box<str>));
+
+fn collation(row: &[Option<&[u8]>]) -> Option<Collation> {
+    let text = |at: usize| std::str::from_utf8(row.get(at).copied().flatten()?).ok();
+    Some((text(0)?.parse().ok()?, (text(1)?.into(), text(2)?.into())))
+}

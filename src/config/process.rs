@@ -1,0 +1,150 @@
+//! What concerns the process as a whole: admin port, log, runtime.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tracing_subscriber::filter::EnvFilter;
+
+use super::given::{Choice, Given, Setting};
+use super::section::Section;
+use super::show::Shown;
+
+/// `[admin]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    pub listen: SocketAddr,
+    /// Whether other machines may reach it.
+    pub reach: AdminReach,
+}
+
+/// From where the admin port may be reached. It is not encrypted and asks for no password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminReach {
+    /// Only from this machine.
+    Local,
+    /// From anywhere: the network around it keeps strangers out.
+    Remote,
+}
+
+impl AdminConfig {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9_306);
+        let listen: SocketAddr = section.setting("listen").unwrap_or(local);
+        let reach = match section.setting("allow_remote") {
+            Some(true) => AdminReach::Remote,
+            Some(false) | None => AdminReach::Local,
+        };
+        if !listen.ip().is_loopback() && reach == AdminReach::Local {
+            let why = "reachable from other machines, unencrypted and without a password: \
+                       expected a loopback address such as \"127.0.0.1:9306\", \
+                       or `allow_remote = true` beside it";
+            section.conflict("listen", why);
+        }
+        Self { listen, reach }
+    }
+
+    pub(super) fn show(&self) -> Shown {
+        Shown::new()
+            .put("listen", self.listen.to_string())
+            .put("allow_remote", self.reach == AdminReach::Remote)
+    }
+}
+
+impl Setting for SocketAddr {
+    const EXPECTED: &'static str =
+        "an IP address and a port, such as \"127.0.0.1:3306\" or \"[::1]:3306\"";
+
+    fn read(given: Given<'_>) -> Option<Self> {
+        given.text()?.parse().ok()
+    }
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// What is logged.
+    pub level: LogLevel,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Choice for LogFormat {
+    const EXPECTED: &'static str = r#""text" or "json""#;
+    const NAMES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+/// A level (`info`), or levels by module (`info,millpond::pool=debug`), known to be readable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLevel(String);
+
+impl LogLevel {
+    /// The directives for `tracing_subscriber`'s filter.
+    pub fn directives(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for LogLevel {
+    const EXPECTED: &'static str =
+        "error, warn, info, debug or trace, by module if need be: \"info,millpond::pool=debug\"";
+
+    fn read(given: Given<'_>) -> Option<Self> {
+        let text = given.text().filter(|text| !text.is_empty())?;
+        // A misspelt level parses as the name of a module to be logged in full.
+        let levels = ["error", "warn", "info", "debug", "trace", "off"];
+        let known = |part: &str| part.contains(['=', ':']) || levels.contains(&part);
+        (text.split(',').all(known) && EnvFilter::try_new(text).is_ok())
+            .then(|| Self(text.to_owned()))
+    }
+}
+
+impl LogConfig {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            format: section.setting("format").unwrap_or(LogFormat::Text),
+            level: section.setting("level").unwrap_or_else(|| LogLevel("info".to_owned())),
+        }
+    }
+
+    pub(super) fn show(&self) -> Shown {
+        Shown::new().put("format", self.format.name()).put("level", self.level.directives())
+    }
+}
+
+/// `[runtime]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeConfig {
+    /// Threads that serve clients; 0: as many as there are processors.
+    pub threads: usize,
+    /// How long transactions may go on after SIGTERM before they are cut. Zero: not at all.
+    pub drain_timeout: Duration,
+}
+
+impl RuntimeConfig {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let longest = Duration::from_secs(86_400);
+        let threads = section.number("threads", 0..=1_024).and_then(|n| usize::try_from(n).ok());
+        Self {
+            threads: threads.unwrap_or(0),
+            drain_timeout: section
+                .duration("drain_timeout", Duration::ZERO..=longest)
+                .unwrap_or(Duration::from_secs(30)),
+        }
+    }
+
+    pub(super) fn show(&self) -> Shown {
+        Shown::new()
+            .put("threads", i64::try_from(self.threads).unwrap_or(i64::MAX))
+            .duration("drain_timeout", self.drain_timeout)
+    }
+}

@@ -1,0 +1,160 @@
+//! One database service as its clients see it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::backend::BackendConfig;
+use super::given::{Given, Setting};
+use super::pool::PoolConfig;
+use super::section::Section;
+use super::show::Shown;
+use super::tls::{FrontTls, FrontTlsMode};
+use super::user::{StoreConfig, UserConfig, UserTransport, Users};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// The server version that clients are told in the greeting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerVersionSetting {
+    /// The backend's own.
+    Auto,
+    /// This one: begins like `8.4.3`.
+    Fixed(String),
+}
+
+impl Setting for ServerVersionSetting {
+    const EXPECTED: &'static str = "\"auto\", or a version such as \"8.4.3\" or \
+                                    \"10.11.6-MariaDB\"";
+
+    fn read(given: Given<'_>) -> Option<Self> {
+        match given.text()? {
+            "auto" => Some(Self::Auto),
+            text => is_version(text).then(|| Self::Fixed(text.to_owned())),
+        }
+    }
+}
+
+/// Drivers take the first three numbers apart, some without a check.
+fn is_version(text: &str) -> bool {
+    let core = text.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
+    let numbers: Vec<_> = core.split('.').map(str::parse::<u16>).collect();
+    // A greeting's version ends with a zero byte; the server itself allows 60 bytes.
+    let printable = text.len() <= 60 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    printable && numbers.len() == 3 && numbers.iter().all(Result::is_ok)
+}
+
+/// `[services.<name>]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceConfig {
+    /// Its name: ASCII letters, digits, `-` and `_`.
+    pub name: String,
+    /// Where clients find the writer.
+    pub listen: SocketAddr,
+    /// Where clients find the readers, if there is such a place.
+    pub reader_listen: Option<SocketAddr>,
+    /// The most clients at a time; one more is told so with error 1040.
+    pub max_clients: usize,
+    /// A client that says nothing for longer is disconnected. `None`: never.
+    pub idle_client_timeout: Option<Duration>,
+    /// How long a client may take to log in.
+    pub handshake_timeout: Duration,
+    /// How much is kept, in bytes, for a client that reads slower than the server sends.
+    pub max_client_buffer: usize,
+    /// The largest packet, in bytes, that a client may send: the `max_allowed_packet` of Millpond.
+    pub max_packet: usize,
+    /// The version in the greeting.
+    pub server_version: ServerVersionSetting,
+    /// Encryption towards clients.
+    pub tls: FrontTls,
+    /// The servers.
+    pub backend: BackendConfig,
+    /// The connections to them.
+    pub pool: PoolConfig,
+    /// Who may connect; at least one.
+    pub users: BTreeMap<String, UserConfig>,
+}
+
+impl ServiceConfig {
+    /// `None` after a refusal.
+    pub(super) fn read(
+        name: &str,
+        section: &mut Section<'_>,
+        stores: &BTreeMap<String, StoreConfig>,
+    ) -> Option<Self> {
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if name.is_empty() || !name.bytes().all(named) {
+            section.refuse_own("a service's name has only letters, digits, `-` and `_`");
+        }
+        let listen = section.setting("listen");
+        if !section.had("listen") {
+            section.missing("listen", SocketAddr::EXPECTED);
+        }
+        let reader_listen = section.setting("reader_listen");
+        let number = |value: Option<u32>| value.and_then(|value| usize::try_from(value).ok());
+        let max_clients = number(section.number("max_clients", 1..=1_000_000)).unwrap_or(10_000);
+        let idle_client_timeout =
+            section.limit("idle_client_timeout", SECOND..=365 * DAY).unwrap_or(Some(30 * MINUTE));
+        let handshake_timeout =
+            section.duration("handshake_timeout", SECOND / 10..=5 * MINUTE).unwrap_or(10 * SECOND);
+        let max_client_buffer =
+            section.size("max_client_buffer", 16 * KIB..=64 * MIB).unwrap_or(64 * KIB);
+        let max_packet = section.size("max_packet", KIB..=1_024 * MIB).unwrap_or(64 * MIB);
+        let server_version =
+            section.setting("server_version").unwrap_or(ServerVersionSetting::Auto);
+        let tls = section.section("tls", FrontTls::read);
+        let users = Users::read(section, stores);
+        for (name, user) in &users.checked {
+            if user.transport == UserTransport::Tls && tls.mode == FrontTlsMode::Disabled {
+                let why = "the user could never connect, because the service's tls.mode is \
+                           \"disabled\": expected \"preferred\" or \"required\" there";
+                section.conflict(&format!("users.{name}.require_tls"), why);
+            }
+        }
+        let backend = section.section("backend", |section| BackendConfig::read(section, &users));
+        let pool = section.section("pool", PoolConfig::read);
+        Some(Self {
+            name: name.to_owned(),
+            listen: listen?,
+            reader_listen,
+            max_clients,
+            idle_client_timeout,
+            handshake_timeout,
+            max_client_buffer,
+            max_packet,
+            server_version,
+            tls,
+            backend,
+            pool,
+            users: users.checked,
+        })
+    }
+
+    pub(super) fn show(&self) -> Shown {
+        let server_version = match &self.server_version {
+            ServerVersionSetting::Auto => "auto",
+            ServerVersionSetting::Fixed(text) => text,
+        };
+        let users = self
+            .users
+            .iter()
+            .fold(Shown::new(), |users, (name, user)| users.section(name, user.show()));
+        Shown::new()
+            .put("listen", self.listen.to_string())
+            .maybe("reader_listen", self.reader_listen.map(|address| address.to_string()))
+            .put("max_clients", i64::try_from(self.max_clients).unwrap_or(i64::MAX))
+            .limit("idle_client_timeout", self.idle_client_timeout)
+            .duration("handshake_timeout", self.handshake_timeout)
+            .size("max_client_buffer", self.max_client_buffer)
+            .size("max_packet", self.max_packet)
+            .put("server_version", server_version)
+            .section("tls", self.tls.show())
+            .section("backend", self.backend.show())
+            .section("pool", self.pool.show())
+            .section("users", users)
+    }
+}

@@ -1,0 +1,306 @@
+//! Each way to be wrong, with the exact text that the operator reads.
+
+use super::*;
+
+/// What a configuration is refused with, one line for each thing that is wrong.
+fn refusals(text: &str, pairs: &[(&str, &str)]) -> Vec<String> {
+    match load_with(text, pairs) {
+        Err(ConfigError::Refused(refusals)) => refusals.iter().map(ToString::to_string).collect(),
+        Err(error) => panic!("not refused but {error}"),
+        Ok(_) => panic!("accepted: {text}"),
+    }
+}
+
+/// Settings that are wrong, and the refusal of each, in the service `orders` of [`LEAST`].
+const WRONG: &[(&str, &str)] = &[
+    // Types and ranges.
+    (
+        "pool.max_size = \"lots\"",
+        "pool.max_size = \"lots\": expected a number of connections from 1 to 100000, or a share \
+         of the server's max_connections from \"1%\" to \"100%\"",
+    ),
+    (
+        "pool.max_size = 0",
+        "pool.max_size = 0: expected a number of connections from 1 to 100000, or a share of the \
+         server's max_connections from \"1%\" to \"100%\"",
+    ),
+    (
+        "pool.max_size = \"101%\"",
+        "pool.max_size = \"101%\": expected a number of connections from 1 to 100000, or a share \
+         of the server's max_connections from \"1%\" to \"100%\"",
+    ),
+    (
+        "pool.max_size = \"20\"",
+        "pool.max_size = \"20\": expected a number of connections from 1 to 100000, or a share of \
+         the server's max_connections from \"1%\" to \"100%\"",
+    ),
+    ("pool.min_idle = -1", "pool.min_idle = -1: expected a whole number from 0 to 100000"),
+    (
+        "pool.parallel_connects = 2.5",
+        "pool.parallel_connects = 2.5: expected a whole number from 1 to 1000",
+    ),
+    (
+        "pool.borrow_timeout = 5",
+        "pool.borrow_timeout = 5: expected a duration from 1ms to 1h, such as \"5s\" or \"250ms\"",
+    ),
+    (
+        "pool.borrow_timeout = \"0\"",
+        "pool.borrow_timeout = \"0\": expected a duration from 1ms to 1h, such as \"5s\" or \
+         \"250ms\"",
+    ),
+    (
+        "pool.max_idle_time = \"10ms\"",
+        "pool.max_idle_time = \"10ms\": expected a duration from 1s to 30d, such as \"30m\", or \
+         \"0\" for none",
+    ),
+    ("pool.init_query = 1", "pool.init_query = 1: expected text"),
+    ("pool.max_waiting = 0", "pool.max_waiting = 0: expected a whole number from 1 to 1000000"),
+    (
+        "max_packet = \"64MB\"",
+        "max_packet = \"64MB\": expected a size from 1KiB to 1GiB, such as \"64KiB\"",
+    ),
+    (
+        "max_client_buffer = 65536",
+        "max_client_buffer = 65536: expected a size from 16KiB to 64MiB, such as \"64KiB\"",
+    ),
+    ("max_clients = true", "max_clients = true: expected a whole number from 1 to 1000000"),
+    (
+        "server_version = \"newest\"",
+        "server_version = \"newest\": expected \"auto\", or a version such as \"8.4.3\" or \
+         \"10.11.6-MariaDB\"",
+    ),
+    (
+        "reader_listen = \"localhost:3307\"",
+        "reader_listen = \"localhost:3307\": expected an IP address and a port, such as \
+         \"127.0.0.1:3306\" or \"[::1]:3306\"",
+    ),
+    ("tls = \"on\"", "tls: expected a section, [services.orders.tls]"),
+    (
+        "tls.mode = \"verify-ca\"",
+        "tls.mode = \"verify-ca\": expected \"disabled\", \"preferred\" or \"required\"",
+    ),
+    (
+        "backend.tls.mode = \"on\"",
+        "backend.tls.mode = \"on\": expected \"disabled\", \"preferred\", \"required\", \
+         \"verify-ca\" or \"verify-identity\"",
+    ),
+    ("backend.provider = \"magic\"", "backend.provider = \"magic\": expected \"static\""),
+    ("users.app.require_tls = \"yes\"", "users.app.require_tls = \"yes\": expected true or false"),
+    // Unknown keys: their values are not repeated, they may be passwords.
+    ("pool.max_sise = 20", "pool.max_sise: unknown key; did you mean `max_size`?"),
+    ("pools.max_size = 20", "pools: unknown key; did you mean `pool`?"),
+    ("users.app.pasword = \"x\"", "users.app.pasword: unknown key; did you mean `password`?"),
+    (
+        "users.app.host = \"%\"",
+        "users.app.host: unknown key; known here: password, secret, require_tls",
+    ),
+    // Impossible combinations.
+    ("pool.min_idle = 21", "pool.min_idle = 21: more than max_size = 20: expected at most 20"),
+    (
+        "reader_listen = \"127.0.0.1:3306\"",
+        "reader_listen = \"127.0.0.1:3306\": the port is taken by services.orders.listen: \
+         expected another port",
+    ),
+    (
+        "reader_listen = \"0.0.0.0:9306\"",
+        "admin.listen = \"127.0.0.1:9306\": the port is taken by services.orders.reader_listen: \
+         expected another port",
+    ),
+    ("tls.certificate = \"c.pem\"", "tls.key: missing: expected the private key of `certificate`"),
+    (
+        "backend.tls.key = \"k.pem\"",
+        "backend.tls.certificate: missing: expected the certificate that `key` is for",
+    ),
+    (
+        "users.app.secret = \"main:app\"",
+        "users.app.secret: no such store: expected a section [secrets.<store>] for it",
+    ),
+    (
+        "users.other.require_tls = false",
+        "users.other.secret: missing: expected \"store:key\", or `password` for trying out",
+    ),
+    (
+        "users.other.secret = \"hunter3\"",
+        "users.other.secret: expected the name of a store and of a secret in it, as \"store:key\"",
+    ),
+    ("users.other.password = \"\"", "users.other.password: expected text that is not empty"),
+    (
+        "backend.monitor_user = \"ap\"",
+        "backend.monitor_user = \"ap\": no such user: expected one of app",
+    ),
+];
+
+#[test]
+fn a_wrong_setting_is_refused_by_name() {
+    for (setting, refusal) in WRONG {
+        let text = format!(
+            "[services.orders]\n{setting}\nlisten = \"127.0.0.1:3306\"\n\
+             backend.endpoints = [\"db:3306\"]\nusers.app.password = \"hunter2\"\n"
+        );
+        let path = if refusal.starts_with("admin.") { "" } else { "services.orders." };
+        let found = refusals(&text, &[]);
+        assert!(found.contains(&format!("{path}{refusal}")), "{setting}:\n{}", found.join("\n"));
+        assert!(!found.join("\n").contains("hunter"), "{setting} shows a password");
+    }
+}
+
+#[test]
+fn endpoints_that_are_none_are_refused() {
+    for wrong in [
+        "[]",
+        "[\"db\"]",
+        "[\"db:0\"]",
+        "[\"db:x\"]",
+        "[\":3306\"]",
+        "[\"::1:3306\"]",
+        "\"db:1\"",
+        "[\"db:3306@\"]",
+        "[\"d b:3306\"]",
+        "[3306]",
+        "[\"mysql://db:3306\"]",
+    ] {
+        let found = refusals(&LEAST.replace("[\"db:3306\"]", wrong), &[]);
+        let expected = format!(
+            "services.orders.backend.endpoints = {wrong}: expected a list of servers as \
+             \"host:port\" or \"host:port@zone\", such as [\"db-a.internal:3306@az-a\"]"
+        );
+        assert_eq!(found, [expected]);
+    }
+    let twice = refusals(&LEAST.replace("\"db:3306\"", "\"db:3306\", \"db:3306@a\""), &[]);
+    assert_eq!(
+        twice,
+        ["services.orders.backend.endpoints = [\"db:3306\", \"db:3306@a\"]: a server is listed \
+          twice: expected each once"]
+    );
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let text = "[services.a]\nlisten = 1\n[services.a.pool]\nmin_idel = 3\nmin_idle = \"x\"\n\
+                [log]\nformat = \"xml\"\n[metrics]\non = true\n";
+    let expected = [
+        "services.a.listen = 1: expected an IP address and a port, such as \"127.0.0.1:3306\" or \
+         \"[::1]:3306\"",
+        "services.a.users: missing: expected at least one user, as [users.<name>] below the \
+         service",
+        "services.a.backend.endpoints: missing: expected a list of servers as \"host:port\" or \
+         \"host:port@zone\", such as [\"db-a.internal:3306@az-a\"]",
+        "services.a.pool.min_idle = \"x\": expected a whole number from 0 to 100000",
+        "services.a.pool.min_idel: unknown key; did you mean `min_idle`?",
+        "log.format = \"xml\": expected \"text\" or \"json\"",
+        "metrics: unknown key; known here: secrets, services, admin, log, runtime",
+    ];
+    assert_eq!(refusals(text, &[]), expected);
+}
+
+#[test]
+fn nothing_at_all_is_too_little() {
+    let expected = "services: missing: expected at least one service, as [services.<name>]";
+    assert_eq!(refusals("", &[]), [expected]);
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let found = refusals(
+        LEAST,
+        &[
+            ("MILLPOND__SERVICES__ORDERS__POOL__MIN_IDLE", "many"),
+            ("MILLPOND__SERVICES__ORDERS__USERS__APP__SECRET", "hunter3"),
+            ("MILLPOND__SERVICE__ORDERS__LISTEN", "x"),
+        ],
+    );
+    let expected = [
+        "services.orders.users.app.secret (from MILLPOND__SERVICES__ORDERS__USERS__APP__SECRET): \
+         expected the name of a store and of a secret in it, as \"store:key\"",
+        "services.orders.users.app.password: there is `secret` too: expected one",
+        "services.orders.pool.min_idle = \"many\" (from \
+         MILLPOND__SERVICES__ORDERS__POOL__MIN_IDLE): expected a whole number from 0 to 100000",
+        "service (from MILLPOND__SERVICE__ORDERS__LISTEN): unknown key; did you mean `services`?",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_variable_that_is_not_unicode_is_named() {
+    use std::os::unix::ffi::OsStringExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proxy.toml");
+    fs::write(&path, LEAST).unwrap();
+    let value = OsString::from_vec(vec![0xff]);
+    let error = Config::load(&path, [("MILLPOND__LOG__LEVEL".into(), value)]).unwrap_err();
+    let expected = "the environment variable MILLPOND__LOG__LEVEL is not valid UTF-8";
+    assert!(error.to_string().ends_with(expected), "{error}");
+}
+
+#[test]
+fn two_services_do_not_share_a_port() {
+    let other = LEAST.replace("orders", "stock");
+    let expected = "services.stock.listen = \"127.0.0.1:3306\": the port is taken by \
+                    services.orders.listen: expected another port";
+    assert_eq!(refusals(&format!("{LEAST}{other}"), &[]), [expected]);
+
+    let anywhere = other.replace("127.0.0.1:3306", "0.0.0.0:3306");
+    assert_eq!(refusals(&format!("{LEAST}{anywhere}"), &[]).len(), 1, "0.0.0.0 is everywhere");
+    let elsewhere = other.replace("127.0.0.1:3306", "127.0.0.2:3306");
+    assert!(load(&format!("{LEAST}{elsewhere}")).is_ok());
+    let any_free = format!("{LEAST}{other}").replace("127.0.0.1:3306", "127.0.0.1:0");
+    assert!(load(&any_free).is_ok(), "port 0 is any free port");
+}
+
+#[test]
+fn the_admin_port_is_not_opened_to_the_world_by_accident() {
+    let found = refusals(&format!("{LEAST}[admin]\nlisten = \"0.0.0.0:9306\"\n"), &[]);
+    let expected = "admin.listen = \"0.0.0.0:9306\": reachable from other machines, unencrypted \
+                    and without a password: expected a loopback address such as \
+                    \"127.0.0.1:9306\", or `allow_remote = true` beside it";
+    assert_eq!(found, [expected]);
+}
+
+#[test]
+fn stores_are_checked() {
+    let cases = [
+        ("kind = \"vault\"", "kind = \"vault\": expected \"file\" or \"env\""),
+        ("path = \"x\"", "kind: missing: expected \"file\" or \"env\""),
+        ("kind = \"file\"", "path: missing: expected the path of a TOML or JSON file"),
+        (
+            "kind = \"env\"\npath = \"x\"",
+            "path = \"x\": only for kind = \"file\"; \"env\" has `prefix`",
+        ),
+        (
+            "kind = \"file\"\npath = \"x\"\nprefix = \"P\"",
+            "prefix = \"P\": only for kind = \"env\"; \"file\" has `path`",
+        ),
+    ];
+    for (settings, refusal) in cases {
+        let found = refusals(&format!("{LEAST}[secrets.main]\n{settings}\n"), &[]);
+        assert_eq!(found, [format!("secrets.main.{refusal}")]);
+    }
+    let text = LEAST.replace("password = \"hunter2\"", "secret = \"mian:app\"");
+    let found = refusals(&format!("{text}[secrets.main]\nkind = \"env\"\n"), &[]);
+    assert_eq!(found, ["services.orders.users.app.secret: no such store: expected one of main"]);
+}
+
+#[test]
+fn a_user_who_must_use_tls_can() {
+    let text = LEAST.replace("password", "require_tls = true\npassword")
+        + "[services.orders.tls]\nmode = \"disabled\"\n";
+    let expected = "services.orders.users.app.require_tls: the user could never connect, because \
+                    the service's tls.mode is \"disabled\": expected \"preferred\" or \
+                    \"required\" there";
+    assert_eq!(refusals(&text, &[]), [expected]);
+}
+
+#[test]
+fn log_levels_are_checked() {
+    for wrong in ["", "loud", "info,loud", "millpond=loud"] {
+        let found = refusals(&format!("{LEAST}[log]\nlevel = \"{wrong}\"\n"), &[]);
+        assert!(found[0].starts_with(&format!("log.level = \"{wrong}\": expected error, warn")));
+    }
+}
+
+#[test]
+fn service_names_can_be_labels() {
+    let found = refusals(&LEAST.replace("orders", "\"or ders\""), &[]);
+    let expected = "services.or ders: a service's name has only letters, digits, `-` and `_`";
+    assert_eq!(found, [expected]);
+}

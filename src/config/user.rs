@@ -1,0 +1,198 @@
+//! Who may connect, and where passwords come from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::given::Choice;
+use super::secret::Secret;
+use super::section::Section;
+use super::show::{HIDDEN, Shown};
+
+/// A secret in a store.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretRef {
+    /// The store: a name under `[secrets]`.
+    pub store: String,
+    /// The secret's name in the store.
+    pub key: String,
+}
+
+impl SecretRef {
+    fn parse(text: &str) -> Option<Self> {
+        let (store, key) = text.split_once(':')?;
+        (!store.is_empty() && !key.is_empty())
+            .then(|| Self { store: store.to_owned(), key: key.to_owned() })
+    }
+}
+
+/// Where a user's password comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserSecret {
+    /// From the configuration itself, for trying out.
+    Password(Secret),
+    /// From a secret store.
+    Stored(SecretRef),
+}
+
+/// `[services.<name>.users.<user>]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserConfig {
+    /// The password: what a client has to know, and what Millpond logs in with.
+    pub secret: UserSecret,
+    /// Whether the user may connect without TLS.
+    pub transport: UserTransport,
+}
+
+/// How a user may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserTransport {
+    /// In any way that the service allows.
+    Any,
+    /// Only with TLS.
+    Tls,
+}
+
+impl UserConfig {
+    /// `None` after a refusal.
+    fn read(section: &mut Section<'_>, stores: &BTreeMap<String, StoreConfig>) -> Option<Self> {
+        let password = section.secret("password");
+        let stored = section.confidential(
+            "secret",
+            "the name of a store and of a secret in it, as \"store:key\"",
+            SecretRef::parse,
+        );
+        let transport = match section.setting("require_tls") {
+            Some(true) => UserTransport::Tls,
+            Some(false) | None => UserTransport::Any,
+        };
+        if let Some(stored) = &stored
+            && !stores.contains_key(&stored.store)
+        {
+            let names: Vec<_> = stores.keys().map(String::as_str).collect();
+            let why = match names.is_empty() {
+                true => "no such store: expected a section [secrets.<store>] for it".to_owned(),
+                false => format!("no such store: expected one of {}", names.join(", ")),
+            };
+            section.conflict("secret", why);
+        }
+        match (section.had("secret"), section.had("password")) {
+            (true, true) => section.conflict("password", "there is `secret` too: expected one"),
+            (false, false) => {
+                section.missing("secret", "\"store:key\", or `password` for trying out");
+            }
+            (true, false) | (false, true) => {}
+        }
+        let secret = password.map(UserSecret::Password).or(stored.map(UserSecret::Stored))?;
+        Some(Self { secret, transport })
+    }
+
+    pub(super) fn show(&self) -> Shown {
+        let shown = match &self.secret {
+            UserSecret::Password(_) => Shown::new().put("password", HIDDEN),
+            UserSecret::Stored(SecretRef { store, key }) => {
+                Shown::new().put("secret", format!("{store}:{key}"))
+            }
+        };
+        shown.put("require_tls", self.transport == UserTransport::Tls)
+    }
+}
+
+/// The users of a service while it is read.
+pub(super) struct Users {
+    /// All names in the order of the configuration, also of users that were refused.
+    names: Vec<String>,
+    /// Those that are right.
+    pub(super) checked: BTreeMap<String, UserConfig>,
+}
+
+impl Users {
+    pub(super) fn read(service: &mut Section<'_>, stores: &BTreeMap<String, StoreConfig>) -> Self {
+        let users =
+            service.each("users", |name, user| (name.to_owned(), UserConfig::read(user, stores)));
+        if users.is_empty() {
+            service.missing("users", "at least one user, as [users.<name>] below the service");
+        }
+        let names = users.iter().map(|(name, _)| name.clone()).collect();
+        let checked =
+            users.into_iter().filter_map(|(name, user)| user.map(|user| (name, user))).collect();
+        Self { names, checked }
+    }
+
+    pub(super) fn first(&self) -> Option<String> {
+        self.names.first().cloned()
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
+    pub(super) fn names(&self) -> String {
+        self.names.join(", ")
+    }
+}
+
+/// `[secrets.<store>]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// Variables of Millpond's own environment.
+    Env {
+        /// What their names begin with.
+        prefix: String,
+    },
+    /// A TOML or JSON file.
+    File {
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum StoreKind {
+    Env,
+    File,
+}
+
+impl Choice for StoreKind {
+    const EXPECTED: &'static str = r#""file" or "env""#;
+    const NAMES: &'static [(&'static str, Self)] = &[("file", Self::File), ("env", Self::Env)];
+}
+
+impl StoreConfig {
+    /// `None` after a refusal.
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        let kind = section.setting::<StoreKind>("kind");
+        if !section.had("kind") {
+            section.missing("kind", StoreKind::EXPECTED);
+        }
+        let path = section.path("path");
+        let prefix = section.text("prefix");
+        match kind? {
+            StoreKind::Env => {
+                if section.had("path") {
+                    section.conflict("path", "only for kind = \"file\"; \"env\" has `prefix`");
+                }
+                Some(Self::Env { prefix: prefix.unwrap_or_default() })
+            }
+            StoreKind::File => {
+                if section.had("prefix") {
+                    section.conflict("prefix", "only for kind = \"env\"; \"file\" has `path`");
+                }
+                if !section.had("path") {
+                    section.missing("path", "the path of a TOML or JSON file");
+                }
+                Some(Self::File { path: path? })
+            }
+        }
+    }
+
+    pub(super) fn show(&self) -> Shown {
+        match self {
+            Self::Env { prefix } => {
+                Shown::new().put("kind", StoreKind::Env.name()).put("prefix", prefix.as_str())
+            }
+            Self::File { path } => Shown::new()
+                .put("kind", StoreKind::File.name())
+                .put("path", path.display().to_string()),
+        }
+    }
+}

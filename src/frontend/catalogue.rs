@@ -1,0 +1,120 @@
+//! Keeps the catalogue of stored code fresh.
+
+use super::service::Service;
+use crate::backend::connection::Connection;
+use crate::backend::dialogue::{Content, Question, rows};
+use crate::net::link::LinkError;
+use crate::pool::Pool;
+use crate::session::catalogue::{Body, Builder, Catalogue, RoutineKind};
+use crate::session::statement::Dialect;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// How often the catalogue is read anew without a reason: stored code may change behind
+/// Millpond's back.
+const PERIOD: Duration = Duration::from_secs(30);
+/// How long one reading may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+const ROUTINES: &[u8] = b"SELECT ROUTINE_TYPE, ROUTINE_NAME, ROUTINE_DEFINITION, SQL_MODE, \
+ROUTINE_BODY FROM information_schema.ROUTINES";
+const TRIGGERS: &[u8] = b"SELECT 'TRIGGER', EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, 'SQL' \
+FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA NOT IN ('sys','mysql')";
+const VIEWS: &[u8] = b"SELECT 'VIEW', TABLE_NAME, VIEW_DEFINITION, '', 'SQL' \
+FROM information_schema.VIEWS WHERE TABLE_SCHEMA NOT IN ('sys','mysql')";
+
+/// Reads the catalogue through this connection.
+///
+/// Not cancel safe, as [`Connection::ask`].
+///
+/// # Errors
+///
+/// When the connection fails.
+pub async fn read(connection: &mut Connection) -> Result<Catalogue, LinkError> {
+    let questions = [Question::Query(ROUTINES), Question::Query(TRIGGERS), Question::Query(VIEWS)];
+    let dialect = Dialect::new(&connection.server.version, b"", "utf8mb4");
+    let mut builder = Builder::new(&dialect);
+    for reply in connection.ask(&questions).await? {
+        // What was not answered is not known: a list with a part missing would call it harmless.
+        let Content::Rows(answer) = reply.content else { return Ok(Catalogue::default()) };
+        for row in rows(&answer.result)? {
+            let [Some(kind), Some(name), text, sql_mode, language] = row[..] else { continue };
+            let body = match (text, language) {
+                (Some(text), Some(b"SQL")) if !text.is_empty() => {
+                    Body::Sql { text, sql_mode: sql_mode.unwrap_or_default() }
+                }
+                (_, Some(b"SQL")) => Body::Hidden,
+                _ => Body::Foreign,
+            };
+            match kind {
+                b"FUNCTION" => builder.routine(name, RoutineKind::Function, body),
+                b"TRIGGER" => builder.trigger(name, body),
+                b"VIEW" => builder.view(name, text.unwrap_or_default()),
+                b"PACKAGE BODY" => builder.routine(name, RoutineKind::Package, body),
+                _ => builder.routine(name, RoutineKind::Procedure, body),
+            }
+        }
+    }
+    Ok(builder.build())
+}
+
+impl Service {
+    /// Reads the catalogue anew. Says whether that succeeded.
+    pub async fn refresh_catalogue(&self, pool: &Arc<Pool>) -> bool {
+        let deadline = Instant::now() + LIMIT;
+        let mut lease = match pool.acquire(deadline).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                tracing::debug!(service = &*self.name, %error, "the catalogue was not read");
+                return false;
+            }
+        };
+        match timeout(LIMIT, read(lease.connection())).await {
+            Ok(Ok(catalogue)) => {
+                let impure = catalogue.impure_count();
+                if **self.catalogue.load() != catalogue {
+                    tracing::info!(service = &*self.name, impure, "stored code was read");
+                    self.catalogue.store(Arc::new(catalogue));
+                }
+                let connection = lease.connection();
+                let (server, baseline) = (connection.server.clone(), connection.baseline.clone());
+                lease.release();
+                self.learn(server, baseline);
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(service = &*self.name, %error, "the catalogue was not read");
+                lease.discard();
+                false
+            }
+            Err(_) => {
+                lease.discard();
+                false
+            }
+        }
+    }
+
+    /// Learns what the server is, then keeps the catalogue fresh until the process stops.
+    pub async fn keep_catalogue(self: Arc<Self>, pool: Arc<Pool>) {
+        let mut pause = Duration::from_millis(50);
+        let stopping = self.tasks.stop_signal().clone();
+        while !self.refresh_catalogue(&pool).await {
+            tracing::warn!(service = &*self.name, "waiting for the database");
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+        tracing::info!(service = &*self.name, "the database is known");
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = self.catalogue_stale.notified() => {}
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+            self.refresh_catalogue(&pool).await;
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `COM_RESET_CONNECTION` and `COM_CHANGE_USER`: the session starts anew, the connection stays.
+
+use super::client::{Client, Stop};
+use super::greet::{GreetError, prove_again};
+use super::listener::{login_environment, pool_key};
+use super::run::{Borrowed, Sent};
+use super::told::Told;
+use crate::backend::dialogue::{Content, Question};
+use crate::net::channel::Channel;
+use crate::net::packet::PacketStream;
+use crate::session::pin::PinReason;
+use crate::wire::auth::Plugin;
+use crate::wire::capability::Capabilities;
+use crate::wire::command::ChangeUser;
+use bytes::BytesMut;
+use std::sync::Arc;
+
+impl Client {
+    /// `COM_RESET_CONNECTION`
+    pub(super) async fn reset_session(&mut self, sequence: u8) -> Result<(), Stop> {
+        if !self.clean_lease(sequence).await? {
+            return Ok(());
+        }
+        let Some(learned) = self.service.learned() else { return Ok(()) };
+        let fresh = login_environment(&learned, self.capabilities, None);
+        self.session.reset(&learned.server.version, &learned.baseline, &fresh);
+        self.put_ok(sequence.wrapping_add(1));
+        Ok(())
+    }
+
+    /// Resets the backend connection that the session has, if it has one. False when that failed
+    /// and the client has been told.
+    async fn clean_lease(&mut self, sequence: u8) -> Result<bool, Stop> {
+        if let Some(deposit) = self.deposit.take()
+            && let Some(lease) = deposit.take_back()
+        {
+            lease.release();
+        }
+        if self.lease.is_none() {
+            return Ok(true);
+        }
+        let trackers_off = self.session.pins.has(PinReason::SessionTrack);
+        let role_stays = self.session.pins.has(PinReason::Role);
+        let Some(lease) = &mut self.lease else { return Ok(true) };
+        let connection = lease.connection();
+        if let Err(error) = connection.reset().await {
+            tracing::debug!(%error, "a backend connection could not be reset");
+            self.session.pins.clear();
+            self.connection_failed(sequence, Sent::Nothing)?;
+            return Ok(false);
+        }
+        if trackers_off {
+            // What database it has now was not reported.
+            let asked = connection.ask(&[Question::Query(b"SELECT DATABASE()")]).await;
+            if let Ok([reply]) = asked.as_deref()
+                && let Content::Rows(answer) = &reply.content
+            {
+                let database = answer.first_row.first().cloned().flatten();
+                let environment = Arc::make_mut(&mut connection.environment);
+                environment.database = database.map(Into::into);
+                Arc::make_mut(&mut self.session.environment).database =
+                    connection.environment.database.clone();
+            }
+        }
+        let thread_free = self.entry.handle().gives();
+        if !thread_free {
+            self.entry.handle().kills_settled().await;
+        }
+        if let Some(lease) = self.lease.take() {
+            // MariaDB keeps a role over every reset: such a connection is not used again.
+            if role_stays { lease.discard() } else { lease.release() }
+        }
+        Ok(true)
+    }
+
+    /// `COM_CHANGE_USER`
+    pub(super) async fn change_user(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
+        let change = ChangeUser::parse(payload, self.capabilities)?;
+        let name = String::from_utf8_lossy(change.user).into_owned();
+        let plugin = match change.plugin {
+            Some(plugin) => Plugin::from_name(plugin),
+            None => Some(Plugin::Native),
+        };
+        let (proof, nonce) = (change.proof.to_vec(), self.nonce);
+        let database = (!change.database.is_empty()).then(|| change.database.to_vec());
+        let collation = change.collation;
+        let context = self.service.greet_context();
+        let (user, with_password, sequence) = {
+            let mut packets = self.take_packets(sequence);
+            let proven = prove_again(&mut packets, &context, nonce, &name, plugin, proof).await;
+            let sequence = packets.sequence.wrapping_sub(1);
+            self.put_packets_back(packets);
+            match proven {
+                Ok((user, with_password)) => (user, with_password, sequence),
+                Err(GreetError::Io(error)) => return Err(Stop::Client(error)),
+                Err(GreetError::Fault(fault)) => return Err(Stop::Fault(fault)),
+                Err(GreetError::Denied) => (None, true, sequence),
+            }
+        };
+        let Some(user) = user else {
+            let told = Told::access_denied(&name, &self.host, with_password);
+            self.put_error(sequence.wrapping_add(1), &told);
+            return Err(Stop::Denied);
+        };
+        if !self.clean_lease(sequence).await? {
+            return Ok(());
+        }
+        self.become_user(user.name, collation, database, sequence).await
+    }
+
+    async fn become_user(
+        &mut self,
+        user: Arc<str>,
+        collation: Option<u16>,
+        database: Option<Vec<u8>>,
+        sequence: u8,
+    ) -> Result<(), Stop> {
+        let key = pool_key(&user, self.capabilities);
+        let (Some(pool), Some(learned)) = (self.service.pool(&key), self.service.learned()) else {
+            let told = Told::access_denied(&user, &self.host, true);
+            self.put_error(sequence.wrapping_add(1), &told);
+            return Err(Stop::Denied);
+        };
+        self.pool = pool;
+        *self.entry.handle().user.lock() = user.clone();
+        self.user = user;
+        let environment = login_environment(&learned, self.capabilities, collation);
+        let version = &learned.server.version;
+        self.session = crate::session::model::Session::new(environment, version, &learned.baseline);
+        if self.enter_database(database, sequence).await? {
+            self.put_ok(sequence.wrapping_add(1));
+        }
+        Ok(())
+    }
+
+    /// Makes this the session's database, after the server has agreed. False when it has not, and
+    /// the client was told.
+    pub(super) async fn enter_database(
+        &mut self,
+        database: Option<Vec<u8>>,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let Some(database) = database else { return Ok(true) };
+        let step = crate::session::align::Restore::InitDb(database.clone().into());
+        let before = self.session.environment.clone();
+        let environment = Arc::make_mut(&mut self.session.environment);
+        environment.database = Some(database.into());
+        self.session.login = self.session.environment.clone();
+        if self.pool.proven.all(std::slice::from_ref(&step)) {
+            return Ok(true);
+        }
+        if self.borrow(sequence).await? == Borrowed::No {
+            return Ok(false);
+        }
+        let entered = self.align_now(&Default::default(), sequence).await?;
+        if !entered {
+            self.session.environment = before.clone();
+            self.session.login = before;
+            return Ok(false);
+        }
+        self.conclude().await?;
+        Ok(true)
+    }
+
+    fn take_packets(&mut self, sequence: u8) -> PacketStream {
+        let input = self.channel.input.filled();
+        let buffer = BytesMut::from(input);
+        let length = buffer.len();
+        self.channel.input.consume(length);
+        let stream =
+            std::mem::replace(&mut self.channel.stream, crate::net::stream::Stream::Closed);
+        PacketStream { stream, buffer, sequence: sequence.wrapping_add(1) }
+    }
+
+    fn put_packets_back(&mut self, packets: PacketStream) {
+        let PacketStream { stream, buffer, .. } = packets;
+        let output = std::mem::take(&mut self.channel.output);
+        self.channel = Channel::new(stream, &buffer);
+        self.channel.output = output;
+    }
+}
+
+/// Whether a client may send several statements in one command.
+pub(super) fn multi_statements(
+    capabilities: Capabilities,
+) -> crate::session::state::MultiStatements {
+    use crate::session::state::MultiStatements;
+    if capabilities.has(Capabilities::MULTI_STATEMENTS) {
+        MultiStatements::On
+    } else {
+        MultiStatements::Off
+    }
+}

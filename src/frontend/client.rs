@@ -1,0 +1,133 @@
+//! A client that has logged in: its channel, its session, and the backend connection that it has
+//! at this moment.
+
+use super::cancel::Entry;
+use super::service::{Admission, Service};
+use super::told::Told;
+use crate::net::channel::Channel;
+use crate::pool::Pool;
+use crate::pool::deposit::Deposit;
+use crate::pool::lease::Lease;
+use crate::session::model::Session;
+use crate::wire::capability::{Capabilities, Status};
+use crate::wire::frame::put_packet_with;
+use crate::wire::reply::{OkKind, OkPacket};
+use std::io;
+use std::sync::Arc;
+
+/// A client that has logged in.
+#[derive(Debug)]
+pub struct Client {
+    /// The service it came to.
+    pub service: Arc<Service>,
+    /// Where its backend connections come from.
+    pub pool: Arc<Pool>,
+    /// Its socket.
+    pub channel: Channel,
+    /// What it negotiated.
+    pub capabilities: Capabilities,
+    /// Its session.
+    pub session: Session,
+    /// Its place in the registry.
+    pub entry: Entry,
+    /// Its user.
+    pub user: Arc<str>,
+    /// The address it came from, without the port, as the server would show it.
+    pub host: Arc<str>,
+    /// The nonce of its handshake, with which it proves a change of user.
+    pub nonce: [u8; 20],
+    /// The backend connection that it has at this moment.
+    pub lease: Option<Lease>,
+    /// The backend connection that it left as a deposit.
+    pub deposit: Option<Arc<Deposit>>,
+    /// Stored code was changed by the last statement.
+    pub catalogue_changed: bool,
+    /// The reasons to pin that the metrics know of.
+    pub counted_pins: u32,
+    /// Its place among the service's clients.
+    pub admission: Admission,
+}
+
+/// Why the serving of a client ends, from within a command.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The client went away.
+    #[error("the connection to the client failed: {0}")]
+    Client(#[from] io::Error),
+    /// The client said `COM_QUIT`.
+    #[error("the client quit")]
+    Quit,
+    /// The client broke the protocol; the error, if any, has been put into its output.
+    #[error("the client broke the protocol: {0}")]
+    Fault(#[from] crate::wire::fault::Fault),
+    /// The backend connection with the session's state is gone.
+    #[error("the state of the session is lost")]
+    StateLost,
+    /// The client was killed, or Millpond stops.
+    #[error("the client was dismissed")]
+    Dismissed(super::cancel::Farewell),
+    /// A change of user was refused.
+    #[error("access denied")]
+    Denied,
+}
+
+impl Client {
+    /// Answers with an OK of Millpond's own.
+    pub fn put_ok(&mut self, sequence: u8) {
+        self.put_local_ok(sequence, OkKind::Ok);
+    }
+
+    /// Answers with an EOF of Millpond's own, or the OK that stands for it.
+    pub fn put_eof(&mut self, sequence: u8) {
+        self.put_local_ok(sequence, OkKind::ResultEnd);
+    }
+
+    fn put_local_ok(&mut self, sequence: u8, kind: OkKind) {
+        let ok = OkPacket { status: self.session.status, ..OkPacket::default() };
+        let mut sequence = sequence;
+        let capabilities = self.capabilities;
+        put_packet_with(&mut self.channel.output, &mut sequence, |out| {
+            ok.encode(kind, capabilities, out);
+        });
+    }
+
+    /// Answers with an error of Millpond's own.
+    pub fn put_error(&mut self, sequence: u8, told: &Told) {
+        let mut sequence = sequence;
+        told.put(&mut self.channel.output, &mut sequence);
+        self.session.residue.row_count = -1;
+    }
+
+    /// The transaction, and whatever else a lost backend connection had, is over.
+    pub fn forget_transaction(&mut self) {
+        self.session.status = self
+            .session
+            .status
+            .without(Status::IN_TRANS | Status::IN_TRANS_READONLY | Status::CURSOR_EXISTS);
+        self.session.pins.clear();
+        self.session.unsettled = Default::default();
+    }
+
+    /// Tells the metrics about the reasons to pin.
+    pub fn count_pins(&mut self) {
+        let now = self.session.pins.bits();
+        if now != self.counted_pins {
+            self.service.metrics.pins_changed(self.counted_pins, now);
+            self.counted_pins = now;
+        }
+    }
+}
+
+impl Drop for Client {
+    /// Whatever the client leaves is put in order: an open transaction is rolled back at once, a
+    /// deposit that holds nothing but values goes back as it is.
+    fn drop(&mut self) {
+        self.service.metrics.pins_changed(self.counted_pins, 0);
+        if let Some(lease) = self.lease.take() {
+            lease.clean_up();
+        }
+        if let Some(lease) = self.deposit.take().and_then(|deposit| deposit.take_back()) {
+            lease.release();
+        }
+    }
+}

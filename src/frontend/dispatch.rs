@@ -1,0 +1,100 @@
+//! From a command's first byte to what handles it.
+
+use super::client::{Client, Stop};
+use super::run::Request;
+use super::told::Told;
+use crate::session::state::MultiStatements;
+use crate::session::statement::Analysis;
+use crate::wire::command::{CommandCode, put_parts};
+use crate::wire::exchange::ReplyShape;
+
+/// Handles one command. Its answer is in the client's output afterwards, or on its way.
+///
+/// # Errors
+///
+/// When the client has to go.
+pub async fn dispatch(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
+    let Some(code) = super::serve::code(command) else {
+        client.put_error(sequence.wrapping_add(1), &Told::UNKNOWN_COMMAND);
+        return Ok(());
+    };
+    let payload = &command[1..];
+    match code {
+        CommandCode::Quit => return Err(Stop::Quit),
+        CommandCode::Query => client.query(payload, sequence).await?,
+        CommandCode::Ping => ping(client, command, sequence).await?,
+        CommandCode::InitDb => init_db(client, command, sequence).await?,
+        CommandCode::SetOption => set_option(client, payload, sequence),
+        CommandCode::StmtPrepare => client.prepare(payload, sequence).await?,
+        CommandCode::StmtExecute => client.execute(payload, sequence).await?,
+        CommandCode::StmtBulkExecute => client.bulk_execute(payload, sequence).await?,
+        CommandCode::StmtSendLongData => client.send_long_data(payload),
+        CommandCode::StmtFetch => client.fetch(payload, sequence).await?,
+        CommandCode::StmtReset => client.reset_statement(payload, sequence).await?,
+        CommandCode::StmtClose => client.close_statement(payload).await?,
+        CommandCode::FieldList => forward(client, command, ReplyShape::FieldList, sequence).await?,
+        CommandCode::Statistics => {
+            forward(client, command, ReplyShape::Statistics, sequence).await?;
+        }
+        CommandCode::ResetConnection => client.reset_session(sequence).await?,
+        CommandCode::ChangeUser => client.change_user(payload, sequence).await?,
+        CommandCode::ProcessKill => client.process_kill(command, sequence).await?,
+        CommandCode::Debug | CommandCode::ProcessInfo | CommandCode::Refresh => {
+            let shape =
+                if code == CommandCode::ProcessInfo { ReplyShape::Query } else { ReplyShape::Ok };
+            forward(client, command, shape, sequence).await?;
+        }
+        // Replication and cloning take a connection over for good; a proxy that multiplexes has
+        // none to give.
+        CommandCode::BinlogDump
+        | CommandCode::BinlogDumpGtid
+        | CommandCode::Clone
+        | CommandCode::RegisterReplica
+        | CommandCode::TableDump => {
+            client.put_error(sequence.wrapping_add(1), &Told::UNKNOWN_COMMAND);
+        }
+    }
+    client.conclude().await
+}
+
+/// Sends a command on as it is.
+async fn forward(
+    client: &mut Client,
+    command: &[u8],
+    shape: ReplyShape,
+    sequence: u8,
+) -> Result<(), Stop> {
+    let analysis = Analysis::default();
+    let request = Request { analysis: &analysis, shape, sequence, statement_id: None };
+    client.run(request, |out, _| put_parts(out, &[command])).await?;
+    Ok(())
+}
+
+/// A client that has a backend connection asks that one; for any other, Millpond is the server
+/// whose life it asks after.
+async fn ping(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
+    if client.lease.is_some() {
+        return forward(client, command, ReplyShape::Ok, sequence).await;
+    }
+    client.session.residue.row_count = 0;
+    client.put_ok(sequence.wrapping_add(1));
+    Ok(())
+}
+
+async fn init_db(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
+    forward(client, command, ReplyShape::Ok, sequence).await
+}
+
+/// `COM_SET_OPTION`: restorable, and without effect until the next `COM_QUERY`.
+fn set_option(client: &mut Client, payload: &[u8], sequence: u8) {
+    let option = match payload {
+        [0, 0] => MultiStatements::On,
+        [1, 0] => MultiStatements::Off,
+        _ => {
+            client.put_error(sequence.wrapping_add(1), &Told::UNKNOWN_COMMAND);
+            return;
+        }
+    };
+    client.session.set_multi_statements(option);
+    client.put_eof(sequence.wrapping_add(1));
+}

@@ -1,0 +1,227 @@
+//! Accepts clients, and brings each from its first byte to the serving loop.
+
+use super::cancel::Entry;
+use super::change::multi_statements;
+use super::client::{Client, Stop};
+use super::greet::{GreetError, Greeted, greet};
+use super::outcome::Left;
+use super::serve::{leave, seconds, serve};
+use super::service::{Admission, Learned, Service};
+use super::told::Told;
+use crate::net::channel::Channel;
+use crate::net::packet::PacketStream;
+use crate::net::stream::Stream;
+use crate::pool::PoolKey;
+use crate::runtime::Law;
+use crate::session::model::Session;
+use crate::session::state::{Environment, Names};
+use crate::wire::capability::Capabilities;
+use crate::wire::frame::put_packet_with;
+use crate::wire::reply::{OkKind, OkPacket, Tracker, put_tracker};
+use bytes::BytesMut;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
+
+/// The pause after an accept that failed for want of file descriptors or memory.
+const EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// Accepts clients until the process stops.
+pub async fn listen(service: Arc<Service>, listener: TcpListener) {
+    let stopping = service.tasks.stop_signal().clone();
+    loop {
+        let accepted = tokio::select! {
+            () = stopping.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((tcp, address)) => {
+                service.metrics.received.inc();
+                let host = host(address.ip());
+                let admitted = service.admit();
+                let service = service.clone();
+                service.tasks.clone().spawn("client", Law::Mortal, async move {
+                    let left = match admitted {
+                        Some(admission) => {
+                            Box::pin(welcome(service.clone(), tcp, host, admission)).await
+                        }
+                        None => Ok(refuse(&service, tcp).await),
+                    };
+                    let left = match left {
+                        Ok(left) => left,
+                        Err(client) => serve(*client).await,
+                    };
+                    service.metrics.left(left);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(service = &*service.name, %error, "a client could not be accepted");
+                tokio::time::sleep(EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+/// The client's address as a server would show it.
+fn host(address: IpAddr) -> Arc<str> {
+    let address = address.to_canonical();
+    if address.is_loopback() { "localhost".into() } else { address.to_string().into() }
+}
+
+async fn refuse(service: &Service, tcp: TcpStream) -> Left {
+    let mut packets = PacketStream::new(Stream::Plain(tcp));
+    let told = Told::too_many_clients(&service.name, service.limits.max_clients);
+    let _ = timeout(Duration::from_secs(1), packets.write(&told.first_payload())).await;
+    Left::Refused
+}
+
+/// Greets a client; gives it, in the error position, when it is to be served.
+async fn welcome(
+    service: Arc<Service>,
+    tcp: TcpStream,
+    host: Arc<str>,
+    admission: Admission,
+) -> Result<Left, Box<Client>> {
+    if configure(&tcp).is_err() {
+        return Ok(Left::Disconnected);
+    }
+    let entry = service.registry.enter(&service.name);
+    let limit = service.limits.handshake_timeout;
+    let deadline = Instant::now() + limit;
+    let Some(learned) = service.wait_learned(deadline).await else {
+        let mut packets = PacketStream::new(Stream::Plain(tcp));
+        let told = Told::no_server(limit.as_millis());
+        let _ = timeout(Duration::from_secs(1), packets.write(&told.first_payload())).await;
+        return Ok(Left::Refused);
+    };
+    let context = service.greet_context();
+    let greeting = greet(Stream::Plain(tcp), &context, entry.handle().id, &host);
+    let greeted = match tokio::time::timeout_at(deadline, greeting).await {
+        Ok(Ok(greeted)) => greeted,
+        Ok(Err(error)) => {
+            tracing::debug!(service = &*service.name, %error, "a handshake failed");
+            return Ok(match error {
+                GreetError::Denied => Left::Denied,
+                GreetError::Fault(_) => Left::Fault,
+                GreetError::Io(_) => Left::Disconnected,
+            });
+        }
+        Err(_) => return Ok(Left::HandshakeTimeout),
+    };
+    let database = greeted.response.database.clone();
+    let sequence = greeted.packets.sequence.wrapping_sub(1);
+    let Some(client) = client(service, greeted, entry, host, admission, &learned) else {
+        return Ok(Left::Denied);
+    };
+    let mut client = Box::new(client);
+    match client.enter_database(database, sequence).await {
+        Ok(true) => {
+            put_login_ok(&mut client, sequence, &learned);
+            match client.channel.flush().await {
+                Ok(()) => Err(client),
+                Err(error) => Ok(leave(*client, Stop::Client(error)).await),
+            }
+        }
+        Ok(false) => Ok(leave(*client, Stop::Denied).await),
+        Err(stop) => Ok(leave(*client, stop).await),
+    }
+}
+
+fn configure(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
+    socket2::SockRef::from(tcp).set_tcp_keepalive(&keepalive)
+}
+
+/// The pool for a user with these capabilities.
+pub(super) fn pool_key(user: &Arc<str>, capabilities: Capabilities) -> PoolKey {
+    PoolKey {
+        user: user.clone(),
+        found_rows: capabilities.has(Capabilities::FOUND_ROWS),
+        local_files: capabilities.has(Capabilities::LOCAL_FILES),
+    }
+}
+
+fn client(
+    service: Arc<Service>,
+    greeted: Greeted,
+    entry: Entry,
+    host: Arc<str>,
+    admission: Admission,
+    learned: &Learned,
+) -> Option<Client> {
+    let Greeted { packets, user, response, capabilities, nonce } = greeted;
+    let pool = service.pool(&pool_key(&user.name, capabilities))?;
+    *entry.handle().user.lock() = user.name.clone();
+    entry.handle().idle_since(seconds());
+    let environment = login_environment(learned, capabilities, Some(response.collation));
+    let session = Session::new(environment, &learned.server.version, &learned.baseline);
+    Some(Client {
+        service,
+        pool,
+        channel: Channel::new(packets.stream, &packets.buffer),
+        capabilities,
+        session,
+        entry,
+        user: user.name,
+        host,
+        nonce,
+        lease: None,
+        deposit: None,
+        catalogue_changed: false,
+        counted_pins: 0,
+        admission,
+    })
+}
+
+/// What a session has after its login: a server derives it from the handshake's collation and
+/// from some of the capabilities.
+pub(super) fn login_environment(
+    learned: &Learned,
+    capabilities: Capabilities,
+    collation: Option<u16>,
+) -> Arc<Environment> {
+    let server = &learned.server;
+    let usable = |(charset, _): &&(Box<str>, Box<str>)| {
+        !matches!(&**charset, "ucs2" | "utf16" | "utf16le" | "utf32")
+    };
+    let names = collation.and_then(|id| server.collations.get(&id)).filter(usable);
+    let (charset, collation) = names.unwrap_or(&server.default_names);
+    let mut environment = Environment::at_login(charset, collation);
+    environment.names =
+        Names { charset: Some(charset.clone()), collation: Some(collation.clone()) };
+    environment.multi_statements = multi_statements(capabilities);
+    let baseline = &learned.baseline;
+    if capabilities.has(Capabilities::IGNORE_SPACE) {
+        let mode = baseline.get("sql_mode").unwrap_or_default();
+        let separator: &[u8] = if mode.is_empty() { b"" } else { b"," };
+        environment.variables.set("sql_mode", &[mode, separator, b"IGNORE_SPACE"].concat());
+    }
+    if capabilities.has(Capabilities::INTERACTIVE)
+        && let Some(timeout) = baseline.get("interactive_timeout")
+        && baseline.get("wait_timeout") != Some(timeout)
+    {
+        environment.variables.set("wait_timeout", timeout);
+    }
+    Arc::new(environment)
+}
+
+/// The OK that ends the handshake; it tells of the database where the client tracks that.
+fn put_login_ok(client: &mut Client, sequence: u8, learned: &Learned) {
+    let mut trackers = BytesMut::new();
+    if learned.server.trackers.schema
+        && let Some(database) = &client.session.environment.database
+    {
+        put_tracker(&mut trackers, &Tracker::Schema(database));
+    }
+    let status = client.session.status;
+    let ok = OkPacket { status, state_changes: &trackers, ..OkPacket::default() };
+    let mut sequence = sequence.wrapping_add(1);
+    let capabilities = client.capabilities;
+    put_packet_with(&mut client.channel.output, &mut sequence, |out| {
+        ok.encode(OkKind::Ok, capabilities, out);
+    });
+}

@@ -1,0 +1,67 @@
+//! Why a client's connection ended.
+
+use std::fmt;
+
+/// Why a client is gone: the log's text and the metric's label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Left {
+    /// Its login was refused.
+    Denied,
+    /// It closed the connection, or the network did, without a farewell.
+    Disconnected,
+    /// It broke the protocol.
+    Fault,
+    /// It did not finish its login in time.
+    HandshakeTimeout,
+    /// It was idle for too long.
+    Idle,
+    /// It was killed.
+    Killed,
+    /// The backend connection that held its state is gone.
+    Lost,
+    /// It said `COM_QUIT`.
+    Quit,
+    /// Too many clients were connected already.
+    Refused,
+    /// Millpond stopped.
+    Shutdown,
+}
+
+impl Left {
+    /// All reasons, in alphabetical order.
+    pub const ALL: [Self; 10] = [
+        Self::Denied,
+        Self::Disconnected,
+        Self::Fault,
+        Self::HandshakeTimeout,
+        Self::Idle,
+        Self::Killed,
+        Self::Lost,
+        Self::Quit,
+        Self::Refused,
+        Self::Shutdown,
+    ];
+
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Disconnected => "disconnected",
+            Self::Fault => "protocol_fault",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::Idle => "idle",
+            Self::Killed => "killed",
+            Self::Lost => "state_lost",
+            Self::Quit => "quit",
+            Self::Refused => "refused",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

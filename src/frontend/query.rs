@@ -1,0 +1,202 @@
+//! `COM_QUERY`: the text decides what has to be done beside running it.
+
+use super::client::{Client, Stop};
+use super::run::{Borrowed, Request, Sent};
+use super::told::Told;
+use crate::backend::dialogue::{Content, Question};
+use crate::session::effect;
+use crate::session::pin::PinReason;
+use crate::session::residue::{CapturedResult, Diagnostics, FoundRows};
+use crate::session::statement::{Action, Analysis, Marks, Sole, analyze};
+use crate::wire::capability::Capabilities;
+use crate::wire::command::{CommandCode, Query, put_parts};
+use crate::wire::cursor::Cursor;
+use crate::wire::exchange::ReplyShape;
+use crate::wire::frame::put_lenenc_bytes;
+use crate::wire::resultset::{ResultEnd, put_result_set};
+use bytes::BytesMut;
+use std::borrow::Cow;
+
+/// The session tracking variables as a client's own connection would have them.
+const TRACKERS_OF_CLIENT: &[u8] = b"SET @@SESSION.session_track_system_variables=DEFAULT,\
+@@SESSION.session_track_schema=DEFAULT,@@SESSION.session_track_state_change=DEFAULT,\
+@@SESSION.session_track_transaction_info=DEFAULT";
+
+impl Client {
+    pub(super) async fn query(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
+        let query = Query::parse(payload, self.capabilities)?;
+        let catalogue = self.service.catalogue.load();
+        let analysis = analyze(query.sql, &self.session.dialect, &catalogue);
+        drop(catalogue);
+        let analysis = self.executed(&analysis);
+        if analysis.marks.has(Marks::KILL) && self.kill(&analysis, sequence).await? {
+            return Ok(());
+        }
+        if let Some(sole) = analysis.sole
+            && self.answer_alone(sole, query.sql, &analysis, sequence).await?
+        {
+            return Ok(());
+        }
+        let listed = analysis.marks.intersects(Marks::SHOW_VARIABLES | Marks::SESSION_TRACK)
+            && !self.session.pins.has(PinReason::SessionTrack);
+        if listed && !self.trackers_of_client(sequence).await? {
+            return Ok(());
+        }
+        let request =
+            Request { analysis: &analysis, shape: ReplyShape::Query, sequence, statement_id: None };
+        self.run(request, |out, backend| put(out, backend, &query)).await?;
+        if listed && !self.session.pins.has(PinReason::SessionTrack) {
+            self.channel.flush().await?;
+            self.trackers_back().await;
+        }
+        Ok(())
+    }
+
+    /// What a statement does that executes another by name.
+    fn executed<'a>(&self, analysis: &'a Analysis) -> Cow<'a, Analysis> {
+        let mut merged = Cow::Borrowed(analysis);
+        for placed in analysis.actions() {
+            if let Action::Execute { name, .. } = &placed.action
+                && let Some(prepared) = self.session.pins.text_statement(name)
+            {
+                merged = Cow::Owned(merged.executing(&prepared));
+            }
+        }
+        merged
+    }
+
+    /// Puts the session trackers of the client in force, so that it sees its own settings.
+    async fn trackers_of_client(&mut self, sequence: u8) -> Result<bool, Stop> {
+        if self.borrow(sequence).await? == Borrowed::No {
+            return Ok(false);
+        }
+        let Some(lease) = &mut self.lease else { return Ok(false) };
+        if lease.connection().ask(&[Question::Query(TRACKERS_OF_CLIENT)]).await.is_err() {
+            self.connection_failed(sequence, Sent::Nothing)?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Answers a question for what belongs to the session, when the connection that knows it is
+    /// not at hand: the server is asked all the same, for the form of the answer, and the content
+    /// is the session's own. False when the server's own answer is right.
+    async fn answer_alone(
+        &mut self,
+        sole: Sole,
+        sql: &[u8],
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let borrowed = self.borrow(sequence).await?;
+        if borrowed == Borrowed::No {
+            return Ok(true);
+        }
+        if borrowed == Borrowed::Kept && sole != Sole::ConnectionId {
+            return Ok(false);
+        }
+        let Some(own) = self.own_answer(sole) else { return Ok(false) };
+        if !self.align_now(analysis, sequence).await? {
+            return Ok(true);
+        }
+        let Some(lease) = &mut self.lease else { return Ok(true) };
+        let connection = lease.connection();
+        let Ok(replies) = connection.ask(&[Question::Query(sql)]).await else {
+            self.connection_failed(sequence, Sent::Nothing)?;
+            return Ok(true);
+        };
+        let Some(reply) = replies.into_iter().next() else { return Ok(true) };
+        match reply.content {
+            Content::Rows(answer) => self.put_own(sole, own, answer.result, analysis, sequence),
+            Content::Err(error) => {
+                self.put_error(sequence.wrapping_add(1), &Told::passed_on(error));
+            }
+            Content::Ok(_) | Content::Prepared { .. } => {}
+        }
+        Ok(true)
+    }
+
+    /// What the session knows by itself.
+    fn own_answer(&self, sole: Sole) -> Option<Own> {
+        let residue = &self.session.residue;
+        let captured = match &residue.diagnostics {
+            Diagnostics::None => Some(CapturedResult::default()),
+            Diagnostics::Captured(result) => Some((**result).clone()),
+            Diagnostics::OnBackend => None,
+        };
+        let errors = |captured: CapturedResult| -> Vec<Box<[u8]>> {
+            captured.rows.into_iter().filter(|row| is_error(row)).collect()
+        };
+        Some(match sole {
+            Sole::ConnectionId => Own::Value(self.entry.handle().id.to_string()),
+            Sole::RowCount => Own::Value(residue.row_count.to_string()),
+            Sole::FoundRows => match residue.found_rows {
+                FoundRows::Known(rows) => Own::Value(rows.to_string()),
+                _ => return None,
+            },
+            Sole::Warnings => Own::Rows(captured?.rows),
+            Sole::Errors => Own::Rows(errors(captured?)),
+            Sole::WarningCount => Own::Value(captured?.rows.len().to_string()),
+            Sole::ErrorCount => Own::Value(errors(captured?).len().to_string()),
+        })
+    }
+
+    fn put_own(
+        &mut self,
+        sole: Sole,
+        own: Own,
+        form: CapturedResult,
+        analysis: &Analysis,
+        sequence: u8,
+    ) {
+        let rows = match own {
+            Own::Rows(rows) => rows,
+            Own::Value(value) => {
+                let mut row = BytesMut::new();
+                put_lenenc_bytes(&mut row, value.as_bytes());
+                vec![Box::from(&row[..])]
+            }
+        };
+        let end =
+            ResultEnd { capabilities: self.capabilities, status: self.session.status, warnings: 0 };
+        let mut sequence = sequence.wrapping_add(1);
+        let output = &mut self.channel.output;
+        let count = rows.len() as u64;
+        put_result_set(output, &mut sequence, &form.columns, rows.iter().map(|row| &**row), end);
+        let changes = Default::default();
+        let result = effect::Result {
+            error: None,
+            status: None,
+            affected_rows: 0,
+            inserted_id: false,
+            warnings: 0,
+            rows: Some(count),
+            changes: &changes,
+        };
+        if sole != Sole::ConnectionId || self.session.residue.is_portable() {
+            let flavor = self.session.dialect.flavor;
+            effect::after(&mut self.session, analysis, &result, flavor);
+        }
+    }
+}
+
+enum Own {
+    Rows(Vec<Box<[u8]>>),
+    Value(String),
+}
+
+/// Whether a row of `SHOW WARNINGS` is an error.
+fn is_error(row: &[u8]) -> bool {
+    matches!(Cursor::new(row).text_value(), Ok(Some(level)) if level.eq_ignore_ascii_case(b"error"))
+}
+
+/// Appends the query for a server with these capabilities.
+fn put(out: &mut BytesMut, backend: Capabilities, query: &Query<'_>) {
+    let code = [CommandCode::Query.byte()];
+    let attributes = match (backend.has(Capabilities::QUERY_ATTRIBUTES), query.attributes) {
+        (false, _) => &[][..],
+        (true, []) => &[0, 1],
+        (true, attributes) => attributes,
+    };
+    put_parts(out, &[&code, attributes, query.sql]);
+}

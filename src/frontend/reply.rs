@@ -1,0 +1,249 @@
+//! What a client gets of a server's reply: OK packets in the form that the client negotiated, and
+//! only the session trackers that it asked for.
+
+use crate::backend::server::{TrackerDefaults, TransactionTracking};
+use crate::net::relay::Editor;
+use crate::session::changes::Changes;
+use crate::session::effect;
+use crate::wire::capability::{Capabilities, Status};
+use crate::wire::exchange::Control;
+use crate::wire::fault::Fault;
+use crate::wire::frame::{HEADER, Header, put_packet_with};
+use crate::wire::reply::{ErrPacket, OkKind, OkPacket, Tracker, Trackers, put_tracker};
+use bytes::{BufMut, BytesMut};
+
+/// Rewrites one reply for one client, and remembers what it meant.
+#[derive(Debug)]
+pub struct ReplyEditor<'a> {
+    /// What the client negotiated.
+    pub client: Capabilities,
+    /// What the backend connection negotiated.
+    pub backend: Capabilities,
+    /// The trackers of a client that set up none of its own.
+    pub trackers: &'a TrackerDefaults,
+    /// Whether trackers are passed on as they are: the client's own are in force.
+    pub pass_trackers: PassTrackers,
+    /// The number that the client gets for a statement that is prepared.
+    pub statement_id: Option<u32>,
+    /// What came out.
+    pub outcome: Outcome,
+    /// Packets inserted so far, which shift the sequence numbers that the client sees.
+    inserted: u8,
+    /// An EOF that stands between column definitions and rows, kept back until it is known that
+    /// rows follow: where a cursor was opened, there is only one EOF.
+    pending_eof: Option<u8>,
+}
+
+/// Whether the trackers in a reply are the client's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassTrackers {
+    /// They are Millpond's: only what the client would see anyway passes.
+    Filtered,
+    /// They are the client's.
+    All,
+}
+
+/// What one reply said.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The error that ended it.
+    pub error: Option<u16>,
+    /// The status flags sent last.
+    pub status: Option<Status>,
+    /// Affected rows of the last OK.
+    pub affected_rows: u64,
+    /// Whether any OK carried an insert id.
+    pub inserted_id: bool,
+    /// Warnings of the last result.
+    pub warnings: u16,
+    /// Whether the last result was a result set.
+    pub is_rows: bool,
+    /// Rows of the last result set.
+    pub rows: u64,
+    /// The sum of the trackers.
+    pub changes: Changes,
+    /// A statement was prepared.
+    pub prepared: Option<Prepared>,
+}
+
+/// The head of the reply to `COM_STMT_PREPARE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prepared {
+    /// The server's number.
+    pub id: u32,
+    /// Number of columns.
+    pub columns: u16,
+    /// Number of parameters.
+    pub parameters: u16,
+}
+
+impl Outcome {
+    /// What of it concerns the session.
+    pub fn for_session(&self) -> effect::Result<'_> {
+        effect::Result {
+            error: self.error,
+            status: self.status,
+            affected_rows: self.affected_rows,
+            inserted_id: self.inserted_id,
+            warnings: self.warnings,
+            rows: self.is_rows.then_some(self.rows),
+            changes: &self.changes,
+        }
+    }
+}
+
+impl<'a> ReplyEditor<'a> {
+    /// An editor for one reply.
+    pub fn new(client: Capabilities, backend: Capabilities, trackers: &'a TrackerDefaults) -> Self {
+        Self {
+            client,
+            backend,
+            trackers,
+            pass_trackers: PassTrackers::Filtered,
+            statement_id: None,
+            outcome: Outcome::default(),
+            inserted: 0,
+            pending_eof: None,
+        }
+    }
+
+    fn ok(&mut self, kind: OkKind, packet: &[u8], out: &mut BytesMut) -> Result<u8, Fault> {
+        let ok = OkPacket::parse(&packet[HEADER..], self.backend)?;
+        self.outcome.changes.absorb(ok.state_changes)?;
+        self.outcome.status = Some(ok.status);
+        self.outcome.warnings = ok.warnings;
+        self.outcome.affected_rows = ok.affected_rows;
+        self.outcome.inserted_id |= ok.last_insert_id != 0 && kind == OkKind::Ok;
+        self.outcome.is_rows = kind == OkKind::ResultEnd;
+        let mut grown = 0;
+        if self.pending_eof.is_some() {
+            if ok.status.has(Status::CURSOR_EXISTS) {
+                // The reply has just the one EOF that tells of the cursor.
+                self.pending_eof = None;
+            } else {
+                grown = self.insert_eof(out);
+            }
+        }
+        let native = self.client.has(Capabilities::SESSION_TRACK)
+            && (kind == OkKind::Ok || self.client.has(Capabilities::DEPRECATE_EOF));
+        if native
+            && grown == 0
+            && (ok.state_changes.is_empty() || self.pass_trackers == PassTrackers::All)
+        {
+            out.put_slice(packet);
+            return Ok(0);
+        }
+        let shown = self.shown(ok.state_changes)?;
+        let mut sequence = sequence(packet)?.wrapping_add(grown);
+        let ok = OkPacket { state_changes: &shown, ..ok };
+        put_packet_with(out, &mut sequence, |out| ok.encode(kind, self.client, out));
+        Ok(grown)
+    }
+
+    /// The trackers that the client would have got from its own connection.
+    fn shown(&self, state_changes: &[u8]) -> Result<BytesMut, Fault> {
+        let mut shown = BytesMut::new();
+        if !self.client.has(Capabilities::SESSION_TRACK) {
+            return Ok(shown);
+        }
+        if self.pass_trackers == PassTrackers::All {
+            shown.put_slice(state_changes);
+            return Ok(shown);
+        }
+        for tracker in Trackers::new(state_changes) {
+            let tracker = tracker?;
+            let show = match tracker {
+                Tracker::SystemVariable { name, .. } => self.trackers.shows_variable(name),
+                Tracker::Schema(_) => self.trackers.schema,
+                Tracker::StateChange(_) => self.trackers.state_change,
+                Tracker::Gtids(_) => self.trackers.gtids,
+                Tracker::TransactionState(_) => {
+                    self.trackers.transaction != TransactionTracking::Off
+                }
+                Tracker::TransactionCharacteristics(_) => {
+                    self.trackers.transaction == TransactionTracking::Characteristics
+                }
+                Tracker::Other { .. } => true,
+            };
+            if show {
+                put_tracker(&mut shown, &tracker);
+            }
+        }
+        Ok(shown)
+    }
+
+    fn insert_eof(&mut self, out: &mut BytesMut) -> u8 {
+        let Some(mut sequence) = self.pending_eof.take() else { return 0 };
+        // Warnings are only known at the end, and servers send none here.
+        let status = self.outcome.status.unwrap_or(Status::AUTOCOMMIT);
+        let status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
+        put_packet_with(out, &mut sequence, |out| {
+            out.put_u8(0xFE);
+            out.put_u16_le(0);
+            out.put_u16_le(status.0);
+        });
+        self.inserted = self.inserted.wrapping_add(1);
+        1
+    }
+}
+
+fn sequence(packet: &[u8]) -> Result<u8, Fault> {
+    Header::parse(packet).map(|header| header.sequence).ok_or(Fault::Truncated)
+}
+
+impl Editor for ReplyEditor<'_> {
+    fn control(
+        &mut self,
+        kind: Control,
+        packet: &[u8],
+        next: u8,
+        out: &mut BytesMut,
+    ) -> Result<u8, Fault> {
+        match kind {
+            Control::Ok => self.ok(OkKind::Ok, packet, out),
+            Control::ResultEnd => self.ok(OkKind::ResultEnd, packet, out),
+            Control::Err => {
+                let grown = self.insert_eof(out);
+                let error = ErrPacket::parse(&packet[HEADER..])?;
+                self.outcome.error = Some(error.code);
+                let start = out.len();
+                out.put_slice(packet);
+                out[start + 3] = out[start + 3].wrapping_add(grown);
+                Ok(grown)
+            }
+            Control::ColumnsEnd | Control::ParametersEnd => {
+                if self.client.has(Capabilities::DEPRECATE_EOF) {
+                    return Ok(0);
+                }
+                self.pending_eof = Some(next);
+                // Definitions of a prepared statement are followed by nothing that would tell.
+                let now = kind == Control::ParametersEnd || self.outcome.prepared.is_some();
+                Ok(if now { self.insert_eof(out) } else { 0 })
+            }
+            Control::RowsBegin => Ok(self.insert_eof(out)),
+            Control::PrepareOk => {
+                let prepared = prepared(packet)?;
+                self.outcome.prepared = Some(prepared);
+                let start = out.len();
+                out.put_slice(packet);
+                if let Some(id) = self.statement_id {
+                    let at = start + HEADER + 1;
+                    out[at..at + 4].copy_from_slice(&id.to_le_bytes());
+                }
+                Ok(0)
+            }
+            Control::ColumnCount | Control::LocalInfile | Control::Statistics => {
+                out.put_slice(packet);
+                Ok(0)
+            }
+        }
+    }
+}
+
+fn prepared(packet: &[u8]) -> Result<Prepared, Fault> {
+    let mut cursor = crate::wire::cursor::Cursor::new(packet.get(HEADER..).unwrap_or_default());
+    cursor.skip(1)?;
+    let id = cursor.u32()?;
+    let columns = cursor.u16()?;
+    Ok(Prepared { id, columns, parameters: cursor.u16()? })
+}

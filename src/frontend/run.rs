@@ -1,0 +1,509 @@
+//! One command on a backend connection: borrow, align, send, relay, take in, give back.
+
+use super::client::{Client, Stop};
+use super::reply::{Outcome, PassTrackers, ReplyEditor};
+use super::told::Told;
+use crate::backend::connection::Connection;
+use crate::backend::dialogue::{Content, Question};
+use crate::net::link::send;
+use crate::net::relay::{RelayError, ServerSide, relay};
+use crate::pool::AcquireError;
+use crate::pool::deposit::Collected;
+use crate::pool::lease::Lease;
+use crate::session::align::{Alignment, Restore, align};
+use crate::session::effect;
+use crate::session::need::{self, Leftover};
+use crate::session::pin::PinReason;
+use crate::session::residue::Diagnostics;
+use crate::session::server::Flavor;
+use crate::session::statement::Analysis;
+use crate::wire::capability::Capabilities;
+use crate::wire::exchange::{Exchange, ReplyShape};
+use bytes::BytesMut;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// The first pause after a backend connection could not be opened; doubles up to the last.
+const FIRST_RETRY: Duration = Duration::from_millis(20);
+const LAST_RETRY: Duration = Duration::from_millis(500);
+
+/// A command on its way to a backend.
+pub struct Request<'a> {
+    /// What it does to the session.
+    pub analysis: &'a Analysis,
+    /// The kind of its reply.
+    pub shape: ReplyShape,
+    /// The sequence number of the client's last frame.
+    pub sequence: u8,
+    /// The number that the client gets for a statement that is prepared.
+    pub statement_id: Option<u32>,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub enum Ran {
+    /// The client has, or will have, the server's answer.
+    Answered(Outcome),
+    /// It was not run; the client has been told why.
+    Refused,
+}
+
+impl Client {
+    /// Runs a command whose bytes `put` appends for the connection that it will run on.
+    ///
+    /// # Errors
+    ///
+    /// When the client has to go.
+    pub async fn run(
+        &mut self,
+        request: Request<'_>,
+        put: impl FnOnce(&mut BytesMut, Capabilities),
+    ) -> Result<Ran, Stop> {
+        if self.borrow(request.sequence).await? == Borrowed::No {
+            return Ok(Ran::Refused);
+        }
+        self.send_and_relay(request, put).await
+    }
+
+    /// Makes sure that the session has a backend connection.
+    pub(super) async fn borrow(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
+        if self.lease.is_some() {
+            return Ok(Borrowed::Kept);
+        }
+        if let Some(deposit) = self.deposit.take() {
+            match deposit.collect().await {
+                Collected::Lease(lease) => {
+                    self.took(*lease);
+                    return Ok(Borrowed::Kept);
+                }
+                Collected::Answers(capture, answers) => {
+                    if self.session.residue.captured(&capture, answers).is_err() {
+                        return self.state_lost(sequence);
+                    }
+                }
+                Collected::Lost => return self.state_lost(sequence),
+            }
+        }
+        match self.acquire().await? {
+            Ok(lease) => {
+                self.took(lease);
+                Ok(Borrowed::Fresh)
+            }
+            Err(told) => {
+                self.put_error(sequence.wrapping_add(1), &told);
+                Ok(Borrowed::No)
+            }
+        }
+    }
+
+    fn took(&mut self, mut lease: Lease) {
+        self.entry.handle().took(lease.connection().thread_id);
+        self.lease = Some(lease);
+    }
+
+    fn state_lost(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
+        self.put_error(sequence.wrapping_add(1), &Told::LOST_STATE);
+        Err(Stop::StateLost)
+    }
+
+    /// Borrows from the pool; leaves the queue at once when the client goes away.
+    async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
+        let started = Instant::now();
+        let deadline = started + self.service.limits.borrow_timeout;
+        let limit = self.service.limits.max_packet;
+        let mut pause = FIRST_RETRY;
+        loop {
+            let pool = self.pool.clone();
+            let acquired = tokio::select! {
+                biased;
+                acquired = pool.acquire(deadline) => acquired,
+                () = self.channel.closed(limit) => {
+                    return Err(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()));
+                }
+                farewell = self.entry.handle().dismissed() => {
+                    return Err(Stop::Dismissed(farewell));
+                }
+            };
+            match acquired {
+                Ok(mut lease) => {
+                    pool.metrics.borrow_seconds.observe(started.elapsed().as_secs_f64());
+                    let connection = lease.connection();
+                    if self.service.learned().is_some() {
+                        self.service.learn(connection.server.clone(), connection.baseline.clone());
+                    }
+                    return Ok(Ok(lease));
+                }
+                Err(AcquireError::Open(error))
+                    if error.is_passing() && Instant::now() + pause < deadline =>
+                {
+                    // The server may be back in a moment; many that wait must not come at once.
+                    tokio::select! {
+                        () = sleep(pause.mul_f64(0.5 + fastrand::f64())) => {}
+                        () = self.channel.closed(limit) => {
+                            return Err(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()));
+                        }
+                    }
+                    pause = (pause * 2).min(LAST_RETRY);
+                }
+                Err(error) => {
+                    match &error {
+                        AcquireError::BorrowTimeout => pool.metrics.borrow_timeouts.inc(),
+                        AcquireError::QueueFull => pool.metrics.borrow_refusals.inc(),
+                        AcquireError::Open(error) => {
+                            tracing::warn!(
+                                service = &*self.service.name, user = &*self.user, %error,
+                                "no backend connection for a statement"
+                            );
+                        }
+                        AcquireError::Closed => {}
+                    }
+                    return Ok(Err(Told::not_acquired(&error, started.elapsed().as_millis())));
+                }
+            }
+        }
+    }
+
+    /// Resets the connection where it has something that this statement must not see. False when
+    /// the client has been told that it does not work.
+    async fn reset_if_foreign(&mut self, analysis: &Analysis, sequence: u8) -> Result<bool, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(false) };
+        let connection = lease.connection();
+        if self.session.pins.is_empty()
+            && need::must_reset(&self.session, analysis, &connection.traces)
+        {
+            let reset = connection.reset().await;
+            lease.pool().metrics.reset.inc();
+            if let Err(error) = reset {
+                tracing::warn!(%error, "a backend connection could not be reset");
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The restores that the connection needs in front of the command.
+    fn restores(&mut self, analysis: &Analysis) -> Plan {
+        let Some(lease) = &mut self.lease else { return Plan::LoginAgain };
+        let metrics = lease.pool().metrics.clone();
+        let connection = lease.connection();
+        let wanted = &self.session.environment;
+        let mut steps = match align(&connection.environment, wanted, &connection.baseline) {
+            Alignment::Exact => {
+                connection.environment = wanted.clone();
+                Vec::new()
+            }
+            Alignment::Replay(steps) => steps,
+            Alignment::LoginAgain => return Plan::LoginAgain,
+        };
+        if connection.traces.diagnostics == Leftover::Present
+            && self.session.residue.diagnostics != Diagnostics::OnBackend
+            && connection.server.version.flavor == Flavor::MariaDb
+        {
+            // MariaDB keeps warnings until a statement uses a table: those of another session.
+            steps.push(Restore::Query(b"SELECT 1 FROM (SELECT 1) x".to_vec()));
+        }
+        need::put_restores(&self.session, analysis, &connection.traces, &mut steps);
+        if steps.is_empty() {
+            metrics.exact.inc()
+        } else {
+            metrics.replayed.inc()
+        }
+        Plan::Steps(steps)
+    }
+
+    async fn send_and_relay(
+        &mut self,
+        request: Request<'_>,
+        put: impl FnOnce(&mut BytesMut, Capabilities),
+    ) -> Result<Ran, Stop> {
+        let Some(steps) = self.steps(request.analysis, request.sequence).await? else {
+            return Ok(Ran::Refused);
+        };
+        let proven = self.pool.proven.all(&steps);
+        if !proven && !self.restore_first(&steps, request.sequence).await? {
+            return Ok(Ran::Refused);
+        }
+        let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
+        let connection = lease.connection();
+        let mut output = BytesMut::with_capacity(256);
+        put_closes(connection, &mut output);
+        if proven {
+            for step in &steps {
+                Question::from(step).put(&mut output, connection.capabilities);
+            }
+        }
+        put(&mut output, connection.capabilities);
+        if let Err(error) = send(&mut connection.stream, &output).await {
+            tracing::debug!(%error, "a command could not be sent");
+            self.connection_failed(request.sequence, Sent::Perhaps)?;
+            return Ok(Ran::Refused);
+        }
+        if proven && !steps.is_empty() && !self.read_restores(&steps, &request).await? {
+            return Ok(Ran::Refused);
+        }
+        self.relay_reply(request).await
+    }
+
+    /// What has to be said to the connection in front of a statement; `None` when the client has
+    /// been told that there is no connection for it.
+    async fn steps(
+        &mut self,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<Option<Vec<Restore>>, Stop> {
+        loop {
+            if !self.reset_if_foreign(analysis, sequence).await? {
+                return Ok(None);
+            }
+            match self.restores(analysis) {
+                Plan::Steps(steps) => {
+                    if let Some(lease) = &mut self.lease
+                        && !steps.is_empty()
+                    {
+                        need::restored(&self.session, analysis, &mut lease.connection().traces);
+                    }
+                    return Ok(Some(steps));
+                }
+                Plan::LoginAgain => {
+                    // Only a connection that never had a database can do without one.
+                    if let Some(lease) = self.lease.take() {
+                        lease.pool().metrics.reset.inc();
+                        lease.discard();
+                    }
+                    self.entry.handle().gives();
+                    if self.borrow(sequence).await? == Borrowed::No {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the session in place on its connection now, for a statement of Millpond's own.
+    pub(super) async fn align_now(
+        &mut self,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let Some(steps) = self.steps(analysis, sequence).await? else { return Ok(false) };
+        if steps.is_empty() {
+            return Ok(true);
+        }
+        self.restore_first(&steps, sequence).await
+    }
+
+    /// Says restores and waits for their answers: nothing may run behind one that fails.
+    pub(super) async fn restore_first(
+        &mut self,
+        steps: &[Restore],
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(false) };
+        let questions: Vec<_> = steps.iter().map(Question::from).collect();
+        let connection = lease.connection();
+        let replies = match connection.ask(&questions).await {
+            Ok(replies) => replies,
+            Err(error) => {
+                tracing::debug!(%error, "session state could not be restored");
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            }
+        };
+        for reply in replies {
+            if let Content::Err(error) = reply.content {
+                // The session cannot be put in place: the client is told what the server said,
+                // and the half-aligned connection goes.
+                let told = Told {
+                    code: error.code,
+                    sqlstate: error.sqlstate,
+                    message: error.message.into(),
+                };
+                self.pool.proven.forget();
+                if let Some(lease) = self.lease.take() {
+                    lease.discard();
+                }
+                self.put_error(sequence.wrapping_add(1), &told);
+                return Ok(false);
+            }
+        }
+        self.pool.proven.add(steps);
+        self.restored();
+        Ok(true)
+    }
+
+    /// Reads the answers to restores that were sent in front of the command.
+    async fn read_restores(
+        &mut self,
+        steps: &[Restore],
+        request: &Request<'_>,
+    ) -> Result<bool, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(false) };
+        let connection = lease.connection();
+        for step in steps {
+            match connection.reply(&Question::from(step)).await {
+                Ok(reply) if !matches!(reply.content, Content::Err(_)) => {}
+                Ok(_) => {
+                    // The command runs now in a session that is not the client's. Its answer is
+                    // worth nothing, and nobody may ever see this connection again.
+                    tracing::warn!("a restore failed that had always worked");
+                    self.pool.proven.forget();
+                    return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a backend connection failed");
+                    return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
+                }
+            }
+        }
+        self.restored();
+        Ok(true)
+    }
+
+    /// The connection has what the session wants.
+    fn restored(&mut self) {
+        let Some(lease) = &mut self.lease else { return };
+        let connection = lease.connection();
+        connection.environment = self.session.environment.clone();
+        connection.traces.diagnostics = Leftover::None;
+    }
+
+    async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
+        let connection = lease.connection();
+        let server = connection.server.clone();
+        let mut exchange = Exchange::new(request.shape);
+        if request.sequence > 0 {
+            exchange = Exchange::after(request.shape, request.sequence);
+        }
+        let mut editor =
+            ReplyEditor::new(self.capabilities, connection.capabilities, &server.trackers);
+        editor.statement_id = request.statement_id;
+        if self.session.pins.has(PinReason::SessionTrack) {
+            editor.pass_trackers = PassTrackers::All;
+        }
+        let side = ServerSide { stream: &mut connection.stream, input: &mut connection.input };
+        let before = self.channel.output.len();
+        let bound = self.service.limits.result_buffer;
+        let relayed = relay(side, &mut self.channel, &mut exchange, &mut editor, bound).await;
+        let mut outcome = std::mem::take(&mut editor.outcome);
+        outcome.rows = exchange.rows();
+        match relayed {
+            Ok(()) => {
+                connection.input.rest();
+                self.take_in(request.analysis, &outcome);
+                Ok(Ran::Answered(outcome))
+            }
+            Err(RelayError::Client(error)) => {
+                if let Some(lease) = self.lease.take() {
+                    lease.discard();
+                }
+                Err(Stop::Client(error))
+            }
+            Err(RelayError::Server(error)) => {
+                tracing::debug!(%error, "a backend connection failed in the middle of a reply");
+                let untouched = exchange.next_sequence() == request.sequence.wrapping_add(1)
+                    && self.channel.output.len() == before;
+                if !untouched && !exchange.is_between_packets() {
+                    // An error in the middle of a row cannot be told.
+                    return Err(Stop::StateLost);
+                }
+                let sequence = exchange.next_sequence().wrapping_sub(1);
+                self.connection_failed(sequence, Sent::Perhaps)?;
+                Ok(Ran::Refused)
+            }
+        }
+    }
+
+    /// The session and the connection after a statement.
+    fn take_in(&mut self, analysis: &Analysis, outcome: &Outcome) {
+        let Some(lease) = &mut self.lease else { return };
+        let connection = lease.connection();
+        let result = outcome.for_session();
+        let flavor = connection.server.version.flavor;
+        let on = effect::after(&mut self.session, analysis, &result, flavor);
+        if on.environment {
+            connection.environment = self.session.environment.clone();
+            let version = connection.server.version.clone();
+            let baseline = connection.baseline.clone();
+            self.session.environment_changed(&version, &baseline);
+        }
+        if let Some(present) = on.diagnostics {
+            connection.traces.diagnostics =
+                if present { Leftover::Present } else { Leftover::None };
+        }
+        if on.last_insert_id {
+            connection.traces.last_insert_id = None;
+        }
+        if on.role {
+            connection.traces.role = Leftover::Present;
+        }
+        need::touched(&mut self.session, analysis, &mut connection.traces);
+        if let Some(status) = outcome.status {
+            connection.status = status;
+        }
+        if on.unproven {
+            self.pool.proven.forget();
+        }
+        self.catalogue_changed |= on.catalogue;
+    }
+
+    /// The backend connection failed. Tells the client, and whether its statement may have run.
+    pub(super) fn connection_failed(&mut self, sequence: u8, sent: Sent) -> Result<(), Stop> {
+        if let Some(lease) = self.lease.take() {
+            lease.discard();
+        }
+        self.entry.handle().gives();
+        let state_lost =
+            self.session.pins.beyond_transaction() || !self.session.residue.is_portable();
+        let in_transaction = self.session.pins.has(PinReason::Transaction);
+        let told = match (sent, state_lost) {
+            (Sent::Perhaps, _) => &Told::LOST_UNKNOWN,
+            (Sent::Nothing, true) => &Told::LOST_STATE,
+            (Sent::Nothing, false) => &Told::LOST_NOT_RUN,
+        };
+        self.put_error(sequence.wrapping_add(1), told);
+        if state_lost {
+            return Err(Stop::StateLost);
+        }
+        if in_transaction {
+            self.forget_transaction();
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is a backend connection now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Borrowed {
+    /// The session's own, as it left it.
+    Kept,
+    /// One from the pool.
+    Fresh,
+    /// None; the client has been told.
+    No,
+}
+
+/// How much of a command may have reached the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing of it.
+    Nothing,
+    /// All of it, for all that is known.
+    Perhaps,
+}
+
+enum Plan {
+    Steps(Vec<Restore>),
+    LoginAgain,
+}
+
+/// Statements that fell out of the connection's cache are closed with the next write.
+fn put_closes(connection: &mut Connection, output: &mut BytesMut) {
+    for id in connection.statements.take_to_close() {
+        crate::wire::command::put_statement_command(
+            output,
+            crate::wire::command::CommandCode::StmtClose,
+            id,
+            &[],
+        );
+    }
+}

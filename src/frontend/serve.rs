@@ -1,0 +1,141 @@
+//! The loop: one command after another, until the client leaves.
+
+use super::cancel::Farewell;
+use super::client::{Client, Stop};
+use super::outcome::Left;
+use super::told::Told;
+use crate::net::channel::{Framed, ReadError};
+use crate::wire::command::CommandCode;
+use crate::wire::fault::Fault;
+use crate::wire::frame::{HEADER, Header};
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// How long a client that is told why it has to go may take to read it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Serves a client until it leaves or has to go.
+///
+/// Cancel safe in the sense that nothing leaks: a backend connection in use is closed.
+pub async fn serve(mut client: Client) -> Left {
+    loop {
+        // Between two commands nothing is kept but the session: no buffer, no lease that is not
+        // pinned.
+        client.channel.rest();
+        let handle = client.entry.handle().clone();
+        handle.idle_since(seconds());
+        let woken = tokio::select! {
+            biased;
+            farewell = handle.dismissed() => Err(Stop::Dismissed(farewell)),
+            spoken = client.channel.idle() => spoken.map_err(Stop::Client),
+        };
+        handle.busy();
+        drop(handle);
+        // Boxed, so that the thousands that are idle do not hold room for a command's work.
+        let stop = match woken {
+            Ok(()) => match Box::pin(burst(&mut client)).await {
+                Ok(()) => continue,
+                Err(stop) => stop,
+            },
+            Err(stop) => stop,
+        };
+        return Box::pin(leave(client, stop)).await;
+    }
+}
+
+/// Seconds since Millpond first asked.
+pub fn seconds() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs()
+}
+
+/// The commands that the client has sent by now, in their order.
+async fn burst(client: &mut Client) -> Result<(), Stop> {
+    loop {
+        let framed = next_command(client).await?;
+        let command = take_command(client, framed);
+        super::dispatch::dispatch(client, &command, framed.sequence).await?;
+        client.channel.flush().await?;
+        if let Some(farewell) = client.entry.handle().farewell() {
+            return Err(Stop::Dismissed(farewell));
+        }
+        if !client.channel.has_input() {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads a whole command.
+async fn next_command(client: &mut Client) -> Result<Framed, Stop> {
+    let limit = client.service.limits.max_packet;
+    let handle = client.entry.handle().clone();
+    let read = tokio::select! {
+        biased;
+        read = client.channel.read_command(limit) => read,
+        farewell = handle.dismissed() => return Err(Stop::Dismissed(farewell)),
+    };
+    match read {
+        Ok(framed) => Ok(framed),
+        Err(ReadError::Closed) => Err(Stop::Quit),
+        Err(ReadError::Io(error)) => Err(Stop::Client(error)),
+        Err(ReadError::Fault(fault)) => {
+            // The reply goes on from the numbers that the client used.
+            let sequence = Header::parse(client.channel.input.filled()).map_or(0, |h| h.sequence);
+            let told = match fault {
+                Fault::TooLarge { .. } => &Told::PACKET_TOO_LARGE,
+                Fault::OutOfOrder { .. } => &Told::OUT_OF_ORDER,
+                _ => &Told::MALFORMED,
+            };
+            client.put_error(sequence.wrapping_add(1), told);
+            Err(Stop::Fault(fault))
+        }
+    }
+}
+
+/// Takes a command's payload out of the input, the headers of its frames removed.
+fn take_command(client: &mut Client, framed: Framed) -> Vec<u8> {
+    let input = &mut client.channel.input;
+    let bytes = &input.filled()[..framed.length];
+    let mut payload = Vec::with_capacity(framed.length - HEADER * framed.frames);
+    let mut at = 0;
+    while let Some(header) = Header::parse(&bytes[at..]) {
+        at += HEADER;
+        payload.extend_from_slice(&bytes[at..at + header.length]);
+        at += header.length;
+    }
+    input.consume(framed.length);
+    payload
+}
+
+/// Ends the connection, with a word to the client where it can still hear one.
+pub(super) async fn leave(mut client: Client, stop: Stop) -> Left {
+    let left = match &stop {
+        Stop::Client(_) => Left::Disconnected,
+        Stop::Denied => Left::Denied,
+        Stop::Fault(_) => Left::Fault,
+        Stop::Quit => Left::Quit,
+        Stop::StateLost => Left::Lost,
+        Stop::Dismissed(Farewell::Idle) => Left::Idle,
+        Stop::Dismissed(Farewell::Killed) => Left::Killed,
+        Stop::Dismissed(Farewell::Shutdown) => Left::Shutdown,
+    };
+    if let Stop::Dismissed(farewell) = stop {
+        match farewell {
+            // MySQL says it under number 0, outside any exchange; drivers show it at the next use.
+            Farewell::Idle => client.put_error(0, &Told::IDLE),
+            Farewell::Shutdown => client.put_error(0, &Told::SHUTDOWN),
+            Farewell::Killed => {}
+        }
+    }
+    if left != Left::Disconnected {
+        // It may not listen any more.
+        let _ = timeout(FAREWELL, client.channel.flush()).await;
+    }
+    left
+}
+
+/// The code of a command, or what to answer to a byte that is none.
+pub(super) fn code(command: &[u8]) -> Option<CommandCode> {
+    command.first().copied().and_then(CommandCode::from_byte)
+}

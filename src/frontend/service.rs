@@ -1,0 +1,247 @@
+//! One database service as its clients see it: pools, users, limits.
+
+use super::cancel::Registry;
+use super::greet::{GreetContext, OFFERED, RsaKey};
+use super::metrics::ServiceMetrics;
+use super::users::Users;
+use crate::backend::server::ServerInfo;
+use crate::pool::{Pool, PoolKey};
+use crate::runtime::Tasks;
+use crate::session::catalogue::Catalogue;
+use crate::session::server::Flavor;
+use crate::session::state::Baseline;
+use crate::wire::auth::Plugin;
+use crate::wire::capability::Capabilities;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+/// Limits of a service's front end.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Clients at one time.
+    pub max_clients: usize,
+    /// How long a statement waits for a backend connection.
+    pub borrow_timeout: Duration,
+    /// How long a client may take to log in.
+    pub handshake_timeout: Duration,
+    /// The largest command in bytes.
+    pub max_packet: usize,
+    /// How much of a result waits for a slow client, in bytes.
+    pub result_buffer: usize,
+}
+
+/// What was learned from the first connection to the service's server.
+#[derive(Debug)]
+pub struct Learned {
+    /// The server.
+    pub server: Arc<ServerInfo>,
+    /// The session variables of a fresh session.
+    pub baseline: Arc<Baseline>,
+}
+
+/// Makes the pool of a kind of connection that was not asked for before.
+pub trait PoolMaker: Send + Sync + fmt::Debug {
+    /// Makes it; `None` for a user who has no login.
+    fn make(&self, key: &PoolKey) -> Option<Arc<Pool>>;
+}
+
+/// A database service.
+#[derive(Debug)]
+pub struct Service {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Limits.
+    pub limits: Limits,
+    /// All clients of this Millpond.
+    pub registry: Arc<Registry>,
+    /// What is counted.
+    pub metrics: ServiceMetrics,
+    /// Tasks.
+    pub tasks: Tasks,
+    /// What routines and triggers may do.
+    pub catalogue: ArcSwap<Catalogue>,
+    /// Asks for a fresh catalogue.
+    pub catalogue_stale: Notify,
+    learned: ArcSwapOption<Learned>,
+    learned_now: Notify,
+    greeting: GreetSettings,
+    maker: Box<dyn PoolMaker>,
+    pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
+    clients: AtomicUsize,
+}
+
+/// What a service is made of.
+#[derive(Debug)]
+pub struct ServiceParts {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Limits.
+    pub limits: Limits,
+    /// All clients of this Millpond.
+    pub registry: Arc<Registry>,
+    /// What is counted.
+    pub metrics: ServiceMetrics,
+    /// Tasks.
+    pub tasks: Tasks,
+    /// Makes pools.
+    pub maker: Box<dyn PoolMaker>,
+    /// What handshakes need.
+    pub greeting: GreetSettings,
+}
+
+/// What of a handshake is configured.
+#[derive(Clone)]
+pub struct GreetSettings {
+    /// The version that clients are told; `None` for the server's own.
+    pub version: Option<String>,
+    /// TLS, where it is on.
+    pub tls: Option<TlsAcceptor>,
+    /// Whether clients without TLS are refused.
+    pub require_tls: bool,
+    /// Who may log in.
+    pub users: Arc<Users>,
+    /// The key for passwords over plain connections.
+    pub rsa: Arc<RsaKey>,
+}
+
+impl fmt::Debug for GreetSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GreetSettings").field("users", &self.users).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// A service without clients.
+    pub fn new(parts: ServiceParts) -> Arc<Self> {
+        let ServiceParts { name, limits, registry, metrics, tasks, maker, greeting } = parts;
+        Arc::new(Self {
+            name,
+            limits,
+            registry,
+            metrics,
+            tasks,
+            catalogue: ArcSwap::default(),
+            catalogue_stale: Notify::new(),
+            learned: ArcSwapOption::empty(),
+            learned_now: Notify::new(),
+            greeting,
+            maker,
+            pools: RwLock::default(),
+            clients: AtomicUsize::new(0),
+        })
+    }
+
+    /// The pool for this kind of connection.
+    pub fn pool(&self, key: &PoolKey) -> Option<Arc<Pool>> {
+        if let Some(pool) = self.pools.read().get(key) {
+            return Some(pool.clone());
+        }
+        let mut pools = self.pools.write();
+        if let Some(pool) = pools.get(key) {
+            return Some(pool.clone());
+        }
+        let pool = self.maker.make(key)?;
+        pools.insert(key.clone(), pool.clone());
+        Some(pool)
+    }
+
+    /// All pools.
+    pub fn pools(&self) -> Vec<Arc<Pool>> {
+        self.pools.read().values().cloned().collect()
+    }
+
+    /// What is known of the server, if any connection was ever opened.
+    pub fn learned(&self) -> Option<Arc<Learned>> {
+        self.learned.load_full()
+    }
+
+    /// A connection was opened: what it says of its server is what clients are told.
+    pub fn learn(&self, server: Arc<ServerInfo>, baseline: Arc<Baseline>) {
+        let known = self.learned.load();
+        let same = known.as_ref().is_some_and(|k| {
+            Arc::ptr_eq(&k.server, &server) && Arc::ptr_eq(&k.baseline, &baseline)
+        });
+        if !same {
+            self.learned.store(Some(Arc::new(Learned { server, baseline })));
+            self.learned_now.notify_waiters();
+        }
+    }
+
+    /// Waits until the server is known, however long that takes.
+    ///
+    /// Cancel safe.
+    pub async fn wait_known(&self) {
+        loop {
+            let learned_now = self.learned_now.notified();
+            if self.learned().is_some() {
+                return;
+            }
+            learned_now.await;
+        }
+    }
+
+    /// Waits until the server is known; `None` when it is not by the deadline.
+    ///
+    /// Cancel safe.
+    pub async fn wait_learned(&self, deadline: Instant) -> Option<Arc<Learned>> {
+        loop {
+            let learned_now = self.learned_now.notified();
+            if let Some(learned) = self.learned() {
+                return Some(learned);
+            }
+            tokio::time::timeout_at(deadline, learned_now).await.ok()?;
+        }
+    }
+
+    /// What a handshake needs now.
+    pub fn greet_context(&self) -> GreetContext {
+        let learned = self.learned();
+        let version = learned.as_ref().map(|l| &l.server.version);
+        let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
+        let GreetSettings { version: fixed, tls, require_tls, users, rsa } = self.greeting.clone();
+        let mut capabilities = OFFERED;
+        if maria {
+            capabilities = capabilities.without(Capabilities::LONG_PASSWORD)
+                | Capabilities::MARIADB_STMT_BULK_OPERATIONS;
+        } else {
+            capabilities = capabilities | Capabilities::QUERY_ATTRIBUTES;
+        }
+        GreetContext {
+            version: fixed.or_else(|| version.map(|v| v.text.clone())).unwrap_or_default(),
+            plugin: if maria { Plugin::Native } else { Plugin::CachingSha2 },
+            capabilities,
+            collation: if maria { 45 } else { 255 },
+            tls,
+            require_tls,
+            users,
+            rsa,
+        }
+    }
+
+    /// Takes a client in, if there is room.
+    pub fn admit(self: &Arc<Self>) -> Option<Admission> {
+        let before = self.clients.fetch_add(1, Ordering::Relaxed);
+        let admission = Admission(self.clone());
+        self.metrics.clients.inc();
+        (before < self.limits.max_clients).then_some(admission)
+    }
+}
+
+/// A client's place in a service.
+#[derive(Debug)]
+pub struct Admission(Arc<Service>);
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.clients.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.clients.dec();
+    }
+}

@@ -1,0 +1,195 @@
+//! After a command: what is still open is asked, and the backend connection is given back as soon
+//! as nothing holds it.
+
+use super::client::{Client, Stop};
+use crate::backend::connection::TRACKERS;
+use crate::backend::dialogue::{Content, Question};
+use crate::session::effect;
+use crate::session::model::Unsettled;
+use crate::session::need;
+use crate::session::pin::{Holds, PinReason};
+use crate::session::server::Flavor;
+use crate::session::state::SeparateCharsets;
+use std::sync::Arc;
+
+/// Asked when a character set variable changed: one of them is never reported.
+const CHARSETS: &[u8] =
+    b"SELECT @@character_set_client, @@character_set_results, @@collation_connection";
+
+impl Client {
+    /// Gives the backend connection back, deposits it, or keeps it, as the session's state wants.
+    /// The client has its answer before anything is asked for it here.
+    ///
+    /// # Errors
+    ///
+    /// When the client went away while its answer was sent.
+    pub async fn conclude(&mut self) -> Result<(), Stop> {
+        if self.session.residue.has_too_many_variables() {
+            self.session.pins.put(PinReason::UserVariable, Holds::Yes);
+        }
+        while self.lease.is_some() && self.may_give_back() {
+            if self.session.unsettled.is_settled() {
+                self.give_back().await?;
+                break;
+            }
+            self.channel.flush().await?;
+            self.settle().await;
+        }
+        self.count_pins();
+        if std::mem::take(&mut self.catalogue_changed) {
+            // Before the client knows that its routine or trigger exists, everybody does.
+            let pool = self.pool.clone();
+            if !self.service.refresh_catalogue(&pool).await {
+                self.service.catalogue_stale.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    fn may_give_back(&self) -> bool {
+        let pins = &self.session.pins;
+        pins.is_empty() || (self.session.unsettled.locks && pins.only_known_locks())
+    }
+
+    /// Asks what the last statement left open.
+    async fn settle(&mut self) {
+        let Unsettled { after_error, charsets, locks } = self.session.unsettled;
+        let Some(lease) = &mut self.lease else { return };
+        let connection = lease.connection();
+        let flavor = connection.server.version.flavor;
+        let database = connection.environment.database.clone();
+        let locks_query = if locks { self.session.pins.locks_query() } else { None };
+        let mut questions = Vec::new();
+        if after_error {
+            // MySQL sends pending trackers with any OK, MariaDB only with one that reports a
+            // change of its own: the current database again, or a tracker set to what it is.
+            questions.push(match (flavor, &database) {
+                (Flavor::MySql, _) => Question::Ping,
+                (Flavor::MariaDb, Some(database)) => Question::InitDb(database),
+                (Flavor::MariaDb, None) => {
+                    Question::Query(b"SET @@SESSION.session_track_schema=ON")
+                }
+            });
+        }
+        if charsets {
+            questions.push(Question::Query(CHARSETS));
+        }
+        if let Some(query) = &locks_query {
+            questions.push(Question::Query(query));
+        }
+        let replies = match connection.ask(&questions).await {
+            Ok(replies) => replies,
+            Err(error) => {
+                tracing::debug!(%error, "a backend connection failed between two statements");
+                self.lost_between_statements();
+                return;
+            }
+        };
+        self.session.unsettled = Unsettled::default();
+        for (question, reply) in questions.iter().zip(replies) {
+            let status = match &reply.content {
+                Content::Ok(status) => Some(*status),
+                _ => None,
+            };
+            let changed = effect::settled(&mut self.session, &reply.changes, status);
+            if changed {
+                self.environment_follows();
+            }
+            let Content::Rows(answer) = &reply.content else { continue };
+            if matches!(question, Question::Query(CHARSETS)) {
+                self.charsets_known(&answer.first_row);
+            } else {
+                self.session.pins.locks_known(&answer.first_row);
+            }
+        }
+    }
+
+    fn charsets_known(&mut self, row: &[Option<Vec<u8>>]) {
+        let text = |at: usize| {
+            row.get(at)?.as_ref().map(|v| Box::from(String::from_utf8_lossy(v).as_ref()))
+        };
+        let (Some(client), Some(connection_collation)) = (text(0), text(2)) else { return };
+        let separate = SeparateCharsets { client, results: text(1), connection_collation };
+        let environment = Arc::make_mut(&mut self.session.environment);
+        environment.separate_charsets = Some(separate);
+        self.environment_follows();
+    }
+
+    /// The connection has the session's environment, which has just been corrected.
+    pub(super) fn environment_follows(&mut self) {
+        let Some(lease) = &mut self.lease else { return };
+        let connection = lease.connection();
+        connection.environment = self.session.environment.clone();
+        let version = connection.server.version.clone();
+        let baseline = connection.baseline.clone();
+        self.session.environment_changed(&version, &baseline);
+    }
+
+    /// The connection died while the client was not waiting for an answer: what was on it is
+    /// lost; the next statement will be told if that matters.
+    fn lost_between_statements(&mut self) {
+        self.entry.handle().gives();
+        if let Some(lease) = self.lease.take() {
+            lease.discard();
+        }
+        self.session.unsettled = Unsettled::default();
+        effect::forget_diagnostics(&mut self.session);
+    }
+
+    async fn give_back(&mut self) -> Result<(), Stop> {
+        let handle = self.entry.handle().clone();
+        if !handle.gives() {
+            // A KILL meant for this session must not hit the next one.
+            self.channel.flush().await?;
+            handle.kills_settled().await;
+        }
+        let Some(lease) = self.lease.take() else { return Ok(()) };
+        if self.session.residue.is_portable() {
+            lease.release();
+            return Ok(());
+        }
+        let pool = lease.pool().clone();
+        match pool.deposit(lease, self.session.residue.capture()) {
+            Ok(deposit) => self.deposit = Some(deposit),
+            Err(lease) => {
+                // Somebody waits for it: the belongings are fetched now, and it goes on.
+                self.lease = Some(lease);
+                self.channel.flush().await?;
+                self.capture().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings here what the session has on its connection, and gives that back.
+    async fn capture(&mut self) {
+        let capture = self.session.residue.capture();
+        let Some(mut lease) = self.lease.take() else { return };
+        let questions: Vec<_> = capture.queries.iter().map(|sql| Question::Query(sql)).collect();
+        let Ok(replies) = lease.connection().ask(&questions).await else {
+            self.lease = Some(lease);
+            return self.lost_between_statements();
+        };
+        let answers = replies
+            .into_iter()
+            .filter_map(|reply| match reply.content {
+                Content::Rows(answer) => Some(answer),
+                _ => None,
+            })
+            .collect();
+        if self.session.residue.captured(&capture, answers).is_ok() {
+            need::captured(&self.session, &mut lease.connection().traces);
+            lease.release();
+        } else {
+            lease.discard();
+        }
+    }
+
+    /// Puts Millpond's own trackers back in force after a statement that ran under the client's.
+    pub(super) async fn trackers_back(&mut self) {
+        let Some(lease) = &mut self.lease else { return };
+        if lease.connection().ask(&[Question::Query(TRACKERS)]).await.is_err() {
+            self.lost_between_statements();
+        }
+    }
+}

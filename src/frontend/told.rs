@@ -1,0 +1,225 @@
+//! The errors that Millpond itself tells its clients, each with the code that a server would use.
+//!
+//! None is from the range of clients (2000 to 2999): MariaDB's library takes such an error for a
+//! malformed packet.
+//!
+//! <https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html>
+
+use crate::backend::dialogue::ServerError;
+use crate::pool::AcquireError;
+use crate::pool::manager::OpenError;
+use crate::wire::frame::put_packet_with;
+use crate::wire::reply::ErrPacket;
+use bytes::BytesMut;
+use std::borrow::Cow;
+
+/// An error packet in the making.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The error number.
+    pub code: u16,
+    /// SQLSTATE
+    pub sqlstate: [u8; 5],
+    /// The text.
+    pub message: Cow<'static, [u8]>,
+}
+
+impl Told {
+    const fn new(code: u16, sqlstate: &[u8; 5], message: &'static str) -> Self {
+        Self { code, sqlstate: *sqlstate, message: Cow::Borrowed(message.as_bytes()) }
+    }
+
+    fn owned(code: u16, sqlstate: &[u8; 5], message: String) -> Self {
+        Self { code, sqlstate: *sqlstate, message: Cow::Owned(message.into_bytes()) }
+    }
+
+    /// `ER_CON_COUNT_ERROR`: the front end's `max_clients` is reached.
+    pub fn too_many_clients(service: &str, limit: usize) -> Self {
+        let text = format!(
+            "Too many connections (Millpond service '{service}' accepts at most {limit} clients: \
+             max_clients)"
+        );
+        Self::owned(1040, b"08004", text)
+    }
+
+    /// `ER_NET_PACKET_TOO_LARGE`
+    pub const PACKET_TOO_LARGE: Self =
+        Self::new(1153, b"08S01", "Got a packet bigger than 'max_allowed_packet' bytes");
+
+    /// `ER_NET_PACKETS_OUT_OF_ORDER`
+    pub const OUT_OF_ORDER: Self = Self::new(1156, b"08S01", "Got packets out of order");
+
+    /// The database behind has not been reached since Millpond's start.
+    pub fn no_server(waited_ms: u128) -> Self {
+        let text =
+            format!("Can't connect to the MySQL server behind Millpond (tried for {waited_ms} ms)");
+        Self::owned(1429, b"08S01", text)
+    }
+
+    /// `ER_HANDSHAKE_ERROR`
+    pub const BAD_HANDSHAKE: Self = Self::new(1043, b"08S01", "Bad handshake");
+
+    /// `ER_SECURE_TRANSPORT_REQUIRED`
+    pub const TLS_REQUIRED: Self = Self::new(
+        3159,
+        b"HY000",
+        "Connections using insecure transport are prohibited while --require_secure_transport=ON.",
+    );
+
+    /// `ER_ACCESS_DENIED_ERROR`
+    pub fn access_denied(user: &str, host: &str, with_password: bool) -> Self {
+        let used = if with_password { "YES" } else { "NO" };
+        let text = format!("Access denied for user '{user}'@'{host}' (using password: {used})");
+        Self::owned(1045, b"28000", text)
+    }
+
+    /// `ER_QUERY_INTERRUPTED`
+    pub const INTERRUPTED: Self = Self::new(1317, b"70100", "Query execution was interrupted");
+
+    /// `ER_UNKNOWN_COM_ERROR`
+    pub const UNKNOWN_COMMAND: Self = Self::new(1047, b"08S01", "Unknown command");
+
+    /// `ER_MALFORMED_PACKET`
+    pub const MALFORMED: Self = Self::new(1835, b"HY000", "Malformed communication packet.");
+
+    /// `ER_SERVER_SHUTDOWN`
+    pub const SHUTDOWN: Self = Self::new(1053, b"08S01", "Server shutdown in progress");
+
+    /// `ER_CLIENT_INTERACTION_TIMEOUT`, as MySQL says it.
+    pub const IDLE: Self = Self::new(
+        4031,
+        b"HY000",
+        "The client was disconnected by the server because of inactivity. See wait_timeout and \
+         interactive_timeout for configuring this behavior.",
+    );
+
+    /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
+    /// server): the statement's outcome is unknown.
+    pub const LOST_UNKNOWN: Self = Self::new(
+        1158,
+        b"08S01",
+        "Lost connection to MySQL server during query; whether the statement took effect is \
+         unknown",
+    );
+
+    /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
+    /// server): the server went away before the statement was sent.
+    pub const LOST_NOT_RUN: Self =
+        Self::new(1158, b"08S01", "Lost connection to MySQL server; the statement was not run");
+
+    /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
+    /// server): the connection that held the session's state is gone.
+    pub const LOST_STATE: Self = Self::new(
+        1158,
+        b"08S01",
+        "Lost connection to MySQL server, and with it the state of this session; the statement \
+         was not run",
+    );
+
+    /// `ER_NO_SUCH_THREAD`
+    pub fn no_such_thread(id: u64) -> Self {
+        Self::owned(1094, b"HY000", format!("Unknown thread id: {id}"))
+    }
+
+    /// `ER_KILL_DENIED_ERROR`
+    pub fn kill_denied(id: u64) -> Self {
+        Self::owned(1095, b"HY000", format!("You are not owner of thread {id}"))
+    }
+
+    /// `ER_UNKNOWN_STMT_HANDLER`, in the words of both servers.
+    pub fn unknown_statement(id: u32, command: &str) -> Self {
+        let text = format!("Unknown prepared statement handler ({id}) given to {command}");
+        Self::owned(1243, b"HY000", text)
+    }
+
+    /// `ER_WRONG_ARGUMENTS`: an execution that relies on parameter types which were never sent.
+    pub const NOT_BOUND: Self =
+        Self::new(1210, b"HY000", "Incorrect arguments to mysqld_stmt_execute");
+
+    /// `ER_STMT_HAS_NO_OPEN_CURSOR`
+    pub fn no_open_cursor(id: u32) -> Self {
+        Self::owned(1421, b"HY000", format!("The statement ({id}) has no open cursor."))
+    }
+
+    /// What a server said to a statement of Millpond's that the client's depends on.
+    pub fn passed_on(error: ServerError) -> Self {
+        Self { code: error.code, sqlstate: error.sqlstate, message: Cow::Owned(error.message) }
+    }
+
+    /// `ER_PS_MANY_PARAM`-like refusal: more long data than a packet may hold.
+    pub const LONG_DATA_TOO_LARGE: Self = Self::new(
+        1105,
+        b"HY000",
+        "Parameter of prepared statement which is set through mysql_send_long_data() is longer \
+         than 'max_allowed_packet' bytes",
+    );
+
+    /// Why no backend connection could be had, each cause with a code of its own.
+    pub fn not_acquired(error: &AcquireError, waited_ms: u128) -> Self {
+        match error {
+            AcquireError::BorrowTimeout => Self::owned(
+                1203,
+                b"42000",
+                format!(
+                    "Timed out after {waited_ms} ms waiting for a backend connection (all \
+                     connections of the pool are in use: borrow_timeout, max_size)"
+                ),
+            ),
+            AcquireError::QueueFull => Self::new(
+                1203,
+                b"42000",
+                "Too many clients wait for a backend connection (max_waiting)",
+            ),
+            AcquireError::Closed => Self::SHUTDOWN,
+            AcquireError::Open(error) => Self::not_opened(error, waited_ms),
+        }
+    }
+
+    fn not_opened(error: &OpenError, waited_ms: u128) -> Self {
+        match error {
+            OpenError::Login(login) if login.is_access_denied() => Self::new(
+                1045,
+                b"28000",
+                "The database refused the login that Millpond keeps for this user",
+            ),
+            OpenError::SetUp(_) => Self::new(
+                1105,
+                b"HY000",
+                "A backend connection could not be set up (see Millpond's log; is init_query \
+                 valid?)",
+            ),
+            OpenError::GivenUp => Self::SHUTDOWN,
+            OpenError::Login(_) | OpenError::NoServer | OpenError::Timeout => Self::owned(
+                1429,
+                b"08S01",
+                format!(
+                    "Can't connect to the MySQL server behind Millpond (tried for {waited_ms} ms)"
+                ),
+            ),
+        }
+    }
+
+    /// The error as the payload of a packet.
+    pub fn payload(&self) -> BytesMut {
+        let mut out = BytesMut::new();
+        ErrPacket { code: self.code, sqlstate: self.sqlstate, message: &self.message }
+            .encode(&mut out);
+        out
+    }
+
+    /// The error as the payload of a server's very first packet: it does not know yet whether the
+    /// client understands SQLSTATEs.
+    pub fn first_payload(&self) -> BytesMut {
+        let mut out = self.payload();
+        let message = out.split_off(9);
+        out.truncate(3);
+        out.extend_from_slice(&message);
+        out
+    }
+
+    /// Appends the error as a packet.
+    pub fn put(&self, out: &mut BytesMut, sequence: &mut u8) {
+        let payload = self.payload();
+        put_packet_with(out, sequence, |out| out.extend_from_slice(&payload));
+    }
+}

@@ -1,0 +1,237 @@
+//! The client's side of a session: commands in, replies out.
+
+use super::buffer::ReadBuffer;
+use super::stream::Stream;
+use crate::wire::fault::Fault;
+use crate::wire::frame::{HEADER, Header};
+use bytes::{Buf, BytesMut};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+/// A client's connection after its handshake.
+#[derive(Debug)]
+pub struct Channel {
+    /// The socket, plain or TLS.
+    pub stream: Stream,
+    /// What was read and not yet looked at.
+    pub input: ReadBuffer,
+    /// What waits to be sent.
+    pub output: BytesMut,
+}
+
+/// Why no command could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The client closed the connection between two commands.
+    #[error("the client closed the connection")]
+    Closed,
+    /// The client's bytes are no MySQL protocol, or too many.
+    #[error("the client broke the protocol: {0}")]
+    Fault(#[from] Fault),
+    /// The network failed, or the client went away in the middle of a command.
+    #[error("the connection to the client failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// One command in the input buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framed {
+    /// Its bytes, all headers included.
+    pub length: usize,
+    /// The number of frames: one but for commands of 16 MiB and more.
+    pub frames: usize,
+    /// The sequence number of the last frame: the reply goes on from there.
+    pub sequence: u8,
+}
+
+impl Channel {
+    /// Takes over a connection; `leftover` is what the client sent behind its handshake.
+    pub fn new(stream: Stream, leftover: &[u8]) -> Self {
+        Self { stream, input: ReadBuffer::with(leftover), output: BytesMut::new() }
+    }
+
+    /// Waits until the client says something, without a buffer to say it into.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When the network fails.
+    pub async fn idle(&mut self) -> io::Result<()> {
+        if !self.input.is_empty() {
+            return Ok(());
+        }
+        match &self.stream {
+            Stream::Plain(tcp) => tcp.readable().await,
+            // A TLS record may be half read inside rustls: only a read tells.
+            _ => {
+                let mut head = [0; HEADER];
+                let n = self.stream.read(&mut head).await?;
+                self.input = ReadBuffer::with(&head[..n]);
+                if n == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Reads until one whole command is in the input buffer.
+    ///
+    /// Cancel safe: what was read stays in the buffer.
+    ///
+    /// # Errors
+    ///
+    /// When the client leaves, sends more than `limit` bytes as one command, or numbers its frames
+    /// wrongly.
+    pub async fn read_command(&mut self, limit: usize) -> Result<Framed, ReadError> {
+        loop {
+            match framed(self.input.filled(), limit)? {
+                Ok(framed) => return Ok(framed),
+                Err(missing) => self.input.reserve(missing.min(limit + HEADER)),
+            }
+            let n = self.stream.read(self.input.spare()).await?;
+            if n == 0 {
+                return Err(if self.input.is_empty() {
+                    ReadError::Closed
+                } else {
+                    ReadError::Io(io::ErrorKind::UnexpectedEof.into())
+                });
+            }
+            self.input.advance(n);
+        }
+    }
+
+    /// Whether another whole or partial command has been read already.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Sends what waits in the output.
+    ///
+    /// Not cancel safe for the reply, which may be half sent; nothing is sent twice.
+    ///
+    /// # Errors
+    ///
+    /// When the network fails.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        while !self.output.is_empty() {
+            let n = self.stream.write(&self.output).await?;
+            if n == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.output.advance(n);
+        }
+        if self.stream.is_tls() {
+            self.stream.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends as much of the output as the socket takes now.
+    pub(crate) fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.output.is_empty() {
+            let n = ready!(Pin::new(&mut self.stream).poll_write(context, &self.output))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.output.advance(n);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives back the memory of empty buffers, before the client is idle.
+    pub fn rest(&mut self) {
+        self.input.rest();
+        if self.output.is_empty() {
+            self.output = BytesMut::new();
+        }
+    }
+
+    /// Waits until the client closes its connection; never returns while it only sends. What it
+    /// sends meanwhile, up to `limit` bytes, waits in the input.
+    ///
+    /// Cancel safe.
+    pub async fn closed(&mut self, limit: usize) {
+        loop {
+            if self.input.filled().len() >= limit {
+                return std::future::pending().await;
+            }
+            let input = &mut self.input;
+            let stream = &mut self.stream;
+            let read = std::future::poll_fn(|context| {
+                let mut buffer = ReadBuf::new(input.spare());
+                ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
+                let n = buffer.filled().len();
+                Poll::Ready(Ok::<usize, io::Error>(n))
+            });
+            match read.await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => self.input.advance(n),
+            }
+        }
+    }
+}
+
+/// Finds a whole command at the front of `bytes`, or says how many bytes it takes at least.
+fn framed(bytes: &[u8], limit: usize) -> Result<Result<Framed, usize>, Fault> {
+    let mut at = 0;
+    let mut frames: usize = 0;
+    let mut payload = 0;
+    loop {
+        let Some(header) = bytes.get(at..).and_then(Header::parse) else {
+            return Ok(Err(at + HEADER));
+        };
+        let expected = frames as u8;
+        if header.sequence != expected {
+            return Err(Fault::OutOfOrder { expected, got: header.sequence });
+        }
+        payload += header.length;
+        if payload > limit {
+            return Err(Fault::TooLarge { limit });
+        }
+        at += HEADER + header.length;
+        frames += 1;
+        if bytes.len() < at {
+            return Ok(Err(at));
+        }
+        if !header.is_continued() {
+            return Ok(Ok(Framed { length: at, frames, sequence: header.sequence }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::{MAX_PAYLOAD, put_packet};
+
+    fn packet(payload: &[u8]) -> BytesMut {
+        let mut out = BytesMut::new();
+        put_packet(&mut out, &mut 0, payload);
+        out
+    }
+
+    #[test]
+    fn a_command_is_found_when_its_last_byte_is_there() {
+        let bytes = packet(b"\x03SELECT 1");
+        for cut in 0..bytes.len() {
+            assert!(matches!(framed(&bytes[..cut], 100), Ok(Err(missing)) if missing > cut));
+        }
+        let whole = Framed { length: bytes.len(), frames: 1, sequence: 0 };
+        assert_eq!(framed(&bytes, 100), Ok(Ok(whole)));
+    }
+
+    #[test]
+    fn a_command_over_16_mib_takes_several_frames() {
+        let bytes = packet(&vec![3; MAX_PAYLOAD + 5]);
+        let whole = Framed { length: MAX_PAYLOAD + 5 + 8, frames: 2, sequence: 1 };
+        assert_eq!(framed(&bytes, MAX_PAYLOAD * 2), Ok(Ok(whole)));
+    }
+
+    #[test]
+    fn too_large_and_out_of_order_are_refused_from_the_header() {
+        assert_eq!(framed(&[101, 0, 0, 0], 100), Err(Fault::TooLarge { limit: 100 }));
+        let expected = Fault::OutOfOrder { expected: 0, got: 7 };
+        assert_eq!(framed(&[1, 0, 0, 7], 100), Err(expected));
+    }
+}

@@ -1,0 +1,98 @@
+//! A borrowed connection.
+
+use super::Pool;
+use super::manager::{Manager, Slot};
+use crate::backend::connection::Connection;
+use crate::runtime::Law;
+use deadpool::managed::Object;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// How long a connection may take to be cleaned behind a client that left.
+const CLEANING: Duration = Duration::from_secs(5);
+
+/// A backend connection in the hands of one session. Dropped without a word it is closed: only
+/// [`Lease::release`] gives back a connection, and says by that that it is clean.
+#[derive(Debug)]
+pub struct Lease {
+    object: Option<Object<Manager>>,
+    pool: Arc<Pool>,
+}
+
+impl Lease {
+    pub(in crate::pool) fn new(object: Object<Manager>, pool: Arc<Pool>) -> Self {
+        Self { object: Some(object), pool }
+    }
+
+    /// The connection.
+    pub fn connection(&mut self) -> &mut Connection {
+        match &mut self.object {
+            Some(object) => &mut object.connection,
+            None => unreachable!("a lease holds its object until it is consumed"),
+        }
+    }
+
+    /// The pool it came from.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Gives back a clean connection. It is closed instead when its time is over, or when another
+    /// pool of the same server waits for room.
+    pub fn release(mut self) {
+        let Some(mut object) = self.object.take() else { return };
+        let now = Instant::now();
+        object.connection.last_used = now;
+        object.connection.input.rest();
+        let outdated = object.connection.expires <= now
+            || object.connection.generation != self.pool.connections().manager().generation();
+        if outdated || (self.pool.budget().has_waiters() && self.pool.waiting() == 0) {
+            self.pool.retire(Object::take(object));
+        }
+    }
+
+    /// Closes the connection: nobody may use it again.
+    pub fn discard(mut self) {
+        self.take();
+    }
+
+    /// Clears the session by a reset, on a task of its own, and gives the connection back; closes
+    /// it if that fails or takes too long. For connections that a client left in the middle of
+    /// something: an open transaction is rolled back at once.
+    pub fn clean_up(mut self) {
+        let Some(mut object) = self.object.take() else { return };
+        let pool = self.pool.clone();
+        let tasks = pool.tasks().clone();
+        tasks.spawn("cleaning of a backend connection", Law::Mortal, async move {
+            let cleaned = timeout(CLEANING, object.connection.reset()).await;
+            match cleaned {
+                Ok(Ok(())) => Self::new(object, pool).release(),
+                _ => drop(Object::take(object)),
+            }
+        });
+    }
+
+    fn take(&mut self) -> Option<Slot> {
+        self.object.take().map(Object::take)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
+
+impl Pool {
+    /// Says farewell to a connection that is in order and no longer wanted.
+    pub(in crate::pool) fn retire(&self, slot: Slot) {
+        self.metrics.closed.inc();
+        self.tasks().spawn("farewell to a backend connection", Law::Mortal, async move {
+            let Slot { connection, permit } = slot;
+            // The server has the connection on its books until it has read the farewell.
+            let _ = timeout(CLEANING, connection.quit()).await;
+            drop(permit);
+        });
+    }
+}

@@ -1,0 +1,232 @@
+//! deadpool's manager: opens connections, and looks at each before it is lent again.
+
+use super::budget::{Budget, Permit};
+use super::metrics::PoolMetrics;
+use crate::backend::connection::{Connection, StateError};
+use crate::backend::login::LoginError;
+use crate::runtime::{Law, Tasks};
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// A connection and the right to have it.
+#[derive(Debug)]
+pub struct Slot {
+    /// The connection.
+    pub connection: Box<Connection>,
+    /// Its share of the server's budget.
+    pub permit: Permit,
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No server is known at this moment.
+    #[error("no server is available")]
+    NoServer,
+    /// The login failed.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// The connection could not be set up after its login.
+    #[error(transparent)]
+    SetUp(#[from] StateError),
+    /// It took longer than `connect_timeout`.
+    #[error("the connection was not open in time")]
+    Timeout,
+    /// Millpond is stopping, or the opening task died.
+    #[error("the opening was given up")]
+    GivenUp,
+}
+
+impl OpenError {
+    /// Whether the same attempt may succeed in a moment: the server could not be reached, as
+    /// opposed to one that said no.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Login(error) => error.is_network(),
+            Self::NoServer | Self::Timeout => true,
+            Self::SetUp(StateError::Link(_)) => true,
+            Self::SetUp(StateError::Refused(_)) | Self::GivenUp => false,
+        }
+    }
+}
+
+/// A future in a box: what an [`Opener`] returns.
+pub type Opening = Pin<Box<dyn Future<Output = Result<Connection, OpenError>> + Send>>;
+
+/// Opens connections for one pool. The pool knows neither where the servers are nor how to prove
+/// who it is: that is the business of whoever gives it an opener.
+pub trait Opener: Send + Sync + fmt::Debug {
+    /// Begins to open a connection; the future is bounded in time by itself.
+    fn open(&self, generation: u64) -> Opening;
+}
+
+/// Opens and checks connections for deadpool.
+pub struct Manager {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    opener: Arc<dyn Opener>,
+    budget: Arc<Budget>,
+    tasks: Tasks,
+    metrics: PoolMetrics,
+    generation: AtomicU64,
+    openings: Mutex<Openings>,
+}
+
+/// Borrowers that wait for a new connection, and connections whose borrower went away.
+#[derive(Default)]
+struct Openings {
+    under_way: usize,
+    waiting: VecDeque<oneshot::Sender<Result<Slot, OpenError>>>,
+    orphans: Vec<Slot>,
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager").field("opener", &self.shared.opener).finish_non_exhaustive()
+    }
+}
+
+impl Manager {
+    /// A manager for one pool.
+    pub fn new(
+        opener: Arc<dyn Opener>,
+        budget: Arc<Budget>,
+        tasks: Tasks,
+        metrics: PoolMetrics,
+    ) -> Self {
+        let shared = Shared {
+            opener,
+            budget,
+            tasks,
+            metrics,
+            generation: AtomicU64::new(0),
+            openings: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Begins to open a connection that does not belong to the pool.
+    pub fn open_apart(&self) -> Opening {
+        self.shared.opener.open(self.generation())
+    }
+
+    /// The generation of connections that may be lent.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// From now on, connections that are open already are closed when they come back.
+    pub fn begin_generation(&self) {
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether there are connections whose borrower went away before they were open.
+    pub fn has_orphans(&self) -> bool {
+        !self.shared.openings.lock().orphans.is_empty()
+    }
+}
+
+impl Shared {
+    /// Opens one connection on a task of its own and gives it to whoever waits first.
+    fn open(self: &Arc<Self>) {
+        let shared = self.clone();
+        self.tasks.spawn("opening of a backend connection", Law::Mortal, async move {
+            let guard = UnderWay(Some(shared.clone()));
+            let result = shared.open_one().await;
+            guard.finish(result);
+        });
+    }
+
+    async fn open_one(&self) -> Result<Slot, OpenError> {
+        let permit = self.budget.acquire().await.ok_or(OpenError::GivenUp)?;
+        let started = Instant::now();
+        let result = self.opener.open(self.generation.load(Ordering::Acquire)).await;
+        match &result {
+            Ok(_) => self.metrics.opened(started.elapsed()),
+            Err(error) => self.metrics.open_failed(error),
+        }
+        result.map(|connection| Slot { connection: Box::new(connection), permit })
+    }
+
+    fn deliver(self: &Arc<Self>, mut result: Result<Slot, OpenError>) {
+        let mut openings = self.openings.lock();
+        openings.under_way -= 1;
+        while let Some(waiter) = openings.waiting.pop_front() {
+            match waiter.send(result) {
+                Ok(()) => return,
+                // The borrower went away; the connection is for the next.
+                Err(undelivered) => result = undelivered,
+            }
+        }
+        if let Ok(slot) = result {
+            openings.orphans.push(slot);
+        }
+    }
+}
+
+/// An opening under way: even one that dies is delivered.
+struct UnderWay(Option<Arc<Shared>>);
+
+impl UnderWay {
+    fn finish(mut self, result: Result<Slot, OpenError>) {
+        if let Some(shared) = self.0.take() {
+            shared.deliver(result);
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.deliver(Err(OpenError::GivenUp));
+        }
+    }
+}
+
+impl managed::Manager for Manager {
+    type Type = Slot;
+    type Error = OpenError;
+
+    /// Gives a new connection. When the borrower goes away the connection is opened all the same
+    /// and goes to the next one.
+    async fn create(&self) -> Result<Slot, OpenError> {
+        let receiver = {
+            let mut openings = self.shared.openings.lock();
+            if let Some(orphan) = openings.orphans.pop() {
+                return Ok(orphan);
+            }
+            openings.waiting.retain(|waiter| !waiter.is_closed());
+            let (sender, receiver) = oneshot::channel();
+            openings.waiting.push_back(sender);
+            if openings.under_way < openings.waiting.len() {
+                openings.under_way += 1;
+                self.shared.open();
+            }
+            receiver
+        };
+        receiver.await.unwrap_or(Err(OpenError::GivenUp))
+    }
+
+    /// Refuses a connection that the server closed, that is too old, or of a former generation.
+    async fn recycle(&self, slot: &mut Slot, _: &Metrics) -> RecycleResult<OpenError> {
+        let connection = &mut slot.connection;
+        if connection.generation != self.generation() {
+            return Err(RecycleError::message("a former generation"));
+        }
+        if connection.is_stale() {
+            self.shared.metrics.stale.inc();
+            return Err(RecycleError::message("closed by the server"));
+        }
+        Ok(())
+    }
+}

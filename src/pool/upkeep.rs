@@ -1,0 +1,115 @@
+//! What happens to connections that nobody borrows: warm minimum, idle and lifetime limits.
+
+use super::deposit::Deposit;
+use super::{AcquireError, Pool};
+use crate::runtime::Law;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the rescue of a deposit may take before its connection is given up.
+const RESCUE: Duration = Duration::from_secs(5);
+
+impl Pool {
+    /// One round: closes what is too old or idle for too long, settles deposits that nobody came
+    /// back for, and opens connections up to the warm minimum. Called about once a second, off
+    /// every query's path.
+    pub fn maintain(self: &Arc<Self>, now: Instant) {
+        self.close_outdated(now);
+        if let Some(idle) = self.settings().max_idle_time
+            && let Some(before) = now.checked_sub(idle)
+        {
+            for deposit in self.deposits().pop_older_than(before) {
+                self.settle(deposit);
+            }
+        }
+        if self.connections().manager().has_orphans() {
+            self.warm_up(1);
+        }
+        let counts = self.counts();
+        let available = counts.idle + counts.deposited;
+        let room = self.settings().max_size.saturating_sub(counts.open);
+        let missing = self.settings().min_idle.saturating_sub(available).min(room);
+        if missing > 0 {
+            self.warm_up(missing);
+        }
+    }
+
+    fn close_outdated(&self, now: Instant) {
+        let manager = self.connections().manager();
+        let generation = manager.generation();
+        let idle_limit = self.settings().max_idle_time;
+        // Visited from the longest idle to the last used; the minimum is kept of the latter.
+        let mut beyond_minimum = self.counts().idle.saturating_sub(self.settings().min_idle);
+        let removed = self.connections().retain(|slot, _| {
+            let connection = &slot.connection;
+            if connection.expires <= now || connection.generation != generation {
+                return false;
+            }
+            let unused = now.saturating_duration_since(connection.last_used);
+            if beyond_minimum > 0 && idle_limit.is_some_and(|limit| unused >= limit) {
+                beyond_minimum -= 1;
+                return false;
+            }
+            true
+        });
+        for slot in removed.removed {
+            self.retire(slot);
+        }
+    }
+
+    /// Opens connections and leaves them idle.
+    fn warm_up(self: &Arc<Self>, count: usize) {
+        for _ in 0..count {
+            let pool = self.clone();
+            self.tasks().spawn("warming of a pool", Law::Mortal, async move {
+                let deadline = Instant::now() + RESCUE;
+                // Only where there is room: a warm connection must not displace anything.
+                match pool.get(Some(Duration::ZERO), deadline).await {
+                    Ok(lease) => lease.release(),
+                    Err(AcquireError::Open(error)) => {
+                        tracing::debug!(%error, "a warm connection could not be opened");
+                    }
+                    Err(_) => {}
+                }
+            });
+        }
+    }
+
+    /// Brings the belongings of a deposit to safety and gives its connection back.
+    pub(in crate::pool) fn settle(&self, deposit: Arc<Deposit>) {
+        let Some(taken) = deposit.begin_take_over() else { return };
+        self.tasks().spawn("settling of a deposit", Law::Mortal, async move {
+            if let Some(lease) = taken.rescue(Instant::now() + RESCUE).await {
+                lease.release();
+            }
+        });
+    }
+
+    /// When the idle connection unused for longest was last used.
+    pub(in crate::pool) fn oldest_idle(&self) -> Option<Instant> {
+        let mut oldest = None;
+        self.connections().retain(|slot, _| {
+            let used = slot.connection.last_used;
+            if oldest.is_none_or(|oldest| used < oldest) {
+                oldest = Some(used);
+            }
+            true
+        });
+        oldest
+    }
+
+    /// Closes the idle connection unused for longest.
+    pub(in crate::pool) fn close_oldest_idle(&self) {
+        let Some(oldest) = self.oldest_idle() else { return };
+        let mut found = false;
+        let removed = self.connections().retain(|slot, _| {
+            let remove = !found && slot.connection.last_used == oldest;
+            found |= remove;
+            !remove
+        });
+        for slot in removed.removed {
+            self.retire(slot);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One client's session, as far as it can be held without a connection.
+
+use super::pin::Pins;
+use super::prepared::ClientStatements;
+use super::residue::Residue;
+use super::server::{Flavor, ServerVersion};
+use super::state::{Baseline, Environment, MultiStatements};
+use super::statement::Dialect;
+use crate::wire::capability::Status;
+use std::sync::Arc;
+
+/// A client's session.
+#[derive(Debug)]
+pub struct Session {
+    /// What is to be in place on whichever backend connection runs the next statement.
+    pub environment: Arc<Environment>,
+    /// What the client had after its login, to which a reset returns.
+    pub login: Arc<Environment>,
+    /// What belongs to the session beside that.
+    pub residue: Residue,
+    /// Why it keeps its backend connection.
+    pub pins: Pins,
+    /// The status flags that the client saw last.
+    pub status: Status,
+    /// What has to be asked before the backend connection can be given back.
+    pub unsettled: Unsettled,
+    /// Binary prepared statements; most sessions have none.
+    pub statements: Option<Box<ClientStatements>>,
+    /// How the client's statements are to be read.
+    pub dialect: Dialect,
+}
+
+/// Questions that are still open after a statement, to be asked off the client's path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// A statement failed: what it had changed before is not reported yet.
+    pub after_error: bool,
+    /// A character set variable changed, and with it perhaps others that are not reported.
+    pub charsets: bool,
+    /// User locks were released, perhaps.
+    pub locks: bool,
+}
+
+impl Unsettled {
+    /// Whether nothing is open.
+    pub fn is_settled(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl Session {
+    /// A session that has just logged in.
+    pub fn new(login: Arc<Environment>, version: &ServerVersion, baseline: &Baseline) -> Self {
+        let dialect = dialect(version, &login, baseline);
+        Self {
+            environment: login.clone(),
+            login,
+            residue: Residue::default(),
+            pins: Pins::default(),
+            status: Status::AUTOCOMMIT,
+            unsettled: Unsettled::default(),
+            statements: None,
+            dialect,
+        }
+    }
+
+    /// The environment changed: statements may have to be read differently from now on.
+    pub fn environment_changed(&mut self, version: &ServerVersion, baseline: &Baseline) {
+        self.dialect = dialect(version, &self.environment, baseline);
+    }
+
+    /// The client may or may not send several statements at once from now on.
+    pub fn set_multi_statements(&mut self, option: MultiStatements) {
+        if self.environment.multi_statements != option {
+            Arc::make_mut(&mut self.environment).multi_statements = option;
+            self.dialect.multi_statements = option == MultiStatements::On;
+        }
+    }
+
+    /// Returns to what a reset leaves: the login's environment, but the database and the role of
+    /// now, and the multi-statement option (both servers keep these).
+    pub fn reset(
+        &mut self,
+        version: &ServerVersion,
+        baseline: &Baseline,
+        global: &Arc<Environment>,
+    ) {
+        let mut environment = match version.flavor {
+            // MySQL goes to the server's character set, MariaDB to the handshake's.
+            Flavor::MySql => (**global).clone(),
+            Flavor::MariaDb => Environment {
+                variables: super::state::Variables::default(),
+                ..(*self.login).clone()
+            },
+        };
+        if version.flavor == Flavor::MySql {
+            environment.variables = self.login.variables.clone();
+        }
+        environment.database = self.environment.database.clone();
+        environment.role = self.environment.role.clone();
+        environment.multi_statements = self.environment.multi_statements;
+        self.environment = Arc::new(environment);
+        self.residue = Residue::default();
+        self.pins.clear();
+        self.unsettled = Unsettled::default();
+        self.statements = None;
+        self.environment_changed(version, baseline);
+    }
+
+    /// The binary prepared statements.
+    pub fn statements(&mut self) -> &mut ClientStatements {
+        self.statements.get_or_insert_default()
+    }
+}
+
+fn dialect(version: &ServerVersion, environment: &Environment, baseline: &Baseline) -> Dialect {
+    let mode = environment.variables.get("sql_mode").or_else(|| baseline.get("sql_mode"));
+    let mode = mode.unwrap_or_default();
+    let charset = environment.client_charset().unwrap_or("utf8mb4");
+    let multi_statements = environment.multi_statements == MultiStatements::On;
+    Dialect { multi_statements, ..Dialect::new(version, mode, charset) }
+}

@@ -1,0 +1,139 @@
+//! What of a session's belongings must be in place on a connection before a statement runs there.
+
+use super::align::Restore;
+use super::model::Session;
+use super::residue::{LastInsertId, VariableName, put_variable_name};
+use super::statement::{Access, Analysis, Marks};
+use std::collections::BTreeMap;
+
+/// What former users of a connection left in it, beside the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Traces {
+    /// User variables that exist, with the literal that made them where that is known.
+    pub variables: BTreeMap<VariableName, Option<Box<[u8]>>>,
+    /// `LAST_INSERT_ID()`, where it is known.
+    pub last_insert_id: Option<u64>,
+    /// Whether somebody's warnings are still there.
+    pub diagnostics: Leftover,
+    /// Whether `SET ROLE` was ever said: a reset keeps the role.
+    pub role: Leftover,
+}
+
+/// Whether a former user left something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Leftover {
+    /// Nothing.
+    #[default]
+    None,
+    /// Something that the next user must not see.
+    Present,
+}
+
+/// Whether a statement may read anything that belongs to its session.
+fn reads_everything(analysis: &Analysis) -> bool {
+    analysis.marks.intersects(Marks::OPAQUE | Marks::IMPURE)
+}
+
+/// Whether a connection holds user variables of others that this statement would see.
+pub fn must_reset(session: &Session, analysis: &Analysis, traces: &Traces) -> bool {
+    let foreign = |name: &[u8]| {
+        traces.variables.contains_key(name)
+            && session.residue.variable(name).is_none()
+            && !session.residue.is_on_backend(name)
+    };
+    if reads_everything(analysis) || analysis.marks.has(Marks::SHOW_VARIABLES) {
+        return traces.variables.keys().any(|name| foreign(name));
+    }
+    analysis.user_variables().iter().any(|variable| foreign(&variable.name))
+}
+
+/// Adds the statement that puts the session's own variables and last insert id in place, where the
+/// client's statement may read them and the connection does not have them.
+pub fn put_restores(
+    session: &Session,
+    analysis: &Analysis,
+    traces: &Traces,
+    steps: &mut Vec<Restore>,
+) {
+    let mut sql = Vec::new();
+    let everything = reads_everything(analysis);
+    if (everything || analysis.marks.has(Marks::LAST_INSERT_ID_READ))
+        && let LastInsertId::Known(id) = session.residue.last_insert_id
+        && traces.last_insert_id != Some(id)
+    {
+        sql.extend_from_slice(b"@@SESSION.last_insert_id=");
+        sql.extend_from_slice(id.to_string().as_bytes());
+    }
+    let mut put = |name: &[u8]| {
+        let Some(wanted) = session.residue.variable(name) else { return };
+        if session.residue.is_on_backend(name) {
+            return;
+        }
+        if traces.variables.get(name).and_then(Option::as_deref) == Some(wanted) {
+            return;
+        }
+        if !sql.is_empty() {
+            sql.push(b',');
+        }
+        put_variable_name(&mut sql, name);
+        sql.push(b'=');
+        sql.extend_from_slice(wanted);
+    };
+    if everything {
+        session.residue.variable_names().for_each(&mut put);
+    } else {
+        analysis.user_variables().iter().for_each(|variable| put(&variable.name));
+    }
+    if !sql.is_empty() {
+        steps.push(Restore::Query([b"SET ", &sql[..]].concat()));
+    }
+}
+
+/// The restores of [`put_restores`] have succeeded.
+pub fn restored(session: &Session, analysis: &Analysis, traces: &mut Traces) {
+    let everything = reads_everything(analysis);
+    if (everything || analysis.marks.has(Marks::LAST_INSERT_ID_READ))
+        && let LastInsertId::Known(id) = session.residue.last_insert_id
+    {
+        traces.last_insert_id = Some(id);
+    }
+    let names: Vec<VariableName> = if everything {
+        session.residue.variable_names().map(Into::into).collect()
+    } else {
+        analysis.user_variables().iter().map(|variable| variable.name.clone()).collect()
+    };
+    for name in names {
+        if let Some(literal) = session.residue.variable(&name)
+            && !session.residue.is_on_backend(&name)
+        {
+            traces.variables.insert(name, Some(literal.into()));
+        }
+    }
+}
+
+/// The statement has run: variables that it may have assigned are the backend's knowledge now.
+pub fn touched(session: &mut Session, analysis: &Analysis, traces: &mut Traces) {
+    if !analysis.marks.has(Marks::WRITES_VARIABLES) {
+        return;
+    }
+    for variable in analysis.user_variables() {
+        if variable.access == Access::Write {
+            session.residue.variable_touched(&variable.name);
+            traces.variables.insert(variable.name.clone(), None);
+        }
+    }
+}
+
+/// What was on the connection has been captured: it is known there, too.
+pub fn captured(session: &Session, traces: &mut Traces) {
+    if let LastInsertId::Known(id) = session.residue.last_insert_id {
+        traces.last_insert_id = Some(id);
+    }
+    for (name, literal) in &mut traces.variables {
+        if let Some(known) = session.residue.variable(name)
+            && literal.is_none()
+        {
+            *literal = Some(known.into());
+        }
+    }
+}

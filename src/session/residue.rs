@@ -1,0 +1,462 @@
+//! What a statement leaves behind that only its own session may see: user variables, the last
+//! insert id, warnings, row counts.
+//!
+//! Each piece is either *known* here, or still *on the backend* connection where the statement
+//! ran. As long as something is on the backend, that connection may be used by nobody else;
+//! [`Residue::capture`] says which questions bring everything here, and [`Residue::captured`]
+//! takes in the answers.
+
+use super::literal::put_identifier;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A user variable's name in lower case: the server compares them so.
+pub type VariableName = Box<[u8]>;
+
+/// The most user variables that are carried from connection to connection.
+pub const MAX_VARIABLES: usize = 64;
+/// The most bytes of literals of user variables that are carried.
+pub const MAX_VARIABLE_BYTES: usize = 64 * 1024;
+
+/// `LAST_INSERT_ID()` and where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastInsertId {
+    /// The value.
+    Known(u64),
+    /// Only the backend knows.
+    OnBackend,
+}
+
+/// The warnings and errors of the last statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Diagnostics {
+    /// There are none.
+    #[default]
+    None,
+    /// The backend has some.
+    OnBackend,
+    /// The result of `SHOW WARNINGS`, as the server sent it.
+    Captured(Box<CapturedResult>),
+}
+
+/// A small result set: the payloads of its packets as the server sent them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CapturedResult {
+    /// Column definitions.
+    pub columns: Vec<Box<[u8]>>,
+    /// Text rows.
+    pub rows: Vec<Box<[u8]>>,
+}
+
+/// `FOUND_ROWS()` and where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FoundRows {
+    /// The value.
+    Known(u64),
+    /// Only the backend knows (`SQL_CALC_FOUND_ROWS`).
+    OnBackend,
+    /// The last statement had no rows: the server decides what that means.
+    Unknown,
+}
+
+/// All of it, for one session.
+#[derive(Debug, Clone)]
+pub struct Residue {
+    /// `LAST_INSERT_ID()`
+    pub last_insert_id: LastInsertId,
+    /// Warnings and errors.
+    pub diagnostics: Diagnostics,
+    /// `FOUND_ROWS()`
+    pub found_rows: FoundRows,
+    /// `ROW_COUNT()`: always known from the protocol.
+    pub row_count: i64,
+    variables: Option<Box<UserVariables>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct UserVariables {
+    /// The right sides of assignments that recreate value, type and collation.
+    known: BTreeMap<VariableName, Box<[u8]>>,
+    /// Variables whose value changed, or may have, since they were captured.
+    on_backend: BTreeSet<VariableName>,
+}
+
+impl Default for Residue {
+    fn default() -> Self {
+        Self {
+            last_insert_id: LastInsertId::Known(0),
+            diagnostics: Diagnostics::None,
+            found_rows: FoundRows::Known(0),
+            row_count: 0,
+            variables: None,
+        }
+    }
+}
+
+/// Which questions [`Residue::capture`] asks, to take in the answers in the same order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// The texts of the questions.
+    pub queries: Vec<Vec<u8>>,
+    diagnostics: bool,
+    found_rows: bool,
+    last_insert_id: bool,
+    variables: Vec<VariableName>,
+}
+
+/// The answer to one question of a [`Capture`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The result as it was sent.
+    pub result: CapturedResult,
+    /// The column types and flags, decoded.
+    pub types: Vec<ColumnType>,
+    /// The decoded values of the first row; `None` is NULL.
+    pub first_row: Vec<Option<Vec<u8>>>,
+}
+
+/// What of a column's definition decides how its value is written as a literal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnType {
+    /// `enum_field_types`
+    pub code: u8,
+    /// Column flags; 32 is UNSIGNED.
+    pub flags: u16,
+    /// The greatest length in bytes.
+    pub length: u32,
+}
+
+/// The answers do not fit the questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the answers to a capture do not fit its questions")]
+pub struct CaptureMismatch;
+
+impl Residue {
+    /// Whether everything is known here, so that another session may use the connection.
+    pub fn is_portable(&self) -> bool {
+        self.last_insert_id != LastInsertId::OnBackend
+            && self.diagnostics != Diagnostics::OnBackend
+            && self.found_rows != FoundRows::OnBackend
+            && self.variables.as_ref().is_none_or(|v| v.on_backend.is_empty())
+    }
+
+    /// Whether there are more or larger user variables than are carried about.
+    pub fn has_too_many_variables(&self) -> bool {
+        self.variables.as_ref().is_some_and(|v| {
+            v.known.len() + v.on_backend.len() > MAX_VARIABLES
+                || v.known.values().map(|l| l.len()).sum::<usize>() > MAX_VARIABLE_BYTES
+        })
+    }
+
+    /// A statement may have assigned to this variable, or changed its type.
+    pub fn variable_touched(&mut self, name: &[u8]) {
+        self.variables.get_or_insert_default().on_backend.insert(name.into());
+    }
+
+    /// Whether the backend has a newer value of this variable.
+    pub fn is_on_backend(&self, name: &[u8]) -> bool {
+        self.variables.as_ref().is_some_and(|v| v.on_backend.contains(name))
+    }
+
+    /// The assignment that recreates a variable; `None` when it was never set.
+    pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
+        self.variables.as_ref()?.known.get(name).map(|literal| &**literal)
+    }
+
+    /// The names of all variables that are known here.
+    pub fn variable_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.variables.iter().flat_map(|v| v.known.keys().map(|name| &**name))
+    }
+
+    /// Whether the session has user variables at all.
+    pub fn has_variables(&self) -> bool {
+        self.variables.as_ref().is_some_and(|v| !v.known.is_empty() || !v.on_backend.is_empty())
+    }
+
+    /// The questions that bring here what is on the backend. `SHOW WARNINGS` comes first, because
+    /// any other question clears the warnings.
+    pub fn capture(&self) -> Capture {
+        let mut capture = Capture::default();
+        if self.diagnostics == Diagnostics::OnBackend {
+            capture.diagnostics = true;
+            capture.queries.push(b"SHOW WARNINGS".to_vec());
+        }
+        if self.found_rows == FoundRows::OnBackend {
+            capture.found_rows = true;
+            capture.queries.push(b"SELECT FOUND_ROWS()".to_vec());
+        }
+        capture.last_insert_id = self.last_insert_id == LastInsertId::OnBackend;
+        if let Some(variables) = &self.variables {
+            capture.variables = variables.on_backend.iter().cloned().collect();
+        }
+        if capture.last_insert_id || !capture.variables.is_empty() {
+            capture.queries.push(select_values(capture.last_insert_id, &capture.variables));
+        }
+        capture
+    }
+
+    /// Takes in the answers to [`Self::capture`].
+    ///
+    /// # Errors
+    ///
+    /// When there is not one answer for each question, or one has not the columns asked for; what
+    /// was on the backend is then lost.
+    pub fn captured(
+        &mut self,
+        capture: &Capture,
+        answers: Vec<Answer>,
+    ) -> Result<(), CaptureMismatch> {
+        let mut answers = answers.into_iter();
+        if capture.diagnostics {
+            let answer = answers.next().ok_or(CaptureMismatch)?;
+            self.diagnostics = if answer.result.rows.is_empty() {
+                Diagnostics::None
+            } else {
+                Diagnostics::Captured(Box::new(answer.result))
+            };
+        }
+        if capture.found_rows {
+            let answer = answers.next().ok_or(CaptureMismatch)?;
+            self.found_rows = FoundRows::Known(number(answer.first_row.first())?);
+        }
+        if capture.last_insert_id || !capture.variables.is_empty() {
+            let answer = answers.next().ok_or(CaptureMismatch)?;
+            self.values_captured(capture, &answer)?;
+        }
+        Ok(())
+    }
+
+    fn values_captured(
+        &mut self,
+        capture: &Capture,
+        answer: &Answer,
+    ) -> Result<(), CaptureMismatch> {
+        let mut at = 0;
+        if capture.last_insert_id {
+            self.last_insert_id = LastInsertId::Known(number(answer.first_row.first())?);
+            at = 1;
+        }
+        let variables = self.variables.get_or_insert_default();
+        for name in &capture.variables {
+            let values = answer.first_row.get(at..at + 4).ok_or(CaptureMismatch)?;
+            let column = *answer.types.get(at).ok_or(CaptureMismatch)?;
+            variables.on_backend.remove(name);
+            match literal(name, column, values) {
+                Some(literal) => variables.known.insert(name.clone(), literal),
+                None => variables.known.remove(name),
+            };
+            at += 4;
+        }
+        Ok(())
+    }
+}
+
+fn select_values(last_insert_id: bool, variables: &[VariableName]) -> Vec<u8> {
+    let mut sql = b"SELECT ".to_vec();
+    if last_insert_id {
+        sql.extend_from_slice(b"@@last_insert_id");
+    }
+    for name in variables {
+        if sql.len() > b"SELECT ".len() {
+            sql.push(b',');
+        }
+        put_variable_name(&mut sql, name);
+        for function in ["HEX", "CHARSET", "COLLATION"] {
+            sql.push(b',');
+            sql.extend_from_slice(function.as_bytes());
+            sql.push(b'(');
+            put_variable_name(&mut sql, name);
+            sql.push(b')');
+        }
+    }
+    sql
+}
+
+/// Appends `@name`.
+pub fn put_variable_name(out: &mut Vec<u8>, name: &[u8]) {
+    out.push(b'@');
+    put_identifier(out, name);
+}
+
+fn number(value: Option<&Option<Vec<u8>>>) -> Result<u64, CaptureMismatch> {
+    let text = value.and_then(Option::as_ref).ok_or(CaptureMismatch)?;
+    std::str::from_utf8(text).ok().and_then(|t| t.parse().ok()).ok_or(CaptureMismatch)
+}
+
+const LONGLONG: u8 = 8;
+const DOUBLE: u8 = 5;
+const NEWDECIMAL: u8 = 246;
+const GEOMETRY: u8 = 255;
+const UNSIGNED: u16 = 32;
+
+/// The right side of an assignment that gives a variable this value, type and collation again
+/// (measured on both servers, session-state table of user variables); `None` for a variable that
+/// was never assigned.
+fn literal(name: &[u8], column: ColumnType, values: &[Option<Vec<u8>>]) -> Option<Box<[u8]>> {
+    let [value, hex, charset, collation] = values else { return None };
+    let text = |v: &Option<Vec<u8>>| v.clone().unwrap_or_default();
+    let mut out = Vec::new();
+    match (column.code, value) {
+        (LONGLONG, None) => put_cast(&mut out, b"NULL", integer_type(column)),
+        (LONGLONG, Some(n)) if column.flags & UNSIGNED != 0 => {
+            put_cast(&mut out, n, integer_type(column));
+        }
+        (LONGLONG, Some(n)) | (NEWDECIMAL, Some(n)) => out.extend_from_slice(n),
+        (NEWDECIMAL, None) => put_cast(&mut out, b"NULL", b"DECIMAL(65,30)"),
+        (DOUBLE, None) => put_cast(&mut out, b"NULL", b"DOUBLE"),
+        (DOUBLE, Some(n)) => {
+            out.extend_from_slice(n);
+            if !n.contains(&b'e') {
+                out.extend_from_slice(b"e0");
+            }
+        }
+        (GEOMETRY, Some(_)) => {
+            // The internal form: four bytes of SRID before the well-known binary.
+            let hex = text(hex);
+            let (_, wkb) = hex.split_at_checked(8)?;
+            out.extend_from_slice(b"ST_GEOMFROMWKB(x'");
+            out.extend_from_slice(wkb);
+            out.extend_from_slice(b"')");
+        }
+        (_, None) if is_unset(column) => return None,
+        (_, None) => {
+            put_typed_string(&mut out, b"", &text(charset), &text(collation));
+            out.push(b',');
+            put_variable_name(&mut out, name);
+            out.extend_from_slice(b"=NULL");
+        }
+        (_, Some(_)) => put_typed_string(&mut out, &text(hex), &text(charset), &text(collation)),
+    }
+    Some(out.into())
+}
+
+/// How both servers describe the column of a variable that was never assigned.
+fn is_unset(column: ColumnType) -> bool {
+    const VAR_STRING: u8 = 253;
+    const MEDIUM_BLOB: u8 = 250;
+    const LONG_BLOB: u8 = 251;
+    const BLOB: u8 = 252;
+    matches!(column.code, VAR_STRING | MEDIUM_BLOB | LONG_BLOB | BLOB)
+        && matches!(column.length, 65_532 | 16_777_216)
+}
+
+fn integer_type(column: ColumnType) -> &'static [u8] {
+    if column.flags & UNSIGNED != 0 { b"UNSIGNED" } else { b"SIGNED" }
+}
+
+fn put_cast(out: &mut Vec<u8>, value: &[u8], target: &[u8]) {
+    out.extend_from_slice(b"CAST(");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b" AS ");
+    out.extend_from_slice(target);
+    out.push(b')');
+}
+
+fn put_typed_string(out: &mut Vec<u8>, hex: &[u8], charset: &[u8], collation: &[u8]) {
+    if charset == b"binary" {
+        out.extend_from_slice(b"x'");
+        out.extend_from_slice(hex);
+        out.push(b'\'');
+        return;
+    }
+    out.push(b'_');
+    out.extend_from_slice(charset);
+    out.extend_from_slice(b" x'");
+    out.extend_from_slice(hex);
+    out.extend_from_slice(b"' COLLATE ");
+    out.extend_from_slice(collation);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Option<Vec<u8>> {
+        Some(text.as_bytes().to_vec())
+    }
+
+    fn string_column() -> ColumnType {
+        ColumnType { code: 253, flags: 0, length: 40 }
+    }
+
+    #[test]
+    fn nothing_is_asked_of_a_fresh_session() {
+        let residue = Residue::default();
+        assert!(residue.is_portable());
+        assert!(residue.capture().queries.is_empty());
+    }
+
+    #[test]
+    fn warnings_are_asked_for_first() {
+        let mut residue = Residue {
+            diagnostics: Diagnostics::OnBackend,
+            last_insert_id: LastInsertId::OnBackend,
+            ..Residue::default()
+        };
+        residue.variable_touched(b"a");
+        let capture = residue.capture();
+        let texts: Vec<_> = capture.queries.iter().map(|q| String::from_utf8_lossy(q)).collect();
+        assert_eq!(
+            texts,
+            [
+                "SHOW WARNINGS",
+                "SELECT @@last_insert_id,@`a`,HEX(@`a`),CHARSET(@`a`),COLLATION(@`a`)"
+            ]
+        );
+        let id = ColumnType { code: LONGLONG, flags: UNSIGNED, length: 21 };
+        let answers = vec![
+            Answer::default(),
+            Answer {
+                types: vec![id, string_column(), string_column(), string_column(), string_column()],
+                first_row: vec![
+                    value("7"),
+                    value("x"),
+                    value("78"),
+                    value("utf8mb4"),
+                    value("utf8mb4_bin"),
+                ],
+                ..Answer::default()
+            },
+        ];
+        assert_eq!(residue.captured(&capture, answers), Ok(()));
+        assert!(residue.is_portable());
+        assert_eq!(residue.last_insert_id, LastInsertId::Known(7));
+        assert_eq!(residue.diagnostics, Diagnostics::None);
+        assert_eq!(residue.variable(b"a"), Some(&b"_utf8mb4 x'78' COLLATE utf8mb4_bin"[..]));
+    }
+
+    #[test]
+    fn missing_answers_are_an_error() {
+        let residue = Residue { last_insert_id: LastInsertId::OnBackend, ..Residue::default() };
+        let capture = residue.capture();
+        assert_eq!(residue.clone().captured(&capture, vec![]), Err(CaptureMismatch));
+        assert_eq!(
+            residue.clone().captured(&capture, vec![Answer::default()]),
+            Err(CaptureMismatch)
+        );
+    }
+
+    #[test]
+    fn literals_recreate_the_type() {
+        let number = |code, flags, v: Option<Vec<u8>>| {
+            let column = ColumnType { code, flags, length: 20 };
+            let rest = [value("31"), value("binary"), value("binary")];
+            let values = [&[v][..], &rest].concat();
+            literal(b"a", column, &values).map(|l| String::from_utf8_lossy(&l).into_owned())
+        };
+        assert_eq!(number(LONGLONG, 0, value("-5")).as_deref(), Some("-5"));
+        assert_eq!(number(LONGLONG, UNSIGNED, value("5")).as_deref(), Some("CAST(5 AS UNSIGNED)"));
+        assert_eq!(number(LONGLONG, 0, None).as_deref(), Some("CAST(NULL AS SIGNED)"));
+        assert_eq!(number(DOUBLE, 0, value("1.5")).as_deref(), Some("1.5e0"));
+        assert_eq!(number(DOUBLE, 0, value("1e100")).as_deref(), Some("1e100"));
+        assert_eq!(number(NEWDECIMAL, 0, value("1.50")).as_deref(), Some("1.50"));
+        assert_eq!(number(253, 0, value("1")).as_deref(), Some("x'31'"));
+        assert_eq!(number(253, 0, None).as_deref(), Some("x'',@`a`=NULL"));
+    }
+
+    #[test]
+    fn a_variable_that_was_never_assigned_is_not_recreated() {
+        let unset = ColumnType { code: 250, flags: 0, length: 16_777_216 };
+        let values = [None, None, value("binary"), value("binary")];
+        assert_eq!(literal(b"a", unset, &values), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! Limits, and what clients are told at them.
+
+use crate::support::accounts::APP;
+use crate::support::millpond::{Millpond, Settings};
+use crate::support::servers;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error};
+use std::time::Duration;
+
+fn code(result: Result<impl Sized, Error>) -> (u16, String) {
+    match result {
+        Err(Error::Server(error)) => (error.code, error.message),
+        Err(error) => panic!("not an error of a server: {error}"),
+        Ok(_) => panic!("no error"),
+    }
+}
+
+async fn block(millpond: &Millpond) -> Conn {
+    let mut holder = millpond.connect(&APP, Some("app")).await.unwrap();
+    holder.query_drop("BEGIN").await.unwrap();
+    holder.query_drop("SELECT 1 FROM information_schema.tables LIMIT 1").await.unwrap();
+    holder
+}
+
+#[test]
+fn a_statement_that_waits_too_long_is_told_why() {
+    servers::both_async(async |server| {
+        let settings = Settings {
+            pool: "max_size = 1\nborrow_timeout = \"300ms\"\n".into(),
+            ..Settings::default()
+        };
+        let millpond = Millpond::start(server, &settings);
+        let mut other = millpond.connect(&APP, Some("app")).await.unwrap();
+        let mut holder = block(&millpond).await;
+        let (code, text) = code(other.query_drop("SELECT 1").await);
+        assert_eq!(code, 1203);
+        assert!(text.contains("borrow_timeout"), "{text}");
+        holder.query_drop("COMMIT").await.unwrap();
+        // The connection stays usable.
+        let one: Option<u8> = other.query_first("SELECT 1").await.unwrap();
+        assert_eq!(one, Some(1));
+    });
+}
+
+#[test]
+fn one_client_too_many_is_told_so() {
+    servers::both_async(async |server| {
+        let settings = Settings { service: "max_clients = 1\n".into(), ..Settings::default() };
+        let millpond = Millpond::start(server, &settings);
+        // Whoever looked whether Millpond is up may not have been counted out yet.
+        let mut only = millpond.connect(&APP, Some("app")).await;
+        for _ in 0..100 {
+            if only.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            only = millpond.connect(&APP, Some("app")).await;
+        }
+        let only = only.unwrap();
+        let (code, text) = code(millpond.connect(&APP, Some("app")).await);
+        assert_eq!(code, 1040);
+        assert!(text.contains("max_clients"), "{text}");
+        only.disconnect().await.unwrap();
+    });
+}
+
+#[test]
+fn a_client_that_goes_away_while_it_waits_leaves_the_queue() {
+    servers::both_async(async |server| {
+        let settings = Settings {
+            pool: "max_size = 1\nborrow_timeout = \"60s\"\n".into(),
+            ..Settings::default()
+        };
+        let millpond = Millpond::start(server, &settings);
+        let mut impatient = millpond.connect(&APP, Some("app")).await.unwrap();
+        let holder = block(&millpond).await;
+        let waiting = tokio::spawn(async move { impatient.query_drop("SELECT 1").await });
+        waited_for(&millpond, "millpond_pool_waiting", 1).await;
+        waiting.abort();
+        waited_for(&millpond, "millpond_pool_waiting", 0).await;
+        holder.disconnect().await.unwrap();
+    });
+}
+
+/// Waits until a metric, summed over its labels, has a value.
+async fn waited_for(millpond: &Millpond, metric: &str, value: u64) {
+    for _ in 0..400 {
+        let page = millpond.page("/metrics");
+        let sum: f64 = page
+            .lines()
+            .filter(|line| line.starts_with(&format!("{metric}{{")))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum();
+        if sum as u64 == value {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{metric} did not become {value}");
+}

@@ -1,0 +1,58 @@
+//! Prepared statements without a connection of their own.
+
+use crate::support::accounts::APP;
+use crate::support::millpond::{Millpond, Settings};
+use crate::support::servers;
+use mysql_async::prelude::Queryable;
+
+/// More clients than connections, each with statements that it keeps.
+#[test]
+fn statements_are_kept_by_more_clients_than_there_are_connections() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
+        let mut clients = Vec::new();
+        for number in 0..6_u32 {
+            let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
+            let sql = format!("SELECT ? + {}, ?, ?", number % 3);
+            let statement = client.prep(sql).await.unwrap();
+            clients.push((client, statement));
+        }
+        for turn in 0..5_u64 {
+            for (number, (client, statement)) in clients.iter_mut().enumerate() {
+                let text = format!("text of {number}");
+                let row: Option<(u64, String, Option<u8>)> =
+                    client.exec_first(&*statement, (turn, &text, None::<u8>)).await.unwrap();
+                assert_eq!(row, Some((turn + number as u64 % 3, text, None)), "{}", server.flavor);
+            }
+        }
+        for (client, statement) in clients {
+            let mut client = client;
+            client.close(statement).await.unwrap();
+            client.disconnect().await.unwrap();
+        }
+    });
+}
+
+/// The same text means another thing under another mode: the statement keeps its own.
+#[test]
+fn a_statement_keeps_the_environment_of_its_preparation() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let mut plain = millpond.connect(&APP, Some("app")).await.unwrap();
+        let mut ansi = millpond.connect(&APP, Some("app")).await.unwrap();
+        ansi.query_drop("SET sql_mode = 'ANSI_QUOTES'").await.unwrap();
+        let sql = "SELECT \"a\" FROM (SELECT 7 AS a) t";
+        let of_plain = plain.prep(sql).await.unwrap();
+        let of_ansi = ansi.prep(sql).await.unwrap();
+        for _ in 0..3 {
+            let text: Option<String> = plain.exec_first(&of_plain, ()).await.unwrap();
+            assert_eq!(text.as_deref(), Some("a"));
+            let number: Option<u8> = ansi.exec_first(&of_ansi, ()).await.unwrap();
+            assert_eq!(number, Some(7));
+        }
+        // Prepared while the mode was on, executed when it is off, on whichever connection.
+        ansi.query_drop("SET sql_mode = ''").await.unwrap();
+        let number: Option<u8> = ansi.exec_first(&of_ansi, ()).await.unwrap();
+        assert_eq!(number, Some(7), "{}", server.flavor);
+    });
+}

@@ -1,0 +1,186 @@
+//! No session sees another's state, and none loses its own.
+
+use crate::support::accounts::APP;
+use crate::support::flavor::Flavor;
+use crate::support::millpond::{Millpond, Settings};
+use crate::support::servers;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Row};
+
+/// What a session can see of itself.
+const SEEN: &[&str] = &[
+    "SELECT @@sql_mode, @@time_zone, @@autocommit, @@group_concat_max_len, @@wait_timeout",
+    "SELECT @@character_set_client, @@character_set_results, @@collation_connection",
+    "SELECT @secret, @`other one`, LAST_INSERT_ID()",
+    "SELECT DATABASE(), CURRENT_USER()",
+    "SHOW WARNINGS",
+    "SELECT @@warning_count",
+    "SHOW SESSION VARIABLES LIKE 'session_track%'",
+];
+
+async fn see(client: &mut Conn) -> Vec<String> {
+    let mut seen = Vec::new();
+    for sql in SEEN {
+        let rows: Vec<Row> = client.query(*sql).await.unwrap();
+        seen.push(format!("{sql}: {rows:?}"));
+    }
+    seen
+}
+
+async fn sully(client: &mut Conn, flavor: Flavor) {
+    for sql in [
+        "SET SESSION sql_mode = 'ANSI_QUOTES', time_zone = '+03:00', group_concat_max_len = 77",
+        "SET autocommit = 0",
+        "SET NAMES latin1",
+        "SET @secret = 'hunter2', @`other one` = 5",
+        "USE information_schema",
+        "USE app",
+        "CREATE TEMPORARY TABLE mine (a INT)",
+        "SELECT GET_LOCK('a lock of A', 1)",
+        "PREPARE s FROM 'SELECT 1'",
+        "INSERT INTO ids (v) VALUES ('of A')",
+        "COMMIT",
+        "SELECT CAST('no number' AS SIGNED)",
+    ] {
+        client.query_drop(sql).await.unwrap_or_else(|error| panic!("{flavor}: {sql}: {error}"));
+    }
+}
+
+/// A client leaves everything that a session can hold; the next on the same backend connection
+/// sees what it would see on a connection of its own.
+#[test]
+fn nothing_of_one_session_reaches_the_next() {
+    servers::both_async(async |server| {
+        let mut admin = server.admin().await;
+        admin.query_drop("CREATE OR REPLACE VIEW app.unused AS SELECT 1 AS one").await.unwrap();
+        admin
+            .query_drop(
+                "CREATE TABLE IF NOT EXISTS app.ids \
+                 (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(20))",
+            )
+            .await
+            .unwrap();
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let mut direct = server.connect(&APP, Some("app")).await.unwrap();
+        let expected = see(&mut direct).await;
+        for _ in 0..3 {
+            let mut a = millpond.connect(&APP, Some("app")).await.unwrap();
+            sully(&mut a, server.flavor).await;
+            a.disconnect().await.unwrap();
+            let mut b = millpond.connect(&APP, Some("app")).await.unwrap();
+            assert_eq!(see(&mut b).await, expected, "{}", server.flavor);
+            let table: Result<Vec<Row>, _> = b.query("SELECT * FROM mine").await;
+            assert!(table.is_err(), "a temporary table of another session");
+            let statement: Result<Vec<Row>, _> = b.query("EXECUTE s").await;
+            assert!(statement.is_err(), "a prepared statement of another session");
+            let free: Option<u8> =
+                b.query_first("SELECT IS_FREE_LOCK('a lock of A')").await.unwrap();
+            assert_eq!(free, Some(1));
+            b.disconnect().await.unwrap();
+        }
+    });
+}
+
+/// Two sessions take turns on one backend connection; each finds its own state every time.
+#[test]
+fn sessions_that_share_a_connection_keep_their_own_state() {
+    servers::both_async(async |server| {
+        let mut admin = server.admin().await;
+        admin
+            .query_drop(
+                "CREATE TABLE IF NOT EXISTS app.turns \
+                 (id INT AUTO_INCREMENT PRIMARY KEY, v INT)",
+            )
+            .await
+            .unwrap();
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let mut clients = Vec::new();
+        for number in 0..3_u32 {
+            let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
+            let zone = format!("SET time_zone = '+0{number}:00', @mine = {number}");
+            client.query_drop(zone).await.unwrap();
+            if number == 1 {
+                client.query_drop("USE information_schema").await.unwrap();
+                client.query_drop("SET NAMES latin1 COLLATE latin1_swedish_ci").await.unwrap();
+            }
+            clients.push(client);
+        }
+        for turn in 0..4_u32 {
+            let mut inserted = Vec::new();
+            for (number, client) in clients.iter_mut().enumerate() {
+                let sql = format!("INSERT INTO app.turns (v) VALUES ({turn}), ({turn})");
+                client.query_drop(sql).await.unwrap();
+                inserted.push(client.last_insert_id().unwrap());
+                let warning = format!("SELECT CAST('x{number}' AS SIGNED)");
+                client.query_drop(warning).await.unwrap();
+            }
+            for (number, client) in clients.iter_mut().enumerate() {
+                let warnings: Vec<(String, u16, String)> =
+                    client.query("SHOW WARNINGS").await.unwrap();
+                assert_eq!(warnings.len(), 1, "{}", server.flavor);
+                assert!(warnings[0].2.contains(&format!("x{number}")), "{warnings:?}");
+                let seen: Option<(String, u32, u64, String, String)> = client
+                    .query_first(
+                        "SELECT @@time_zone, @mine, LAST_INSERT_ID(), DATABASE(), \
+                         @@collation_connection",
+                    )
+                    .await
+                    .unwrap();
+                let (zone, mine, id, database, collation) = seen.unwrap();
+                assert_eq!(zone, format!("+0{number}:00"));
+                assert_eq!(mine, number as u32);
+                assert_eq!(id, inserted[number]);
+                let second = number == 1;
+                assert_eq!(database, if second { "information_schema" } else { "app" });
+                assert_eq!(collation == "latin1_swedish_ci", second);
+            }
+        }
+    });
+}
+
+/// What a routine or a trigger does unreported is known from its body.
+#[test]
+fn state_set_inside_a_routine_does_not_leak() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let mut a = millpond.connect(&APP, Some("app")).await.unwrap();
+        a.query_drop("DROP PROCEDURE IF EXISTS sly").await.unwrap();
+        a.query_drop("CREATE PROCEDURE sly() SELECT 'sly' INTO @sly").await.unwrap();
+        a.query_drop("CALL sly()").await.unwrap();
+        let own: Option<Option<String>> = a.query_first("SELECT @sly").await.unwrap();
+        assert_eq!(own, Some(Some("sly".to_owned())));
+        a.disconnect().await.unwrap();
+        let mut b = millpond.connect(&APP, Some("app")).await.unwrap();
+        let other: Option<Option<String>> = b.query_first("SELECT @sly").await.unwrap();
+        assert_eq!(other, Some(None), "{}", server.flavor);
+    });
+}
+
+/// A client's number is Millpond's, and a KILL of it reaches the statement wherever it runs.
+#[test]
+fn a_kill_finds_the_statement() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
+        let mut victim = millpond.connect(&APP, Some("app")).await.unwrap();
+        let id: Option<u32> = victim.query_first("SELECT CONNECTION_ID()").await.unwrap();
+        let id = id.unwrap();
+        assert_eq!(id, victim.id());
+        let sleeping = tokio::spawn(async move {
+            let slept: Result<Option<u8>, _> = victim.query_first("SELECT SLEEP(30)").await;
+            let alive: Option<u8> = victim.query_first("SELECT 1").await.unwrap();
+            (slept, alive)
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let mut killer = millpond.connect(&APP, Some("app")).await.unwrap();
+        killer.query_drop(format!("KILL QUERY {id}")).await.unwrap();
+        let (slept, alive) = tokio::time::timeout(std::time::Duration::from_secs(20), sleeping)
+            .await
+            .unwrap()
+            .unwrap();
+        // MySQL lets SLEEP return 1, MariaDB fails it.
+        assert!(slept.is_err() || slept.unwrap() == Some(1));
+        assert_eq!(alive, Some(1));
+        let unknown = killer.query_drop("KILL 1073700000").await.unwrap_err();
+        assert!(unknown.to_string().contains("1094"), "{unknown}");
+    });
+}

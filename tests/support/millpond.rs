@@ -1,0 +1,150 @@
+//! Millpond itself, as a process.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use mysql_async::{Conn, Opts};
+use tokio::time::Instant;
+
+use super::accounts::{self, Account};
+use super::leash::Leashed;
+use super::server::{Server, options};
+use super::{ports, server};
+
+/// How long Millpond may take until it serves, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lines to add to the sections of the generated configuration. Later lines do not replace the
+/// generated ones, so what [`Millpond::start`] always writes is not for change: the ports, the
+/// endpoint, the users' passwords.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    /// For `[services.test]`.
+    pub(crate) service: String,
+    /// For `[services.test.backend]`.
+    pub(crate) backend: String,
+    /// For `[services.test.pool]`.
+    pub(crate) pool: String,
+    /// For the top, such as `[runtime]` sections.
+    pub(crate) other: String,
+    /// Variables of the environment.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// The usual settings, with a pool of this size.
+    pub(crate) fn with_pool_of(size: usize) -> Self {
+        Self { pool: format!("max_size = {size}\n"), ..Self::default() }
+    }
+}
+
+/// A running Millpond in front of one server. Dropping it kills it.
+pub(crate) struct Millpond {
+    /// Where clients connect, on 127.0.0.1.
+    pub(crate) port: u16,
+    /// Where `/metrics` is, on 127.0.0.1.
+    pub(crate) admin_port: u16,
+    process: Leashed,
+}
+
+impl Millpond {
+    /// Starts Millpond for the ordinary users of `server`, and waits until it serves.
+    pub(crate) fn start(server: &Server, settings: &Settings) -> Self {
+        let folder = tempfile::Builder::new().prefix("millpond-").tempdir().expect("a folder");
+        let (port, admin_port) = (ports::free(), ports::free());
+        let config = folder.path().join("proxy.toml");
+        fs::write(&config, configuration(server, settings, port, admin_port)).expect("to write");
+
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millpond"));
+        command.args(["run", "--config"]).arg(&config);
+        // Whatever the developer has set for a Millpond of his own is not for this one.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MILLPOND__")) {
+            command.env_remove(name);
+        }
+        command.envs(settings.environment.iter().cloned());
+        let process = Leashed::start(&command, folder, "millpond.log");
+        let millpond = Self { port, admin_port, process };
+        millpond.wait_until_ready();
+        millpond
+    }
+
+    /// Connects as `account`.
+    pub(crate) async fn connect(
+        &self,
+        account: &Account,
+        database: Option<&str>,
+    ) -> mysql_async::Result<Conn> {
+        Conn::new(self.options(account, database)).await
+    }
+
+    /// What a driver written in Rust needs to know.
+    pub(crate) fn options(&self, account: &Account, database: Option<&str>) -> Opts {
+        options(self.port, account, database)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_running()
+    }
+
+    /// Sends a signal by its name, `TERM` for example.
+    pub(crate) fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Waits for its end: the exit code and the log, or `None` when it still runs.
+    pub(crate) fn wait(self, patience: Duration) -> Option<(i32, String)> {
+        self.process.wait(patience)
+    }
+
+    fn wait_until_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !server::greets(self.port) {
+            let log = self.log();
+            assert!(self.is_running(), "Millpond did not start:\n{log}");
+            assert!(Instant::now() < deadline, "Millpond does not serve in time:\n{log}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Fetches a page from its admin port: the body, whatever the status.
+    pub(crate) fn page(&self, path: &str) -> String {
+        use std::io::{Read, Write};
+        let mut stream =
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin_port)).expect("the admin port");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: millpond\r\nConnection: close\r\n\r\n")
+            .expect("to ask");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    }
+}
+
+fn configuration(server: &Server, settings: &Settings, port: u16, admin_port: u16) -> String {
+    let mut text = format!(
+        "[services.test]\nlisten = \"127.0.0.1:{port}\"\n{}\n\
+         [services.test.backend]\nprovider = \"static\"\nendpoints = [\"127.0.0.1:{}\"]\n{}\n\
+         [services.test.pool]\n{}\n",
+        settings.service, server.port, settings.backend, settings.pool
+    );
+    for account in accounts::ordinary(server.flavor) {
+        text += &format!(
+            "[services.test.users.{}]\npassword = \"{}\"\n",
+            account.name, account.password
+        );
+    }
+    text += &format!("[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n{}\n", settings.other);
+    text
+}

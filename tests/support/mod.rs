@@ -1,0 +1,24 @@
+//! What the tests and benches stand on: throwaway MariaDB and MySQL servers, Millpond itself as a
+//! process in front of them, and the certainty that all of it is gone afterwards.
+//!
+//! - [`servers`]: runs a test against both servers; [`servers::shared`] is one instance of each for
+//!   a whole test binary, [`server::Server::start`] a private one with other settings.
+//! - [`millpond`]: the compiled binary with a generated configuration.
+//! - [`leash`]: how a process is started so that it cannot outlive the test.
+//! - [`testbed`]: where `tests/testbed/install` keeps what it fetched.
+
+// Every test binary compiles these modules and uses a part of them.
+#![allow(dead_code)]
+// A support function that cannot do its work fails the test: that is what panics are for here, and
+// standard error is where a test runner expects remarks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+pub(crate) mod accounts;
+pub(crate) mod certificates;
+pub(crate) mod flavor;
+pub(crate) mod leash;
+pub(crate) mod millpond;
+pub(crate) mod ports;
+pub(crate) mod server;
+pub(crate) mod servers;
+pub(crate) mod testbed;

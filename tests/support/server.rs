@@ -1,0 +1,242 @@
+//! One throwaway database server.
+
+use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder, Row};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::accounts::{self, ADMIN, Account};
+use super::certificates::Certificates;
+use super::flavor::Flavor;
+use super::leash::Leashed;
+use super::{ports, testbed};
+
+/// How long a server may take to accept its first connection, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running server with [`accounts`] and an empty database `app`. Dropping it kills it.
+pub(crate) struct Server {
+    /// MariaDB or MySQL.
+    pub(crate) flavor: Flavor,
+    /// Where it listens, on 127.0.0.1.
+    pub(crate) port: u16,
+    /// Its certificates, also for clients who verify it.
+    pub(crate) certificates: Certificates,
+    socket: PathBuf,
+    process: Leashed,
+}
+
+impl Server {
+    /// Starts a private server. `settings` are lines for its configuration file, for example
+    /// `max_connections=200`.
+    pub(crate) fn start(flavor: Flavor, settings: &[&str]) -> Self {
+        let program = flavor.program().unwrap_or_else(|why| panic!("no {flavor}: {why}"));
+        let folder = tempfile::Builder::new().prefix("millpond-").tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        copy(&template(flavor), &data);
+        let certificates = flavor.certificates(folder.path(), &data);
+        let port = ports::free();
+        let config = configuration(flavor, folder.path(), port, &certificates, settings);
+        let socket = folder.path().join("socket");
+
+        let mut command = Command::new(program);
+        command.arg(format!("--defaults-file={}", config.display()));
+        let process = Leashed::start(&command, folder, "server.log");
+        let server = Self { flavor, port, certificates, socket, process };
+        server.wait_until_ready();
+        server
+    }
+
+    /// Its Unix socket.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Ends it at once, as a crash of its machine would.
+    pub(crate) fn kill(&self) {
+        self.process.signal("KILL");
+    }
+
+    /// What it says about its own death, if it died.
+    pub(crate) fn crash(&self) -> Option<String> {
+        let log = self.process.log();
+        let crashed = log.lines().any(|line| line.contains("got signal"));
+        (crashed || !self.process.is_running()).then(|| tail(&log))
+    }
+
+    /// A connection on which a test may do everything.
+    pub(crate) async fn admin(&self) -> Conn {
+        self.connect(&ADMIN, None).await.unwrap_or_else(|error| {
+            panic!("{} refuses the administrator: {error}; {:?}", self.flavor, self.crash())
+        })
+    }
+
+    /// A direct connection of `account`.
+    pub(crate) async fn connect(
+        &self,
+        account: &Account,
+        database: Option<&str>,
+    ) -> mysql_async::Result<Conn> {
+        Conn::new(self.options(account, database)).await
+    }
+
+    /// What a driver written in Rust needs to know for a direct connection.
+    pub(crate) fn options(&self, account: &Account, database: Option<&str>) -> Opts {
+        options(self.port, account, database)
+    }
+
+    /// Runs statements as the administrator, from code that is not asynchronous.
+    pub(crate) fn run(&self, statements: &[&str]) {
+        block_on(async {
+            let mut admin = self.admin().await;
+            for statement in statements {
+                let done = admin.query_drop(*statement).await;
+                done.unwrap_or_else(|error| panic!("{}: {statement}: {error}", self.flavor));
+            }
+            admin.disconnect().await.ok();
+        });
+    }
+
+    /// A number from `SHOW GLOBAL STATUS`.
+    pub(crate) async fn status(&self, name: &str) -> u64 {
+        let mut admin = self.admin().await;
+        let row: Option<Row> =
+            admin.query_first(format!("SHOW GLOBAL STATUS LIKE '{name}'")).await.expect("status");
+        admin.disconnect().await.ok();
+        let value: String = row.expect("a known status variable").get(1).expect("a value");
+        value.parse().expect("a number")
+    }
+
+    fn wait_until_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !greets(self.port) {
+            if let Some(crash) = self.crash() {
+                panic!("{} did not start:\n{crash}", self.flavor);
+            }
+            let log = tail(&self.process.log());
+            assert!(Instant::now() < deadline, "{} is not ready in time:\n{log}", self.flavor);
+            std::thread::sleep(Duration::from_millis(25));
+        }
+    }
+}
+
+/// What a driver written in Rust needs to know to connect to a port of this machine.
+pub(crate) fn options(port: u16, account: &Account, database: Option<&str>) -> Opts {
+    OptsBuilder::default()
+        .ip_or_hostname("127.0.0.1")
+        .tcp_port(port)
+        .user(Some(account.name))
+        .pass(Some(account.password))
+        .db_name(database)
+        .prefer_socket(false)
+        .into()
+}
+
+/// Runs a future to its end, from code that is not asynchronous.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(work)
+}
+
+/// Whether a server at this port sends the first bytes of a greeting. It does so only after it has
+/// run its `init_file`.
+pub(super) fn greets(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    let mut header = [0; 5];
+    stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
+        && stream.read_exact(&mut header).is_ok()
+        && header[4] == 0x0a
+}
+
+fn configuration(
+    flavor: Flavor,
+    folder: &Path,
+    port: u16,
+    certificates: &Certificates,
+    settings: &[&str],
+) -> PathBuf {
+    let accounts = folder.join("accounts.sql");
+    fs::write(&accounts, accounts::statements(flavor)).expect("to write the accounts");
+    let mut text = flavor.settings();
+    for (name, value) in [
+        ("datadir", folder.join("data")),
+        ("socket", folder.join("socket")),
+        ("pid_file", folder.join("pid")),
+        ("tmpdir", folder.to_path_buf()),
+        ("init_file", accounts),
+        ("ssl_ca", certificates.authority.clone()),
+        ("ssl_cert", certificates.certificate.clone()),
+        ("ssl_key", certificates.key.clone()),
+    ] {
+        text += &format!("{name}={}\n", value.display());
+    }
+    text += &format!("port={port}\nserver_id={port}\n");
+    if !settings.iter().any(|line| line.starts_with("log_bin")) {
+        text += "skip_log_bin\n";
+    }
+    for line in settings {
+        text += &format!("{line}\n");
+    }
+    let config = folder.join("my.cnf");
+    fs::write(&config, text).expect("to write the configuration");
+    config
+}
+
+/// A data folder that was just initialised, to be copied: initialising takes seconds, copying does
+/// not. Kept in the testbed's cache for each version of the server.
+fn template(flavor: Flavor) -> PathBuf {
+    let program = flavor.program().expect("a server");
+    let version = Command::new(program).arg("--version").output().expect("its version").stdout;
+    let version: String = String::from_utf8_lossy(&version)
+        .split_whitespace()
+        .skip_while(|word| *word != "Ver")
+        .nth(1)
+        .unwrap_or("unknown")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+        .collect();
+    let templates = testbed::folder().join("templates");
+    let template = templates.join(format!("{}-{version}", flavor.short()));
+    if template.is_dir() {
+        return template;
+    }
+    fs::create_dir_all(&templates).expect("the testbed's cache");
+    let scratch = TempDir::new_in(&templates).expect("a folder");
+    let data = scratch.path().join("data");
+    if flavor == Flavor::MariaDb {
+        fs::create_dir(&data).expect("a folder");
+    }
+    flavor.initialise(scratch.path(), &data);
+    // The identity that MySQL gave itself: two copies must not share it.
+    let _ = fs::remove_file(data.join("auto.cnf"));
+    // Another test may have been quicker; its template is as good.
+    let _ = fs::rename(&data, &template);
+    template
+}
+
+/// Copies a folder, sharing the blocks where the file system can.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(from).arg(to).status();
+    assert!(copied.expect("cp to start").success(), "cp {} {}", from.display(), to.display());
+}
+
+/// The end of a log, where the reason is.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
