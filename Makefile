@@ -11,7 +11,7 @@ run:
 	@bash benches/demo/demo --stay
 
 install:
-	@bash tests/testbed/install
+	@bash tests/testbed/install servers
 
 test: install
 	@bash tests/testbed/run-tests

@@ -220,7 +220,7 @@ async fn response(mut packets: PacketStream, context: &GreetContext) -> Answered
             let fault = Fault::Unexpected { expected: "TLS only once" };
             return Err((None, fault.into()));
         };
-        let stream = match acceptor.accept(tcp).await {
+        let stream = match Box::pin(acceptor.accept(tcp)).await {
             Ok(stream) => Stream::TlsServer(Box::new(stream)),
             Err(error) => return Err((None, error.into())),
         };

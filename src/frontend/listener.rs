@@ -43,16 +43,19 @@ pub async fn listen(service: Arc<Service>, listener: TcpListener) {
                 let host = host(address.ip());
                 let admitted = service.admit();
                 let service = service.clone();
-                service.tasks.clone().spawn("client", Law::Mortal, async move {
+                let tasks = service.tasks.clone();
+                // Each step is in a box of its own, so that a client that is served holds no
+                // memory for the handshake that it has behind it.
+                tasks.spawn("client", Law::Mortal, async move {
                     let left = match admitted {
                         Some(admission) => {
                             Box::pin(welcome(service.clone(), tcp, host, admission)).await
                         }
-                        None => Ok(refuse(&service, tcp).await),
+                        None => Ok(Box::pin(refuse(&service, tcp)).await),
                     };
                     let left = match left {
                         Ok(left) => left,
-                        Err(client) => serve(*client).await,
+                        Err(client) => Box::pin(serve(client)).await,
                     };
                     service.metrics.left(left);
                 });
@@ -122,11 +125,11 @@ async fn welcome(
             put_login_ok(&mut client, sequence, &learned);
             match client.channel.flush().await {
                 Ok(()) => Err(client),
-                Err(error) => Ok(leave(*client, Stop::Client(error)).await),
+                Err(error) => Ok(leave(client, Stop::Client(error)).await),
             }
         }
-        Ok(false) => Ok(leave(*client, Stop::Denied).await),
-        Err(stop) => Ok(leave(*client, stop).await),
+        Ok(false) => Ok(leave(client, Stop::Denied).await),
+        Err(stop) => Ok(leave(client, stop).await),
     }
 }
 
@@ -224,4 +227,15 @@ fn put_login_ok(client: &mut Client, sequence: u8, learned: &Learned) {
     put_packet_with(&mut client.channel.output, &mut sequence, |out| {
         ok.encode(OkKind::Ok, capabilities, out);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle client costs is this, its socket and its place in the registry.
+    #[test]
+    fn a_client_is_small() {
+        assert!(size_of::<Client>() <= 512, "{} bytes", size_of::<Client>());
+    }
 }

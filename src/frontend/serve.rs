@@ -18,7 +18,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Serves a client until it leaves or has to go.
 ///
 /// Cancel safe in the sense that nothing leaks: a backend connection in use is closed.
-pub async fn serve(mut client: Client) -> Left {
+pub async fn serve(mut client: Box<Client>) -> Left {
     loop {
         // Between two commands nothing is kept but the session: no buffer, no lease that is not
         // pinned.
@@ -109,7 +109,7 @@ fn take_command(client: &mut Client, framed: Framed) -> Vec<u8> {
 }
 
 /// Ends the connection, with a word to the client where it can still hear one.
-pub(super) async fn leave(mut client: Client, stop: Stop) -> Left {
+pub(super) async fn leave(mut client: Box<Client>, stop: Stop) -> Left {
     let left = match &stop {
         Stop::Client(_) => Left::Disconnected,
         Stop::Denied => Left::Denied,

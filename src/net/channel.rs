@@ -156,6 +156,12 @@ impl Channel {
             if self.input.filled().len() >= limit {
                 return std::future::pending().await;
             }
+            // Many may wait at a time: no buffer is taken before there is something to read.
+            if let Stream::Plain(tcp) = &self.stream
+                && tcp.readable().await.is_err()
+            {
+                return;
+            }
             let input = &mut self.input;
             let stream = &mut self.stream;
             let read = std::future::poll_fn(|context| {

@@ -1,11 +1,27 @@
 //! Millpond as a process in front of real servers: what its clients and the servers see.
+//!
+//! - [`accounts`]: every plugin of clients with every plugin of servers.
+//! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
+//! - [`exactness`]: replies to the byte, for old and new capabilities.
+//! - [`failures`]: servers that die, and statements that are killed.
+//! - [`hostile`]: bytes that no client should send.
+//! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
+//! - [`leaving`]: clients that vanish: in a transaction, while they wait.
+//! - [`limits`]: full pools and too many clients, and what they are told.
+//! - [`prepared`]: statements without a connection of their own.
+//! - [`session`]: sessions that take turns on one connection.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
+mod accounts;
+mod crowd;
+mod exactness;
 mod failures;
+mod hostile;
+mod leaks;
+mod leaving;
 mod limits;
 mod prepared;
 mod session;
-mod throng;
+#[path = "../support/mod.rs"]
+mod support;

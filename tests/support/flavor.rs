@@ -29,7 +29,6 @@ impl fmt::Display for Flavor {
 /// Settings that both servers share: small, quick to start, and careless about power cuts.
 const COMMON: &str = "\
 bind_address=127.0.0.1
-skip_name_resolve=ON
 character_set_server=utf8mb4
 max_allowed_packet=128M
 local_infile=ON

@@ -5,6 +5,7 @@
 //!   a whole test binary, [`server::Server::start`] a private one with other settings.
 //! - [`millpond`]: the compiled binary with a generated configuration.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
+//! - [`raw`]: a client that speaks the protocol by hand.
 //! - [`testbed`]: where `tests/testbed/install` keeps what it fetched.
 
 // Every test binary compiles these modules and uses a part of them.
@@ -17,8 +18,10 @@ pub(crate) mod accounts;
 pub(crate) mod certificates;
 pub(crate) mod flavor;
 pub(crate) mod leash;
+pub(crate) mod limits;
 pub(crate) mod millpond;
 pub(crate) mod ports;
+pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod servers;
 pub(crate) mod testbed;

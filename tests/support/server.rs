@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -31,6 +32,7 @@ pub(crate) struct Server {
     pub(crate) certificates: Certificates,
     socket: PathBuf,
     process: Leashed,
+    killed: AtomicBool,
 }
 
 impl Server {
@@ -45,11 +47,12 @@ impl Server {
         let port = ports::free();
         let config = configuration(flavor, folder.path(), port, &certificates, settings);
         let socket = folder.path().join("socket");
+        let killed = AtomicBool::new(false);
 
         let mut command = Command::new(program);
         command.arg(format!("--defaults-file={}", config.display()));
         let process = Leashed::start(&command, folder, "server.log");
-        let server = Self { flavor, port, certificates, socket, process };
+        let server = Self { flavor, port, certificates, socket, process, killed };
         server.wait_until_ready();
         server
     }
@@ -66,11 +69,15 @@ impl Server {
 
     /// Ends it at once, as a crash of its machine would.
     pub(crate) fn kill(&self) {
+        self.killed.store(true, Ordering::Relaxed);
         self.process.signal("KILL");
     }
 
-    /// What it says about its own death, if it died.
+    /// What it says about its own death, if it died and no test wanted that.
     pub(crate) fn crash(&self) -> Option<String> {
+        if self.killed.load(Ordering::Relaxed) {
+            return None;
+        }
         let log = self.process.log();
         let crashed = log.lines().any(|line| line.contains("got signal"));
         (crashed || !self.process.is_running()).then(|| tail(&log))

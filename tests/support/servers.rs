@@ -9,10 +9,10 @@ use super::testbed;
 
 /// Runs `test` on a server of each kind. Says which one it failed on, and whether that crashed.
 pub(crate) fn both(test: impl Fn(&'static Server)) {
-    for flavor in available() {
+    on_each(|flavor| {
         let server = shared(flavor);
         watched(server, || test(server));
-    }
+    });
 }
 
 /// Runs the future that `test` makes, on a server of each kind, on a runtime of two threads.
@@ -26,13 +26,13 @@ pub(crate) fn both_private<F: Future<Output = ()>>(
     settings: &[&str],
     test: impl Fn(&'static Server) -> F,
 ) {
-    for flavor in available() {
+    on_each(|flavor| {
         // Leaked, so that futures may hold it without ceremony; the leash ends the process when the
         // test binary ends, and the kill below ends it now.
         let server: &'static Server = Box::leak(Box::new(Server::start(flavor, settings)));
         watched(server, || runtime().block_on(test(server)));
         server.kill();
-    }
+    });
 }
 
 /// The kinds of server that can be had here. A missing one is named as skipped; where everything
@@ -58,6 +58,19 @@ pub(crate) fn shared(flavor: Flavor) -> &'static Server {
         Flavor::MySql => &MYSQL,
     };
     shared.get_or_init(|| Server::start(flavor, &["max_connections=400"]))
+}
+
+/// Goes on to the next kind after a failure: it is good to know whether both fail.
+fn on_each(run: impl Fn(Flavor)) {
+    let mut failure = None;
+    for flavor in available() {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(flavor))) {
+            failure.get_or_insert(panic);
+        }
+    }
+    if let Some(panic) = failure {
+        resume_unwind(panic);
+    }
 }
 
 fn watched(server: &Server, test: impl FnOnce()) {
