@@ -256,7 +256,12 @@ async fn build(
     };
     let built = Service::new(service_parts);
     let monitor = service.backend.monitor_user.as_str().into();
-    let pool = built.pool(&PoolKey { user: monitor, found_rows: false, local_files: false });
+    let pool = built.pool(&PoolKey {
+        user: monitor,
+        found_rows: false,
+        local_files: false,
+        extended_metadata: false,
+    });
     Ok((built, pool))
 }
 
@@ -329,6 +334,9 @@ impl PoolMaker for Maker {
         let mut extra = Capabilities::default();
         if key.found_rows {
             extra = extra | Capabilities::FOUND_ROWS;
+        }
+        if key.extended_metadata {
+            extra = extra | Capabilities::MARIADB_EXTENDED_METADATA;
         }
         if key.local_files {
             extra = extra | Capabilities::LOCAL_FILES;

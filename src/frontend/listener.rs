@@ -145,6 +145,7 @@ pub(super) fn pool_key(user: &Arc<str>, capabilities: Capabilities) -> PoolKey {
         user: user.clone(),
         found_rows: capabilities.has(Capabilities::FOUND_ROWS),
         local_files: capabilities.has(Capabilities::LOCAL_FILES),
+        extended_metadata: capabilities.has(Capabilities::MARIADB_EXTENDED_METADATA),
     }
 }
 

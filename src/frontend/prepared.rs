@@ -7,6 +7,7 @@ use crate::backend::dialogue::{Content, Question};
 use crate::session::align::{Alignment, align};
 use crate::session::pin::{Holds, PinReason};
 use crate::session::prepared::{ClientStatement, Cursor, StatementKey};
+use crate::session::server::Flavor;
 use crate::session::state::same;
 use crate::session::statement::{Analysis, analyze};
 use crate::wire::capability::Status;
@@ -299,6 +300,11 @@ impl Client {
     }
 
     fn unknown_statement(&mut self, id: u32, command: &str, sequence: u8) -> Result<(), Stop> {
+        // MySQL checks the number in one place for all commands, and names that.
+        let command = match self.session.dialect.flavor {
+            Flavor::MariaDb => command,
+            Flavor::MySql => "mysql_stmt_precheck",
+        };
         let told = Told::unknown_statement(id, command);
         self.put_error(sequence.wrapping_add(1), &told);
         Ok(())

@@ -210,7 +210,8 @@ impl Service {
         let mut capabilities = OFFERED;
         if maria {
             capabilities = capabilities.without(Capabilities::LONG_PASSWORD)
-                | Capabilities::MARIADB_STMT_BULK_OPERATIONS;
+                | Capabilities::MARIADB_STMT_BULK_OPERATIONS
+                | Capabilities::MARIADB_EXTENDED_METADATA;
         } else {
             capabilities = capabilities | Capabilities::QUERY_ATTRIBUTES;
         }

@@ -29,8 +29,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// What makes two backend connections interchangeable: the login, and the two capabilities that
-/// are fixed at login and that a client can see.
+/// What makes two backend connections interchangeable: the login, and the capabilities that are
+/// fixed at login and that a client can see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PoolKey {
     /// The database user.
@@ -39,6 +39,8 @@ pub struct PoolKey {
     pub found_rows: bool,
     /// `CLIENT_LOCAL_FILES`
     pub local_files: bool,
+    /// MariaDB's extended column definitions.
+    pub extended_metadata: bool,
 }
 
 /// How one pool behaves.

@@ -84,7 +84,7 @@ pub fn after(
 }
 
 fn take_in_status(session: &mut Session, status: Status) {
-    session.status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
+    session.status = status.without(Status::OF_ONE_STATEMENT);
     session.pins.put(PinReason::Transaction, status.has(Status::IN_TRANS).into());
 }
 

@@ -102,6 +102,7 @@ impl Session {
         self.environment = Arc::new(environment);
         self.residue = Residue::default();
         self.pins.clear();
+        self.status = Status::AUTOCOMMIT;
         self.unsettled = Unsettled::default();
         self.statements = None;
         self.environment_changed(version, baseline);

@@ -192,3 +192,19 @@ flags!(Status: u16 {
     /// Session trackers follow.
     SESSION_STATE_CHANGED = 1 << 14;
 });
+
+impl Status {
+    /// What says something about the statement it came with; the rest is about the session.
+    pub const OF_ONE_STATEMENT: Self = Self(
+        Self::MORE_RESULTS.0
+            | Self::NO_GOOD_INDEX.0
+            | Self::NO_INDEX.0
+            | Self::CURSOR_EXISTS.0
+            | Self::LAST_ROW_SENT.0
+            | Self::DB_DROPPED.0
+            | Self::METADATA_CHANGED.0
+            | Self::QUERY_WAS_SLOW.0
+            | Self::PS_OUT_PARAMS.0
+            | Self::SESSION_STATE_CHANGED.0,
+    );
+}

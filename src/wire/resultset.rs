@@ -39,6 +39,10 @@ impl<'a> ColumnDefinition<'a> {
         }
         let name = cursor.lenenc_bytes()?;
         let _original_name = cursor.lenenc_bytes()?;
+        // Twelve bytes of fixed fields follow; what else stands here is MariaDB's extension.
+        if !(cursor.peek() == Some(0x0C) && cursor.remaining() == 13) {
+            cursor.lenenc_bytes()?;
+        }
         let _length_of_fixed_fields = cursor.lenenc_int()?;
         let collation = cursor.u16()?;
         let length = cursor.u32()?;

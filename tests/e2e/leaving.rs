@@ -98,17 +98,16 @@ fn a_client_that_leaves_the_queue_never_runs_its_statement() {
 #[test]
 fn those_who_wait_are_served_in_order() {
     servers::both_async(|server| async move {
-        table(server, "turns").await;
+        table(server, "queue_order").await;
         let mut admin = server.admin().await;
         admin
             .query_drop(
-                "CREATE OR REPLACE TABLE app.turns (id INT AUTO_INCREMENT PRIMARY KEY, who INT)",
+                "CREATE OR REPLACE TABLE app.queue_order (id INT AUTO_INCREMENT PRIMARY KEY, who INT)",
             )
             .await
-            .or(admin.query_drop("DROP TABLE app.turns").await)
+            .or(admin.query_drop("DROP TABLE app.queue_order").await)
             .expect("a table");
-        let create =
-            "CREATE TABLE IF NOT EXISTS app.turns (id INT AUTO_INCREMENT PRIMARY KEY, who INT)";
+        let create = "CREATE TABLE IF NOT EXISTS app.queue_order (id INT AUTO_INCREMENT PRIMARY KEY, who INT)";
         admin.query_drop(create).await.expect("a table");
         let millpond = Millpond::start(server, &Settings::with_pool_of(1));
         let login = Login::of(&APP);
@@ -117,7 +116,7 @@ fn those_who_wait_are_served_in_order() {
         let mut waiting = Vec::new();
         for who in 0..10 {
             let mut client = login.at(millpond.port).await.expect("to log in");
-            let sql = format!("\x03INSERT INTO turns (who) VALUES ({who})");
+            let sql = format!("\x03INSERT INTO queue_order (who) VALUES ({who})");
             client.packets.send(0, sql.as_bytes()).await.expect("to send");
             waiting.push(client);
             sleep(Duration::from_millis(50)).await;
@@ -127,7 +126,7 @@ fn those_who_wait_are_served_in_order() {
             client.reply(Expect::Results).await.expect("a reply").must("INSERT");
         }
         let order: Vec<u32> =
-            admin.query("SELECT who FROM app.turns ORDER BY id").await.expect("the order");
+            admin.query("SELECT who FROM app.queue_order ORDER BY id").await.expect("the order");
         assert_eq!(order, (0..10).collect::<Vec<_>>());
     });
 }

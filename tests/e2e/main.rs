@@ -11,7 +11,8 @@
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`session`]: sessions that take turns on one connection.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::print_stderr, reason = "remarks of a test")]
 
 mod accounts;
 mod crowd;

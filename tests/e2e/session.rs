@@ -88,7 +88,7 @@ fn sessions_that_share_a_connection_keep_their_own_state() {
         let mut admin = server.admin().await;
         admin
             .query_drop(
-                "CREATE TABLE IF NOT EXISTS app.turns \
+                "CREATE TABLE IF NOT EXISTS app.taking_turns \
                  (id INT AUTO_INCREMENT PRIMARY KEY, v INT)",
             )
             .await
@@ -108,7 +108,7 @@ fn sessions_that_share_a_connection_keep_their_own_state() {
         for turn in 0..4_u32 {
             let mut inserted = Vec::new();
             for (number, client) in clients.iter_mut().enumerate() {
-                let sql = format!("INSERT INTO app.turns (v) VALUES ({turn}), ({turn})");
+                let sql = format!("INSERT INTO app.taking_turns (v) VALUES ({turn}), ({turn})");
                 client.query_drop(sql).await.unwrap();
                 inserted.push(client.last_insert_id().unwrap());
                 let warning = format!("SELECT CAST('x{number}' AS SIGNED)");

@@ -70,7 +70,9 @@ impl Server {
     /// Ends it at once, as a crash of its machine would.
     pub(crate) fn kill(&self) {
         self.killed.store(true, Ordering::Relaxed);
-        self.process.signal("KILL");
+        if self.process.is_running() {
+            self.process.signal("KILL");
+        }
     }
 
     /// What it says about its own death, if it died and no test wanted that.

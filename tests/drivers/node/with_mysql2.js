@@ -12,9 +12,9 @@ let connection;
 
 async function greeting() {
   connection = await connect();
-  const [rows] = await connection.query('SELECT CURRENT_USER() u, DATABASE() d, VERSION() v, CONNECTION_ID() id');
-  show('id is the driver\'s', rows[0].id === connection.threadId);
-  delete rows[0].id;
+  const [rows] = await connection.query('SELECT CURRENT_USER() u, DATABASE() d, VERSION() v');
+  const [own] = await connection.query('SELECT CONNECTION_ID() AS id');
+  show('id is the driver\'s', own[0].id === connection.threadId);
   show('identity', rows);
   const isolation = rows[0].v.includes('MariaDB') ? '@@tx_isolation' : '@@transaction_isolation';
   show('session', (await connection.query(
