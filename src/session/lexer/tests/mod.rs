@@ -1,5 +1,7 @@
 //! Where tokens begin and end.
 
+mod oracle;
+
 use proptest::prelude::*;
 
 use super::*;
