@@ -200,6 +200,9 @@ impl Ran {
 /// Savepoints after statements that succeeded.
 fn transactions(session: &mut Session, marks: Marks, result: &Result<'_>) {
     let status = result.status.unwrap_or(session.status);
+    if marks.has(Marks::BEGINS_TRANSACTION) && !marks.has(Marks::LOCK_TABLES) {
+        session.pins.put(PinReason::TableLock, Holds::No);
+    }
     if marks.has(Marks::ENDS_TRANSACTION) {
         session.pins.put(PinReason::Savepoint, Holds::No);
     }

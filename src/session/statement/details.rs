@@ -13,7 +13,8 @@ pub struct Details {
     pub statements: Vec<StatementKind>,
     /// Every user variable, once, in the order of appearance.
     pub user_variables: Vec<UserVariable>,
-    /// What is done, in the order of the text.
+    /// What is done, in the order of the text. A `BEGIN`, `COMMIT` or `ROLLBACK` that is all of
+    /// the text is said by its marks alone.
     pub actions: Vec<Placed>,
     /// Variables that are set for the time of one statement only, by `SET_VAR` or
     /// `SET STATEMENT`; ASCII letters in lower case.

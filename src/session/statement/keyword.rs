@@ -50,7 +50,7 @@ keywords! {
 const SLOTS: usize = 2048;
 const LONGEST: usize = 28;
 
-/// A keyword's text in lower case.
+/// A keyword's text, each byte folded.
 #[derive(Clone, Copy)]
 struct Spelling {
     text: [u8; LONGEST],
@@ -59,6 +59,12 @@ struct Spelling {
 
 /// An open-addressing table of indices into `SPELLINGS`, plus one; 0 is empty.
 static TABLE: [u16; SLOTS] = table();
+
+/// Makes letters of either case equal, and keeps the bytes of words apart from each other. Bytes that
+/// can only stand in quoted names may fall together with them: a false alarm.
+const fn fold(byte: u8) -> u8 {
+    byte | 0x20
+}
 
 /// Turns the variants' names into the words they stand for.
 const fn spellings<const N: usize>(names: &[&str]) -> [Spelling; N] {
@@ -70,10 +76,10 @@ const fn spellings<const N: usize>(names: &[&str]) -> [Spelling; N] {
         let mut length = 0;
         while at < name.len() {
             if at > 0 && name[at].is_ascii_uppercase() {
-                spellings[index].text[length] = b'_';
+                spellings[index].text[length] = fold(b'_');
                 length += 1;
             }
-            spellings[index].text[length] = name[at].to_ascii_lowercase();
+            spellings[index].text[length] = fold(name[at]);
             length += 1;
             at += 1;
         }
@@ -85,9 +91,9 @@ const fn spellings<const N: usize>(names: &[&str]) -> [Spelling; N] {
 
 const fn slot(word: &[u8], length: usize) -> usize {
     let mut hash = length as u32 * 0x9e5;
-    hash ^= (word[0] | 0x20) as u32 * 0x1f35;
-    hash ^= (word[length / 2] | 0x20) as u32 * 0x2b9;
-    hash ^= (word[length - 1] | 0x20) as u32 * 0x65;
+    hash ^= fold(word[0]) as u32 * 0x1f35;
+    hash ^= fold(word[length / 2]) as u32 * 0x2b9;
+    hash ^= fold(word[length - 1]) as u32 * 0x65;
     (hash ^ (hash >> 11)) as usize & (SLOTS - 1)
 }
 
@@ -120,7 +126,8 @@ impl Keyword {
             else {
                 return Self::None;
             };
-            if spelling.text[..spelling.length].eq_ignore_ascii_case(word) {
+            let same = |(byte, folded): (&u8, &u8)| fold(*byte) == *folded;
+            if spelling.length == word.len() && word.iter().zip(&spelling.text).all(same) {
                 return *keyword;
             }
             at = (at + 1) & (SLOTS - 1);

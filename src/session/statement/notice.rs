@@ -114,12 +114,15 @@ impl<'a> Scan<'a> {
     }
 
     fn quoted(&mut self, token: Token) {
-        let name = unquoted(self.text(token));
-        if lists_variables(K::of(&name)) {
-            self.mark(Marks::SHOW_VARIABLES);
-        }
-        if is_session_track(&name) {
-            self.mark(Marks::SESSION_TRACK);
+        // The names that matter are long ones.
+        if token.end - token.start >= TRACK.len() {
+            let name = unquoted(self.text(token));
+            if lists_variables(K::of(&name)) {
+                self.mark(Marks::SHOW_VARIABLES);
+            }
+            if is_session_track(&name) {
+                self.mark(Marks::SESSION_TRACK);
+            }
         }
         if self.catalogue.has_tables() {
             self.look_up_table(token);

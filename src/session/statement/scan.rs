@@ -84,6 +84,11 @@ impl<'a> Statement<'a> {
 }
 
 impl Statement<'_> {
+    /// Whether a single word has been read.
+    fn is_lone_word(&self) -> bool {
+        self.previous.token.kind == TokenKind::Word && self.before.token.kind == TokenKind::End
+    }
+
     /// Whether a name in front of a parenthesis may be called here: in a definition it is a type,
     /// an index or a column.
     pub(super) fn may_call(&self) -> bool {
@@ -295,6 +300,10 @@ impl<'a> Scan<'a> {
     /// Reads a statement again whose sort says more than its marks.
     fn particulars(&mut self, end: usize) {
         let kind = self.statement.kind;
+        if self.count == 0 && self.statement.is_lone_word() {
+            // `COMMIT` and the like, alone: the marks say it all.
+            return;
+        }
         let asks =
             Marks::CONNECTION_ID | Marks::ROW_COUNT | Marks::FOUND_ROWS | Marks::SHOW_DIAGNOSTICS;
         let read: fn(&mut Parser<'_>, &mut Found) = match kind {

@@ -173,7 +173,7 @@ fn the_rest() {
     assert_eq!(one(&mysql("release savepoint a")), Action::ReleaseSavepoint(bytes("a")));
     assert_eq!(one(&mysql("drop schema if exists d")), Action::DropDatabase(bytes("d")));
     for (sql, then) in [
-        ("commit", AfterEnd::Default),
+        ("commit work", AfterEnd::Default),
         ("commit work and chain", AfterEnd::Chain),
         ("rollback and no chain no release", AfterEnd::NoChain),
         ("rollback release", AfterEnd::Release),
