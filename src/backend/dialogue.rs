@@ -87,6 +87,8 @@ pub struct Reply {
     pub content: Content,
     /// What the trackers reported.
     pub changes: Changes,
+    /// Warnings of the last result.
+    pub warnings: u16,
 }
 
 /// What a server answered.
@@ -166,12 +168,19 @@ struct Gathering {
     capabilities: Capabilities,
     content: Option<Content>,
     changes: Changes,
+    warnings: u16,
     passed: Vec<u8>,
 }
 
 impl Gathering {
     fn new(capabilities: Capabilities) -> Self {
-        Self { capabilities, content: None, changes: Changes::default(), passed: Vec::new() }
+        Self {
+            capabilities,
+            content: None,
+            changes: Changes::default(),
+            warnings: 0,
+            passed: Vec::new(),
+        }
     }
 
     fn pass(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -187,11 +196,13 @@ impl Gathering {
         match kind {
             Control::Ok => {
                 let ok = OkPacket::parse(payload, self.capabilities)?;
+                self.warnings = ok.warnings;
                 self.changes.absorb(ok.state_changes)?;
                 self.content = Some(Content::Ok(ok.status));
             }
             Control::ResultEnd => {
                 let ok = OkPacket::parse(payload, self.capabilities)?;
+                self.warnings = ok.warnings;
                 self.changes.absorb(ok.state_changes)?;
                 // COM_SET_OPTION ends with such a packet too, and has no rows.
                 if !matches!(self.content, Some(Content::Rows(_))) {
@@ -249,7 +260,7 @@ impl Gathering {
         }
         let content =
             self.content.ok_or(Fault::Unexpected { expected: "an answer to Millpond" })?;
-        Ok(Reply { content, changes: self.changes })
+        Ok(Reply { content, changes: self.changes, warnings: self.warnings })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::pool::Pool;
 use crate::pool::deposit::Deposit;
 use crate::pool::lease::Lease;
 use crate::session::model::Session;
+use crate::session::server::Flavor;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::frame::put_packet_with;
 use crate::wire::reply::{OkKind, OkPacket};
@@ -83,7 +84,11 @@ impl Client {
     }
 
     fn put_local_ok(&mut self, sequence: u8, kind: OkKind) {
-        let ok = OkPacket { status: self.session.status, ..OkPacket::default() };
+        let mut ok = OkPacket { status: self.session.status, ..OkPacket::default() };
+        if kind == OkKind::ResultEnd && self.session.dialect.flavor == Flavor::MySql {
+            // MySQL counts here what the last statement left.
+            ok.warnings = self.session.warnings;
+        }
         let mut sequence = sequence;
         let capabilities = self.capabilities;
         put_packet_with(&mut self.channel.output, &mut sequence, |out| {

@@ -107,7 +107,10 @@ impl Client {
         };
         let Some(reply) = replies.into_iter().next() else { return Ok(true) };
         match reply.content {
-            Content::Rows(answer) => self.put_own(sole, own, answer.result, analysis, sequence),
+            Content::Rows(answer) => {
+                let form = Form { result: answer.result, warnings: reply.warnings };
+                self.put_own(sole, own, form, analysis, sequence);
+            }
             Content::Err(error) => {
                 self.put_error(sequence.wrapping_add(1), &Told::passed_on(error));
             }
@@ -141,14 +144,7 @@ impl Client {
         })
     }
 
-    fn put_own(
-        &mut self,
-        sole: Sole,
-        own: Own,
-        form: CapturedResult,
-        analysis: &Analysis,
-        sequence: u8,
-    ) {
+    fn put_own(&mut self, sole: Sole, own: Own, form: Form, analysis: &Analysis, sequence: u8) {
         let rows = match own {
             Own::Rows(rows) => rows,
             Own::Value(value) => {
@@ -157,19 +153,28 @@ impl Client {
                 vec![Box::from(&row[..])]
             }
         };
-        let end =
-            ResultEnd { capabilities: self.capabilities, status: self.session.status, warnings: 0 };
+        let end = ResultEnd {
+            capabilities: self.capabilities,
+            status: self.session.status,
+            warnings: form.warnings,
+        };
         let mut sequence = sequence.wrapping_add(1);
         let output = &mut self.channel.output;
         let count = rows.len() as u64;
-        put_result_set(output, &mut sequence, &form.columns, rows.iter().map(|row| &**row), end);
+        put_result_set(
+            output,
+            &mut sequence,
+            &form.result.columns,
+            rows.iter().map(|row| &**row),
+            end,
+        );
         let changes = Default::default();
         let result = effect::Result {
             error: None,
             status: None,
             affected_rows: 0,
             inserted_id: false,
-            warnings: 0,
+            warnings: form.warnings,
             rows: Some(count),
             changes: &changes,
         };
@@ -178,6 +183,12 @@ impl Client {
             effect::after(&mut self.session, analysis, &result, flavor);
         }
     }
+}
+
+/// What the server says of an answer's form.
+struct Form {
+    result: CapturedResult,
+    warnings: u16,
 }
 
 enum Own {

@@ -345,6 +345,7 @@ fn residue(
         _ => residue.found_rows = FoundRows::Unknown,
     }
     let diagnostics = failed || result.warnings > 0;
+    session.warnings = if failed { 1 } else { result.warnings };
     if marks.intersects(Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS) && !diagnostics {
         // Asking for warnings does not clear them.
     } else if diagnostics {

@@ -4,6 +4,8 @@ pub mod align;
 pub mod catalogue;
 pub mod changes;
 pub mod effect;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod lexer;
 pub mod literal;
 pub mod model;

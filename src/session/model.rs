@@ -2,7 +2,7 @@
 
 use super::pin::Pins;
 use super::prepared::ClientStatements;
-use super::residue::Residue;
+use super::residue::{FoundRows, Residue};
 use super::server::{Flavor, ServerVersion};
 use super::state::{Baseline, Environment, MultiStatements};
 use super::statement::Dialect;
@@ -22,6 +22,8 @@ pub struct Session {
     pub pins: Pins,
     /// The status flags that the client saw last.
     pub status: Status,
+    /// The warnings and errors that the server counted last.
+    pub warnings: u16,
     /// What has to be asked before the backend connection can be given back.
     pub unsettled: Unsettled,
     /// Binary prepared statements; most sessions have none.
@@ -52,12 +54,18 @@ impl Session {
     /// A session that has just logged in.
     pub fn new(login: Arc<Environment>, version: &ServerVersion, baseline: &Baseline) -> Self {
         let dialect = dialect(version, &login, baseline);
+        let mut residue = Residue::default();
+        if version.flavor == Flavor::MariaDb {
+            // So it says after a login (measured).
+            residue.found_rows = FoundRows::Known(1);
+        }
         Self {
             environment: login.clone(),
             login,
-            residue: Residue::default(),
+            residue,
             pins: Pins::default(),
             status: Status::AUTOCOMMIT,
+            warnings: 0,
             unsettled: Unsettled::default(),
             statements: None,
             dialect,
@@ -103,6 +111,7 @@ impl Session {
         self.residue = Residue::default();
         self.pins.clear();
         self.status = Status::AUTOCOMMIT;
+        self.warnings = 0;
         self.unsettled = Unsettled::default();
         self.statements = None;
         self.environment_changed(version, baseline);

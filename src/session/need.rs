@@ -4,6 +4,7 @@ use super::align::Restore;
 use super::model::Session;
 use super::residue::{LastInsertId, VariableName, put_variable_name};
 use super::statement::{Access, Analysis, Marks};
+use crate::wire::capability::Status;
 use std::collections::BTreeMap;
 
 /// What former users of a connection left in it, beside the environment.
@@ -34,14 +35,20 @@ fn reads_everything(analysis: &Analysis) -> bool {
     analysis.marks.intersects(Marks::OPAQUE | Marks::IMPURE)
 }
 
+/// Whether a connection holds a user variable that is not this session's, and not empty.
+fn is_foreign(session: &Session, traces: &Traces, name: &[u8]) -> bool {
+    let Some(literal) = traces.variables.get(name) else { return false };
+    literal.as_deref() != Some(b"NULL")
+        && session.residue.variable(name).is_none()
+        && !session.residue.is_on_backend(name)
+}
+
 /// Whether a connection holds user variables of others that this statement would see.
 pub fn must_reset(session: &Session, analysis: &Analysis, traces: &Traces) -> bool {
-    let foreign = |name: &[u8]| {
-        traces.variables.contains_key(name)
-            && session.residue.variable(name).is_none()
-            && !session.residue.is_on_backend(name)
-    };
-    if reads_everything(analysis) || analysis.marks.has(Marks::SHOW_VARIABLES) {
+    let foreign = |name: &[u8]| is_foreign(session, traces, name);
+    // What may hold the connection from now on cannot have it reset later.
+    let may_hold = analysis.touches_session() || !session.status.has(Status::AUTOCOMMIT);
+    if may_hold || reads_everything(analysis) || analysis.marks.has(Marks::SHOW_VARIABLES) {
         return traces.variables.keys().any(|name| foreign(name));
     }
     analysis.user_variables().iter().any(|variable| foreign(&variable.name))
@@ -84,6 +91,22 @@ pub fn put_restores(
     } else {
         analysis.user_variables().iter().for_each(|variable| put(&variable.name));
     }
+    // A session that holds the connection in a transaction or the like cannot have it reset: what
+    // it must not see is emptied. (Where nothing holds, a reset came before.)
+    let mut empty = |name: &[u8]| {
+        if is_foreign(session, traces, name) {
+            if !sql.is_empty() {
+                sql.push(b',');
+            }
+            put_variable_name(&mut sql, name);
+            sql.extend_from_slice(b"=NULL");
+        }
+    };
+    if everything {
+        traces.variables.keys().for_each(|name| empty(name));
+    } else {
+        analysis.user_variables().iter().for_each(|variable| empty(&variable.name));
+    }
     if !sql.is_empty() {
         steps.push(Restore::Query([b"SET ", &sql[..]].concat()));
     }
@@ -96,6 +119,16 @@ pub fn restored(session: &Session, analysis: &Analysis, traces: &mut Traces) {
         && let LastInsertId::Known(id) = session.residue.last_insert_id
     {
         traces.last_insert_id = Some(id);
+    }
+    let foreign: Vec<VariableName> = if everything {
+        traces.variables.keys().cloned().collect()
+    } else {
+        analysis.user_variables().iter().map(|variable| variable.name.clone()).collect()
+    };
+    for name in foreign {
+        if is_foreign(session, traces, &name) {
+            traces.variables.insert(name, Some(b"NULL"[..].into()));
+        }
     }
     let names: Vec<VariableName> = if everything {
         session.residue.variable_names().map(Into::into).collect()

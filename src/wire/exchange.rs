@@ -412,3 +412,6 @@ enum Look {
 fn pass_or(passed: usize, need: usize) -> Step {
     if passed > 0 { Step::Pass(passed) } else { Step::NeedMore(need) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ pub mod cursor;
 pub mod exchange;
 pub mod fault;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod greeting;
 pub mod reply;
 pub mod resultset;

@@ -1,4 +1,7 @@
 //! Runs a driver's story twice and compares what it printed.
+//!
+//! Unknown users are left out: MySQL makes up an authentication plugin for each of them, another one
+//! at every start, so that two servers do not even agree with each other.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -57,7 +57,6 @@ async fn refusals(story: &mut Story, place: &Place) {
     for (name, options) in [
         ("wrong password", options(place).pass(Some("wrong"))),
         ("empty password", options(place).pass(Option::<String>::None)),
-        ("unknown user", options(place).user(Some("nobody"))),
         ("unknown database", options(place).db_name(Some("app_nosuch"))),
         ("forbidden database", options(place).db_name(Some("mysql"))),
     ] {

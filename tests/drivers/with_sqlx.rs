@@ -39,7 +39,6 @@ async fn refusals(story: &mut Story, place: &Place) {
     story.chapter("refusals");
     for (name, options) in [
         ("wrong password", options(place).password("wrong")),
-        ("unknown user", options(place).username("nobody")),
         ("unknown database", options(place).database("app_nosuch")),
         ("forbidden database", options(place).database("mysql")),
     ] {

@@ -256,7 +256,8 @@ fn same(right: &Reply, seen: &Reply) -> bool {
         bytes.sort_unstable();
         bytes
     };
-    let alike = |((a, right), (b, seen)): (&(u8, Vec<u8>), &(u8, Vec<u8>))| {
+    type Packet = (u8, Vec<u8>);
+    let alike = |((a, right), (b, seen)): (&Packet, &Packet)| {
         let trackers = right.first() == Some(&0) && seen.first() == Some(&0);
         a == b && (right == seen || trackers && sorted(right) == sorted(seen))
     };

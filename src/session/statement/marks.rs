@@ -167,6 +167,15 @@ impl Marks {
             | Self::SET_ROLE.0
             | Self::SET_RESOURCE_GROUP.0
             | Self::SPECIAL_VARIABLE.0
+            | Self::TEMP_TABLE_CREATE.0
+            | Self::TABLE_DROP.0
+            | Self::TABLE_RENAME.0
+            | Self::HANDLER_OPEN.0
+            | Self::HANDLER_CLOSE.0
+            | Self::TEXT_PREPARE.0
+            | Self::TEXT_EXECUTE.0
+            | Self::TEXT_DEALLOCATE.0
+            | Self::EXECUTE_IMMEDIATE.0
             | Self::SAVEPOINT.0
             | Self::LOCK_TABLES.0
             | Self::UNLOCK_TABLES.0

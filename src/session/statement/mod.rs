@@ -12,6 +12,7 @@ mod builtin;
 mod details;
 mod found;
 mod head;
+mod inner;
 mod keyword;
 mod kind;
 mod lock;
@@ -82,7 +83,7 @@ impl Analysis {
 
     /// Whether the session has to be told anything beyond what trackers say.
     pub fn touches_session(&self) -> bool {
-        self.marks.intersects(Marks::SESSION) || !self.actions().is_empty()
+        self.marks.intersects(Marks::SESSION)
     }
 
     /// What the preparation of this statement does: nothing, but that variables which the text

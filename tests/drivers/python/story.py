@@ -168,7 +168,6 @@ class Story:
         connect = self.driver.connect
         show("wrong password", error(lambda: connect(self.where, password="wrong")))
         show("empty password", error(lambda: connect(self.where, password="")))
-        show("unknown user", error(lambda: connect(self.where, user="nobody")))
         show("unknown database", error(lambda: connect(self.where, database="app_nosuch")))
         show("forbidden database", error(lambda: connect(self.where, database="mysql")))
 
