@@ -5,7 +5,7 @@ use crate::backend::connection::Connection;
 use crate::backend::dialogue::{Content, Question, rows};
 use crate::net::link::LinkError;
 use crate::pool::Pool;
-use crate::session::catalogue::{Catalogue, CodeKind, StoredCode};
+use crate::session::catalogue::{Body, Builder, Catalogue, RoutineKind};
 use crate::session::statement::Dialect;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +17,11 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// How long one reading may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-const ROUTINES: &[u8] = b"SELECT ROUTINE_TYPE, ROUTINE_NAME, ROUTINE_DEFINITION \
-FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA NOT IN \
-('sys','mysql','information_schema','performance_schema')";
-const TRIGGERS: &[u8] = b"SELECT 'TRIGGER', EVENT_OBJECT_TABLE, ACTION_STATEMENT \
+const ROUTINES: &[u8] = b"SELECT ROUTINE_TYPE, ROUTINE_NAME, ROUTINE_DEFINITION, SQL_MODE, \
+ROUTINE_BODY FROM information_schema.ROUTINES";
+const TRIGGERS: &[u8] = b"SELECT 'TRIGGER', EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, 'SQL' \
 FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA NOT IN ('sys','mysql')";
-const VIEWS: &[u8] = b"SELECT 'VIEW', TABLE_NAME, VIEW_DEFINITION \
+const VIEWS: &[u8] = b"SELECT 'VIEW', TABLE_NAME, VIEW_DEFINITION, '', 'SQL' \
 FROM information_schema.VIEWS WHERE TABLE_SCHEMA NOT IN ('sys','mysql')";
 
 /// Reads the catalogue through this connection.
@@ -34,24 +33,30 @@ FROM information_schema.VIEWS WHERE TABLE_SCHEMA NOT IN ('sys','mysql')";
 /// When the connection fails.
 pub async fn read(connection: &mut Connection) -> Result<Catalogue, LinkError> {
     let questions = [Question::Query(ROUTINES), Question::Query(TRIGGERS), Question::Query(VIEWS)];
-    let mut code = Vec::new();
+    let dialect = Dialect::new(&connection.server.version, b"", "utf8mb4");
+    let mut builder = Builder::new(&dialect);
     for reply in connection.ask(&questions).await? {
-        let Content::Rows(answer) = reply.content else { continue };
+        // What was not answered is not known: a list with a part missing would call it harmless.
+        let Content::Rows(answer) = reply.content else { return Ok(Catalogue::default()) };
         for row in rows(&answer.result)? {
-            let [Some(kind), Some(name), body] = row[..] else { continue };
-            let kind = match kind {
-                b"FUNCTION" => CodeKind::Function,
-                b"TRIGGER" => CodeKind::Trigger,
-                b"VIEW" => CodeKind::View,
-                _ => CodeKind::Procedure,
+            let [Some(kind), Some(name), text, sql_mode, language] = row[..] else { continue };
+            let body = match (text, language) {
+                (Some(text), Some(b"SQL")) if !text.is_empty() => {
+                    Body::Sql { text, sql_mode: sql_mode.unwrap_or_default() }
+                }
+                (_, Some(b"SQL")) => Body::Hidden,
+                _ => Body::Foreign,
             };
-            // A view whose text is not shown is an empty string.
-            let body = body.filter(|body| !body.is_empty()).map(<[u8]>::to_vec);
-            code.push(StoredCode { kind, name: name.to_vec(), body });
+            match kind {
+                b"FUNCTION" => builder.routine(name, RoutineKind::Function, body),
+                b"TRIGGER" => builder.trigger(name, body),
+                b"VIEW" => builder.view(name, text.unwrap_or_default()),
+                b"PACKAGE BODY" => builder.routine(name, RoutineKind::Package, body),
+                _ => builder.routine(name, RoutineKind::Procedure, body),
+            }
         }
     }
-    let dialect = Dialect::new(&connection.server.version, b"", "utf8mb4");
-    Ok(Catalogue::new(&code, &dialect))
+    Ok(builder.build())
 }
 
 impl Service {

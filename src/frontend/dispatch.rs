@@ -7,7 +7,6 @@ use crate::session::state::MultiStatements;
 use crate::session::statement::Analysis;
 use crate::wire::command::{CommandCode, put_parts};
 use crate::wire::exchange::ReplyShape;
-use std::sync::Arc;
 
 /// Handles one command. Its answer is in the client's output afterwards, or on its way.
 ///
@@ -96,8 +95,6 @@ fn set_option(client: &mut Client, payload: &[u8], sequence: u8) {
             return;
         }
     };
-    if client.session.environment.multi_statements != option {
-        Arc::make_mut(&mut client.session.environment).multi_statements = option;
-    }
+    client.session.set_multi_statements(option);
     client.put_eof(sequence.wrapping_add(1));
 }

@@ -5,7 +5,7 @@ use super::client::{Client, Stop};
 use super::run::Request;
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
-use crate::session::statement::{Analysis, Kill, TextEffect};
+use crate::session::statement::{Action, Analysis, Kill, Placed};
 use crate::wire::command::put_parts;
 use crate::wire::cursor::Cursor;
 use crate::wire::exchange::ReplyShape;
@@ -13,7 +13,9 @@ use crate::wire::exchange::ReplyShape;
 impl Client {
     /// Carries out a KILL of one of Millpond's numbers. False when the server has to.
     pub(super) async fn kill(&mut self, analysis: &Analysis, sequence: u8) -> Result<bool, Stop> {
-        let [TextEffect::Killed(kill)] = analysis.effects() else { return Ok(false) };
+        let [Placed { action: Action::Kill(kill), .. }] = analysis.actions() else {
+            return Ok(false);
+        };
         if !Registry::is_own(kill.id) {
             return Ok(false);
         }

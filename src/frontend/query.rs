@@ -7,7 +7,7 @@ use crate::backend::dialogue::{Content, Question};
 use crate::session::effect;
 use crate::session::pin::PinReason;
 use crate::session::residue::{CapturedResult, Diagnostics, FoundRows};
-use crate::session::statement::{Analysis, Marks, Sole, TextEffect, analyze};
+use crate::session::statement::{Action, Analysis, Marks, Sole, analyze};
 use crate::wire::capability::Capabilities;
 use crate::wire::command::{CommandCode, Query, put_parts};
 use crate::wire::cursor::Cursor;
@@ -55,8 +55,8 @@ impl Client {
     /// What a statement does that executes another by name.
     fn executed<'a>(&self, analysis: &'a Analysis) -> Cow<'a, Analysis> {
         let mut merged = Cow::Borrowed(analysis);
-        for effect in analysis.effects() {
-            if let TextEffect::Executed(name) = effect
+        for placed in analysis.actions() {
+            if let Action::Execute { name, .. } = &placed.action
                 && let Some(prepared) = self.session.pins.text_statement(name)
             {
                 merged = Cow::Owned(merged.executing(&prepared));

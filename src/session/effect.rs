@@ -9,7 +9,9 @@ use super::pin::{Holds, PinReason, TableName, UnknownLocks};
 use super::residue::{Diagnostics, FoundRows, LastInsertId};
 use super::server::Flavor;
 use super::state::{Names, Role};
-use super::statement::{Analysis, Marks, StatementKind, TableRef, TextEffect, analyze};
+use super::statement::{
+    Action, Analysis, CallPlace, LockFunction, Marks, ObjectName, StatementKind,
+};
 use crate::wire::capability::Status;
 use std::sync::Arc;
 
@@ -74,7 +76,7 @@ pub fn after(
             session.unsettled.after_error = true;
         }
     }
-    if analysis.marks.touches_session() {
+    if analysis.touches_session() {
         take_in_text(session, analysis, result, flavor, &mut beyond);
     }
     residue(session, analysis, result, flavor, &mut beyond);
@@ -113,7 +115,7 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
     if changes.variables.is_empty() && changes.schema.is_none() {
         return false;
     }
-    let ignored = analysis.details().map(|d| &d.temporary_settings[..]).unwrap_or_default();
+    let ignored = analysis.temporary_settings();
     let environment = Arc::make_mut(&mut session.environment);
     for (name, value) in &changes.variables {
         if !ignored.iter().any(|i| i.eq_ignore_ascii_case(name.as_bytes())) {
@@ -128,7 +130,10 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
 
 /// Whether the command is one `SET NAMES` and nothing else.
 fn sets_names(analysis: &Analysis) -> bool {
-    analysis.count == 1 && matches!(analysis.effects(), [TextEffect::Names { .. }])
+    let mut actions = analysis.actions().iter().map(|placed| &placed.action);
+    analysis.count == 1
+        && !analysis.marks.has(Marks::UNCERTAIN)
+        && matches!((actions.next(), actions.next()), (Some(Action::SetNames { .. }), None))
 }
 
 /// What trackers do not show.
@@ -154,121 +159,165 @@ fn take_in_text(
             session.pins.put(reason, Holds::Yes);
         }
     }
-    if marks.has(Marks::GET_LOCK) {
-        let names = analysis.details().map(|d| &d.locks[..]).unwrap_or_default();
-        let unknown = marks.has(Marks::LOCK_NAME_UNKNOWN) || names.is_empty();
-        let unknown = if unknown { UnknownLocks::Some } else { UnknownLocks::None };
-        session.pins.user_locks_taken(names, unknown);
-    }
-    if marks.has(Marks::RELEASE_LOCK) {
-        session.unsettled.locks = session.pins.has(PinReason::UserLock);
-    }
-    if result.error.is_none() {
-        locks_and_transactions(session, analysis, result);
-    }
+    beyond.role |= marks.has(Marks::SET_ROLE);
     if marks.intersects(Marks::SET_NAMES | Marks::SET_CHARACTER_SET) && !sets_names(analysis) {
         session.unsettled.charsets = true;
     }
-    for effect in analysis.effects() {
-        take_in_effect(session, effect, result.error.is_none(), flavor, beyond);
+    let ran = Ran::of(analysis, result.error);
+    if ran == Ran::Certainly {
+        transactions(session, marks, result);
+    }
+    if marks.has(Marks::XA) && ran != Ran::Failed {
+        session.pins.put(PinReason::Xa, Holds::Yes);
+    }
+    for placed in analysis.actions() {
+        take_in_action(session, &placed.action, ran, flavor, beyond);
     }
 }
 
-/// Locks, savepoints and distributed transactions after a statement that succeeded.
-fn locks_and_transactions(session: &mut Session, analysis: &Analysis, result: &Result<'_>) {
-    let marks = analysis.marks;
-    let pins = &mut session.pins;
-    if marks.has(Marks::RELEASE_ALL_LOCKS) {
-        pins.user_locks_released();
-    }
-    if marks.intersects(Marks::UNLOCK_TABLES | Marks::BEGINS_TRANSACTION) {
-        pins.put(PinReason::TableLock, Holds::No);
-    }
-    if marks.has(Marks::UNLOCK_TABLES) {
-        pins.put(PinReason::ReadLock, Holds::No);
-    }
-    for (mark, reason) in [
-        (Marks::LOCK_TABLES, PinReason::TableLock),
-        (Marks::FLUSH_LOCK, PinReason::ReadLock),
-        (Marks::LOCK_INSTANCE, PinReason::InstanceLock),
-        (Marks::BACKUP, PinReason::Backup),
-    ] {
-        if marks.has(mark) {
-            pins.put(reason, Holds::Yes);
+/// Whether the actions of a text have happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ran {
+    /// All of them, in their order.
+    Certainly,
+    /// The only statement failed.
+    Failed,
+    /// Any of them: what they begin may have begun, what they end may go on.
+    Perhaps,
+}
+
+impl Ran {
+    fn of(analysis: &Analysis, error: Option<u16>) -> Self {
+        match error {
+            _ if analysis.marks.intersects(Marks::UNCERTAIN | Marks::OPAQUE) => Self::Perhaps,
+            None => Self::Certainly,
+            Some(_) if analysis.count > 1 => Self::Perhaps,
+            Some(_) => Self::Failed,
         }
     }
-    if marks.has(Marks::UNLOCK_INSTANCE) {
-        pins.put(PinReason::InstanceLock, Holds::No);
-    }
-    if marks.has(Marks::XA) {
-        pins.put(PinReason::Xa, Holds::Yes);
-    }
+}
+
+/// Savepoints after statements that succeeded.
+fn transactions(session: &mut Session, marks: Marks, result: &Result<'_>) {
     let status = result.status.unwrap_or(session.status);
+    if marks.has(Marks::BEGINS_TRANSACTION) && !marks.has(Marks::LOCK_TABLES) {
+        session.pins.put(PinReason::TableLock, Holds::No);
+    }
     if marks.has(Marks::ENDS_TRANSACTION) {
-        pins.put(PinReason::Savepoint, Holds::No);
+        session.pins.put(PinReason::Savepoint, Holds::No);
     }
     // Under autocommit=0 a savepoint exists although the status says that no transaction does.
     if marks.has(Marks::SAVEPOINT) && !status.has(Status::AUTOCOMMIT) {
-        pins.put(PinReason::Savepoint, Holds::Yes);
+        session.pins.put(PinReason::Savepoint, Holds::Yes);
     }
 }
 
-fn take_in_effect(
+fn take_in_action(
     session: &mut Session,
-    effect: &TextEffect,
-    ok: bool,
+    action: &Action,
+    ran: Ran,
     flavor: Flavor,
     beyond: &mut Beyond,
 ) {
-    match effect {
-        TextEffect::TemporaryCreated(Some(table)) if ok => {
+    let pins = &mut session.pins;
+    let begun = ran != Ran::Failed;
+    let certain = ran == Ran::Certainly;
+    match action {
+        // Locks are taken and released even by a statement that fails later.
+        Action::Lock { function, name, place } => {
+            take_in_lock(
+                session,
+                *function,
+                name.as_deref(),
+                certain && *place != CallPlace::Within,
+            );
+        }
+        Action::Mark(mark) => lock_or_unlock(session, *mark, ran),
+        Action::Begin if certain => pins.put(PinReason::TableLock, Holds::No),
+        Action::Backup(_) if begun => pins.put(PinReason::Backup, Holds::Yes),
+        Action::CreateTemporaryTable { name: Some(table), .. } if begun => {
             let table = resolve(session, table);
             session.pins.temporary_table_created(table);
         }
-        // A failed CREATE … SELECT, or one whose name could not be read, may have left a table.
-        TextEffect::TemporaryCreated(None) => session.pins.temporary_tables_unknown(),
-        TextEffect::TablesDropped(tables) if ok => {
-            let tables: Vec<_> = tables.iter().map(|table| resolve(session, table)).collect();
+        Action::CreateTemporaryTable { name: None, .. } => pins.temporary_tables_unknown(),
+        Action::DropTables { names, .. } if certain => {
+            let tables: Vec<_> = names.iter().map(|table| resolve(session, table)).collect();
             session.pins.tables_dropped(&tables);
         }
-        TextEffect::TablesRenamed if session.pins.has(PinReason::TemporaryTable) => {
-            session.pins.temporary_tables_unknown();
+        Action::RenameTables(_) if pins.has(PinReason::TemporaryTable) => {
+            pins.temporary_tables_unknown();
         }
-        TextEffect::HandlerOpened(name) if ok => session.pins.handler_opened(name),
-        TextEffect::HandlerClosed(name) if ok => session.pins.handler_closed(name),
-        TextEffect::Prepared { name, text } if ok => {
-            let analysis = match text {
-                Some(text) => analyze(text, &session.dialect, &Default::default()),
-                None => Analysis::opaque(),
-            };
-            session.pins.text_statement_prepared(name, Arc::new(analysis));
+        Action::HandlerOpen { alias, .. } if begun => pins.handler_opened(alias),
+        Action::HandlerClose(handler) if certain => pins.handler_closed(&handler.name),
+        Action::Prepare { name, prepared, .. } if begun => {
+            pins.text_statement_prepared(name, prepared.clone());
         }
         // The former statement of this name is gone even if the new one could not be prepared.
-        TextEffect::Prepared { name, .. } => session.pins.text_statement_deallocated(name),
-        TextEffect::Deallocated(name) if ok => session.pins.text_statement_deallocated(name),
-        TextEffect::Names { charset, collation } if ok => {
+        Action::Prepare { name, .. } => pins.text_statement_deallocated(name),
+        Action::Deallocate(name) if certain => pins.text_statement_deallocated(name),
+        Action::SetNames { charset, collation } if certain => {
+            let text = |name: &[u8]| -> Box<str> { String::from_utf8_lossy(name).into() };
             let environment = Arc::make_mut(&mut session.environment);
-            environment.names = Names { charset: charset.clone(), collation: collation.clone() };
+            environment.names = Names {
+                charset: charset.as_deref().map(text),
+                collation: collation.as_deref().map(text),
+            };
             environment.separate_charsets = None;
             beyond.environment = true;
         }
-        TextEffect::Role(text) if ok => {
-            beyond.role = true;
-            match flavor {
-                Flavor::MySql => {
-                    let environment = Arc::make_mut(&mut session.environment);
-                    environment.role = Role::Set(text.clone());
-                    beyond.environment = true;
-                }
-                // There is no statement that returns to the role of the login.
-                Flavor::MariaDb => session.pins.put(PinReason::Role, Holds::Yes),
+        Action::SetRole(text) if begun => match flavor {
+            Flavor::MySql if certain => {
+                let environment = Arc::make_mut(&mut session.environment);
+                environment.role = Role::Set(text.clone());
+                beyond.environment = true;
             }
-        }
+            // MariaDB has no statement that returns to the role of the login.
+            _ => pins.put(PinReason::Role, Holds::Yes),
+        },
         _ => {}
     }
 }
 
-fn resolve(session: &Session, table: &TableRef) -> TableName {
+/// `GET_LOCK` and its kin; `certain` that the call was made, and made once.
+fn take_in_lock(session: &mut Session, function: LockFunction, name: Option<&[u8]>, certain: bool) {
+    match function {
+        LockFunction::Get => {
+            let unknown = if name.is_some() { UnknownLocks::None } else { UnknownLocks::Some };
+            let names: Vec<Box<[u8]>> = name.map(Into::into).into_iter().collect();
+            session.pins.user_locks_taken(&names, unknown);
+        }
+        LockFunction::ReleaseAll if certain => session.pins.user_locks_released(),
+        LockFunction::Release | LockFunction::ReleaseAll => {
+            session.unsettled.locks = session.pins.has(PinReason::UserLock);
+        }
+    }
+}
+
+/// Statements that lock tables or the server, and those that unlock them.
+fn lock_or_unlock(session: &mut Session, mark: Marks, ran: Ran) {
+    let pins = &mut session.pins;
+    for (lock, reason) in [
+        (Marks::LOCK_TABLES, PinReason::TableLock),
+        (Marks::FLUSH_LOCK, PinReason::ReadLock),
+        (Marks::LOCK_INSTANCE, PinReason::InstanceLock),
+    ] {
+        if mark == lock && ran != Ran::Failed {
+            pins.put(reason, Holds::Yes);
+        }
+    }
+    if ran != Ran::Certainly {
+        return;
+    }
+    if mark == Marks::UNLOCK_TABLES {
+        pins.put(PinReason::TableLock, Holds::No);
+        pins.put(PinReason::ReadLock, Holds::No);
+    }
+    if mark == Marks::UNLOCK_INSTANCE {
+        pins.put(PinReason::InstanceLock, Holds::No);
+    }
+}
+
+fn resolve(session: &Session, table: &ObjectName) -> TableName {
     let database = table.database.clone().or_else(|| session.environment.database.clone());
     TableName { database, name: table.name.clone() }
 }
@@ -310,7 +359,7 @@ fn residue(
         || marks.has(Marks::LAST_INSERT_ID_SET)
         || marks.intersects(Marks::IMPURE | Marks::OPAQUE)
         || analysis.kind == StatementKind::Call
-        || (analysis.kind == StatementKind::Insert && (failed || result.rows.is_some()))
+        || (analysis.kind.inserts() && (failed || result.rows.is_some()))
         || (analysis.count > 1 && failed);
     if inserts {
         residue.last_insert_id = LastInsertId::OnBackend;

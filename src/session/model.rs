@@ -4,7 +4,7 @@ use super::pin::Pins;
 use super::prepared::ClientStatements;
 use super::residue::{FoundRows, Residue};
 use super::server::{Flavor, ServerVersion};
-use super::state::{Baseline, Environment};
+use super::state::{Baseline, Environment, MultiStatements};
 use super::statement::Dialect;
 use crate::wire::capability::Status;
 use std::sync::Arc;
@@ -77,6 +77,14 @@ impl Session {
         self.dialect = dialect(version, &self.environment, baseline);
     }
 
+    /// The client may or may not send several statements at once from now on.
+    pub fn set_multi_statements(&mut self, option: MultiStatements) {
+        if self.environment.multi_statements != option {
+            Arc::make_mut(&mut self.environment).multi_statements = option;
+            self.dialect.multi_statements = option == MultiStatements::On;
+        }
+    }
+
     /// Returns to what a reset leaves: the login's environment, but the database and the role of
     /// now, and the multi-statement option (both servers keep these).
     pub fn reset(
@@ -118,5 +126,7 @@ impl Session {
 fn dialect(version: &ServerVersion, environment: &Environment, baseline: &Baseline) -> Dialect {
     let mode = environment.variables.get("sql_mode").or_else(|| baseline.get("sql_mode"));
     let mode = mode.unwrap_or_default();
-    Dialect::new(version, mode, environment.client_charset().unwrap_or("utf8mb4"))
+    let charset = environment.client_charset().unwrap_or("utf8mb4");
+    let multi_statements = environment.multi_statements == MultiStatements::On;
+    Dialect { multi_statements, ..Dialect::new(version, mode, charset) }
 }

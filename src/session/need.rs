@@ -3,7 +3,7 @@
 use super::align::Restore;
 use super::model::Session;
 use super::residue::{LastInsertId, VariableName, put_variable_name};
-use super::statement::{Analysis, Marks};
+use super::statement::{Access, Analysis, Marks};
 use crate::wire::capability::Status;
 use std::collections::BTreeMap;
 
@@ -47,11 +47,11 @@ fn is_foreign(session: &Session, traces: &Traces, name: &[u8]) -> bool {
 pub fn must_reset(session: &Session, analysis: &Analysis, traces: &Traces) -> bool {
     let foreign = |name: &[u8]| is_foreign(session, traces, name);
     // What may hold the connection from now on cannot have it reset later.
-    let may_hold = analysis.marks.touches_session() || !session.status.has(Status::AUTOCOMMIT);
+    let may_hold = analysis.touches_session() || !session.status.has(Status::AUTOCOMMIT);
     if may_hold || reads_everything(analysis) || analysis.marks.has(Marks::SHOW_VARIABLES) {
         return traces.variables.keys().any(|name| foreign(name));
     }
-    analysis.user_variables().iter().any(|name| foreign(name))
+    analysis.user_variables().iter().any(|variable| foreign(&variable.name))
 }
 
 /// Adds the statement that puts the session's own variables and last insert id in place, where the
@@ -89,7 +89,7 @@ pub fn put_restores(
     if everything {
         session.residue.variable_names().for_each(&mut put);
     } else {
-        analysis.user_variables().iter().for_each(|name| put(name));
+        analysis.user_variables().iter().for_each(|variable| put(&variable.name));
     }
     // A session that holds the connection in a transaction or the like cannot have it reset: what
     // it must not see is emptied. (Where nothing holds, a reset came before.)
@@ -105,7 +105,7 @@ pub fn put_restores(
     if everything {
         traces.variables.keys().for_each(|name| empty(name));
     } else {
-        analysis.user_variables().iter().for_each(|name| empty(name));
+        analysis.user_variables().iter().for_each(|variable| empty(&variable.name));
     }
     if !sql.is_empty() {
         steps.push(Restore::Query([b"SET ", &sql[..]].concat()));
@@ -123,7 +123,7 @@ pub fn restored(session: &Session, analysis: &Analysis, traces: &mut Traces) {
     let foreign: Vec<VariableName> = if everything {
         traces.variables.keys().cloned().collect()
     } else {
-        analysis.user_variables().to_vec()
+        analysis.user_variables().iter().map(|variable| variable.name.clone()).collect()
     };
     for name in foreign {
         if is_foreign(session, traces, &name) {
@@ -133,7 +133,7 @@ pub fn restored(session: &Session, analysis: &Analysis, traces: &mut Traces) {
     let names: Vec<VariableName> = if everything {
         session.residue.variable_names().map(Into::into).collect()
     } else {
-        analysis.user_variables().to_vec()
+        analysis.user_variables().iter().map(|variable| variable.name.clone()).collect()
     };
     for name in names {
         if let Some(literal) = session.residue.variable(&name)
@@ -149,9 +149,11 @@ pub fn touched(session: &mut Session, analysis: &Analysis, traces: &mut Traces) 
     if !analysis.marks.has(Marks::WRITES_VARIABLES) {
         return;
     }
-    for name in analysis.user_variables() {
-        session.residue.variable_touched(name);
-        traces.variables.insert(name.clone(), None);
+    for variable in analysis.user_variables() {
+        if variable.access == Access::Write {
+            session.residue.variable_touched(&variable.name);
+            traces.variables.insert(variable.name.clone(), None);
+        }
     }
 }
 

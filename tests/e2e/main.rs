@@ -9,6 +9,7 @@
 //! - [`leaving`]: clients that vanish: in a transaction, while they wait.
 //! - [`limits`]: full pools and too many clients, and what they are told.
 //! - [`prepared`]: statements without a connection of their own.
+//! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`session`]: sessions that take turns on one connection.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
@@ -23,6 +24,7 @@ mod leaks;
 mod leaving;
 mod limits;
 mod prepared;
+mod reading;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,126 +1,162 @@
-//! One bit for each thing that a statement may say about the session.
+//! What a text may do to its session, as a set of bits.
 
+use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-/// A set of things that a command's text mentions or does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// A set of marks, united over all statements of a text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Marks(u64);
 
 macro_rules! marks {
-    ($($(#[$doc:meta])* $name:ident = $bit:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $bit:expr;)*) => {
         impl Marks {
             $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
+
+            const NAMES: &[(Self, &str)] = &[$((Self::$name, stringify!($name)),)*];
         }
     };
 }
 
 marks! {
-    /// A statement that could not be read.
-    OPAQUE = 0;
-    /// Names a routine, table or view whose code may do anything to the session.
-    IMPURE = 1;
-    /// `@name`
-    USER_VARIABLES = 2;
-    /// User variables may be assigned.
-    WRITES_VARIABLES = 3;
-    /// `LAST_INSERT_ID()`, `@@identity`
-    LAST_INSERT_ID_READ = 4;
-    /// `LAST_INSERT_ID(n)`, `SET last_insert_id`
-    LAST_INSERT_ID_SET = 5;
-    /// `GET_LOCK`
-    GET_LOCK = 6;
-    /// `RELEASE_LOCK`
-    RELEASE_LOCK = 7;
-    /// `RELEASE_ALL_LOCKS`
-    RELEASE_ALL_LOCKS = 8;
-    /// `SQL_CALC_FOUND_ROWS`
-    SQL_CALC_FOUND_ROWS = 9;
-    /// `FOUND_ROWS`
-    FOUND_ROWS = 10;
-    /// `ROW_COUNT`
-    ROW_COUNT = 11;
-    /// `SHOW WARNINGS` and its kin, `@@warning_count`
-    SHOW_DIAGNOSTICS = 12;
-    /// `GET DIAGNOSTICS`
-    GET_DIAGNOSTICS = 13;
-    /// A session tracking variable is named.
-    SESSION_TRACK = 14;
-    /// Lists of session variables, in which Millpond's own settings would show.
-    SHOW_VARIABLES = 15;
-    /// `SET NAMES`
-    SET_NAMES = 16;
-    /// `SET CHARACTER SET`
-    SET_CHARACTER_SET = 17;
-    /// `SET ROLE`
-    SET_ROLE = 18;
-    /// `SET RESOURCE GROUP`
-    SET_RESOURCE_GROUP = 19;
-    /// `SAVEPOINT`
-    SAVEPOINT = 20;
-    /// `LOCK TABLES`
-    LOCK_TABLES = 21;
-    /// `UNLOCK TABLES`
-    UNLOCK_TABLES = 22;
-    /// `FLUSH TABLES … WITH READ LOCK`, `… FOR EXPORT`
-    FLUSH_LOCK = 23;
-    /// `LOCK INSTANCE`
-    LOCK_INSTANCE = 24;
-    /// `UNLOCK INSTANCE`
-    UNLOCK_INSTANCE = 25;
-    /// `BACKUP`
-    BACKUP = 26;
-    /// `XA`
-    XA = 27;
-    /// Routines, triggers or views change.
-    DDL_ROUTINE = 28;
-    /// `DROP DATABASE`
-    DROP_DATABASE = 29;
+    /// A user variable is named; see [`Details::user_variables`](super::Details::user_variables).
+    USER_VARIABLES = 0;
+    /// A user variable may be written.
+    WRITES_VARIABLES = 1;
+    /// `LAST_INSERT_ID()`, `@@last_insert_id` or `@@identity` is read.
+    LAST_INSERT_ID_READ = 2;
+    /// `LAST_INSERT_ID(n)`, or `SET last_insert_id`.
+    LAST_INSERT_ID_SET = 3;
+    /// `ROW_COUNT()`.
+    ROW_COUNT = 4;
+    /// `FOUND_ROWS()`.
+    FOUND_ROWS = 5;
+    /// `SQL_CALC_FOUND_ROWS`.
+    SQL_CALC_FOUND_ROWS = 6;
+    /// `SHOW WARNINGS`, `SHOW ERRORS`, their counts, `@@warning_count`, `@@error_count`.
+    SHOW_DIAGNOSTICS = 7;
+    /// `GET DIAGNOSTICS`.
+    GET_DIAGNOSTICS = 8;
+    /// `CONNECTION_ID()` or `@@pseudo_thread_id`.
+    CONNECTION_ID = 9;
+    /// `GET_LOCK(…)`.
+    GET_LOCK = 10;
+    /// `RELEASE_LOCK(…)`.
+    RELEASE_LOCK = 11;
+    /// `RELEASE_ALL_LOCKS()`.
+    RELEASE_ALL_LOCKS = 12;
+    /// `IS_USED_LOCK(…)`, which answers with a connection's id.
+    IS_USED_LOCK = 13;
+    /// `CREATE TEMPORARY TABLE` or `SEQUENCE`.
+    TEMP_TABLE_CREATE = 14;
+    /// `DROP TABLE` with or without `TEMPORARY`: a temporary table may go.
+    TABLE_DROP = 15;
+    /// A table, perhaps a temporary one, gets another name.
+    TABLE_RENAME = 16;
+    /// `LOCK TABLES`.
+    LOCK_TABLES = 17;
+    /// `UNLOCK TABLES`.
+    UNLOCK_TABLES = 18;
+    /// `FLUSH TABLES … WITH READ LOCK` or `FOR EXPORT`.
+    FLUSH_LOCK = 19;
+    /// `LOCK INSTANCE FOR BACKUP`.
+    LOCK_INSTANCE = 20;
+    /// `UNLOCK INSTANCE`.
+    UNLOCK_INSTANCE = 21;
+    /// MariaDB's `BACKUP STAGE`, `BACKUP LOCK`, `BACKUP UNLOCK`.
+    BACKUP = 22;
+    /// `HANDLER … OPEN`.
+    HANDLER_OPEN = 23;
+    /// `HANDLER … CLOSE`.
+    HANDLER_CLOSE = 24;
+    /// `HANDLER … READ`: the position moves.
+    HANDLER_READ = 25;
+    /// `SET ROLE`.
+    SET_ROLE = 26;
+    /// `SET RESOURCE GROUP` for this session.
+    SET_RESOURCE_GROUP = 27;
+    /// `SAVEPOINT`, `RELEASE SAVEPOINT`, `ROLLBACK TO`.
+    SAVEPOINT = 28;
+    /// `PREPARE name FROM …`.
+    TEXT_PREPARE = 29;
+    /// `EXECUTE name`.
+    TEXT_EXECUTE = 30;
+    /// `DEALLOCATE PREPARE name`.
+    TEXT_DEALLOCATE = 31;
+    /// MariaDB's `EXECUTE IMMEDIATE`.
+    EXECUTE_IMMEDIATE = 32;
+    /// Any `XA` statement.
+    XA = 33;
+    /// Characteristics of only the next transaction are set.
+    SET_TRANSACTION_NEXT = 34;
+    /// MariaDB's `SET STATEMENT … FOR …`.
+    SET_STATEMENT = 35;
+    /// The optimizer hint `SET_VAR`.
+    SET_VAR_HINT = 36;
+    /// `SET NAMES`.
+    SET_NAMES = 37;
+    /// `SET CHARACTER SET`.
+    SET_CHARACTER_SET = 38;
+    /// Something about session tracking is named.
+    SESSION_TRACK = 39;
+    /// Session variables may be listed.
+    SHOW_VARIABLES = 40;
+    /// `KILL`.
+    KILL = 41;
+    /// `LOAD DATA LOCAL` or `LOAD XML LOCAL`.
+    LOAD_DATA_LOCAL = 42;
+    /// `CALL`.
+    CALL = 43;
+    /// Routines, triggers, views or tables change: the catalogue is out of date.
+    DDL_ROUTINE = 44;
+    /// `DROP DATABASE`.
+    DROP_DATABASE = 45;
+    /// `SET GLOBAL` or `SET PERSIST`.
+    SET_GLOBAL = 46;
+    /// An open transaction ends: `COMMIT`, `ROLLBACK`, and everything that commits first.
+    ENDS_TRANSACTION = 47;
+    /// `BEGIN`, `START TRANSACTION`.
+    BEGINS_TRANSACTION = 48;
+    /// A read that can't change the session's state, even when it fails: nothing in it but tables
+    /// and functions that are known to be harmless.
+    PURE_READ = 49;
+    /// The catalogue says that something named here may change the session's state; see
+    /// [`Details::impure`](super::Details::impure).
+    IMPURE = 50;
+    /// The text could not be read: it may do anything.
+    OPAQUE = 51;
+    /// Some of what was found may not run, or may run in another order: nothing found here may
+    /// end a pin, everything found here may begin one.
+    UNCERTAIN = 52;
+    /// One of the variables that can't be moved to another connection is set.
+    SPECIAL_VARIABLE = 53;
+    /// `IS NULL`, which `sql_auto_is_null` turns into a reading of the last insert id.
+    IS_NULL = 54;
+    /// A function is called that is not known to be the server's own.
+    FOREIGN_FUNCTION = 55;
+    /// `/* millpond: pin */` in front.
+    HINT_PIN = 56;
+    /// `/* millpond: share */` in front.
+    HINT_SHARE = 57;
+    /// A session variable is set; see [`Action::SetVariable`](super::Action::SetVariable).
+    SET_VARIABLE = 58;
+    /// A value is read that only the connection of an earlier statement has: `LASTVAL()`,
+    /// `@@last_gtid`, `SHOW PROFILE`.
+    BACKEND_LOCAL_READ = 59;
+    /// Such a value is made: `NEXTVAL()`, `SETVAL()`.
+    BACKEND_LOCAL_WRITE = 60;
+    /// `COMMIT RELEASE`, `ROLLBACK RELEASE`: the server closes the connection.
+    RELEASE_CONNECTION = 61;
+    /// Rows read are locked: `FOR UPDATE`, `FOR SHARE`, `LOCK IN SHARE MODE`.
+    LOCKING_READ = 62;
     /// Users, roles or privileges change.
-    PRIVILEGES = 30;
-    /// `/* millpond:pin */`
-    HINT_PIN = 31;
-    /// Reads only, so that not even a failure changes the session.
-    PURE_READ = 32;
-    /// Ends a transaction: `COMMIT`, `ROLLBACK`, and what commits implicitly.
-    ENDS_TRANSACTION = 33;
-    /// The word `variables`.
-    WORD_VARIABLES = 34;
-    /// A string or hint names something of the session.
-    MENTIONS_SESSION = 35;
-    /// `INTO`, `RETURNING`: a statement of an unusual shape.
-    UNUSUAL = 36;
-    /// `CONNECTION_ID`
-    CONNECTION_ID = 37;
-    /// `KILL`
-    KILL = 38;
-    /// Has a [`super::TextEffect`].
-    HAS_EFFECTS = 39;
-    /// `BEGIN`, `START TRANSACTION`
-    BEGINS_TRANSACTION = 40;
-    /// A user lock is taken whose name is no literal.
-    LOCK_NAME_UNKNOWN = 41;
+    PRIVILEGES = 63;
 }
 
 impl Marks {
-    /// What makes a reading statement more than that.
-    pub const NOT_PURE: Self = Self(
+    /// What the session has to be told of when the statement has run, beyond what trackers say.
+    pub(super) const SESSION: Self = Self(
         Self::OPAQUE.0
-            | Self::IMPURE.0
-            | Self::WRITES_VARIABLES.0
-            | Self::LAST_INSERT_ID_SET.0
-            | Self::GET_LOCK.0
-            | Self::RELEASE_LOCK.0
-            | Self::RELEASE_ALL_LOCKS.0
-            | Self::SQL_CALC_FOUND_ROWS.0
-            | Self::UNUSUAL.0,
-    );
-
-    /// What also counts as a quoted identifier.
-    pub const QUOTABLE: Self = Self(Self::SHOW_VARIABLES.0 | Self::SESSION_TRACK.0);
-
-    /// What the session has to be told of after the statement, beyond the trackers.
-    const SESSION: Self = Self(
-        Self::OPAQUE.0
+            | Self::UNCERTAIN.0
             | Self::IMPURE.0
             | Self::GET_LOCK.0
             | Self::RELEASE_LOCK.0
@@ -130,6 +166,16 @@ impl Marks {
             | Self::SET_CHARACTER_SET.0
             | Self::SET_ROLE.0
             | Self::SET_RESOURCE_GROUP.0
+            | Self::SPECIAL_VARIABLE.0
+            | Self::TEMP_TABLE_CREATE.0
+            | Self::TABLE_DROP.0
+            | Self::TABLE_RENAME.0
+            | Self::HANDLER_OPEN.0
+            | Self::HANDLER_CLOSE.0
+            | Self::TEXT_PREPARE.0
+            | Self::TEXT_EXECUTE.0
+            | Self::TEXT_DEALLOCATE.0
+            | Self::EXECUTE_IMMEDIATE.0
             | Self::SAVEPOINT.0
             | Self::LOCK_TABLES.0
             | Self::UNLOCK_TABLES.0
@@ -144,8 +190,17 @@ impl Marks {
             | Self::HINT_PIN.0
             | Self::ENDS_TRANSACTION.0
             | Self::BEGINS_TRANSACTION.0
-            | Self::HAS_EFFECTS.0,
+            | Self::BACKEND_LOCAL_WRITE.0
+            | Self::RELEASE_CONNECTION.0,
     );
+
+    /// No mark.
+    pub const NONE: Self = Self(0);
+
+    /// Whether there is no mark.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 
     /// Whether all of `other` are set.
     pub const fn has(self, other: Self) -> bool {
@@ -155,6 +210,12 @@ impl Marks {
     /// Whether any of `other` is set.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// The marks of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Those that are also in `other`.
@@ -169,69 +230,38 @@ impl Marks {
         Self(self.0 & !other.0)
     }
 
-    /// Whether the session has to be told anything beyond what the trackers say.
-    pub const fn touches_session(self) -> bool {
-        self.intersects(Self::SESSION)
+    /// Sets `other`.
+    #[inline]
+    pub fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// The bits.
+    pub const fn bits(self) -> u64 {
+        self.0
     }
 }
 
 impl BitOr for Marks {
     type Output = Self;
+
     fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.union(other)
     }
 }
 
 impl BitOrAssign for Marks {
     fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
+        self.insert(other);
     }
 }
 
-/// The longest word that means anything here.
-const LONGEST: usize = 32;
-
-/// What a word means wherever it stands.
-pub(super) fn of_word(word: &[u8]) -> Marks {
-    if word.len() < 4 || word.len() > LONGEST {
-        return Marks::default();
-    }
-    let mut lower = [0; LONGEST];
-    let lower = &mut lower[..word.len()];
-    lower.copy_from_slice(word);
-    lower.make_ascii_lowercase();
-    if lower.starts_with(b"session_track_") {
-        return Marks::SESSION_TRACK;
-    }
-    match &*lower {
-        b"last_insert_id" | b"identity" => Marks::LAST_INSERT_ID_READ,
-        b"get_lock" => Marks::GET_LOCK,
-        b"release_lock" => Marks::RELEASE_LOCK,
-        b"release_all_locks" => Marks::RELEASE_ALL_LOCKS,
-        b"sql_calc_found_rows" => Marks::SQL_CALC_FOUND_ROWS,
-        b"found_rows" => Marks::FOUND_ROWS,
-        b"row_count" => Marks::ROW_COUNT,
-        b"connection_id" => Marks::CONNECTION_ID,
-        b"into" | b"returning" => Marks::UNUSUAL,
-        b"warning_count" | b"error_count" => Marks::SHOW_DIAGNOSTICS,
-        b"variables" => Marks::WORD_VARIABLES,
-        b"session_variables"
-        | b"system_variables"
-        | b"variables_by_thread"
-        | b"variables_info"
-        | b"user_variables"
-        | b"user_variables_by_thread" => Marks::SHOW_VARIABLES,
-        // Locks of the locking service and of the asynchronous replication functions.
-        b"service_get_read_locks" | b"service_get_write_locks" | b"service_release_locks" => {
-            Marks::IMPURE
+impl fmt::Debug for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut set = f.debug_set();
+        for (_, name) in Self::NAMES.iter().filter(|(mark, _)| self.has(*mark)) {
+            set.entry(&format_args!("{name}"));
         }
-        _ => Marks::default(),
+        set.finish()
     }
-}
-
-/// What a system variable means wherever it is read.
-pub(super) fn of_system_variable(name: &[u8]) -> Marks {
-    let bare = name.rsplit(|b| *b == b'.').next().unwrap_or(name);
-    let bare = bare.strip_prefix(b"`").and_then(|b| b.strip_suffix(b"`")).unwrap_or(bare);
-    of_word(bare)
 }

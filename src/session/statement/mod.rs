@@ -1,0 +1,125 @@
+//! What a text of SQL will do to the session that runs it.
+//!
+//! [`analyze`] reads a text once, token by token, and notes every trace of session state as
+//! [`Marks`]; a statement whose sort carries more than its marks can say is read a second time
+//! into [`Action`]s. Nothing is parsed that doesn't concern the session, and nothing is allocated
+//! for a text that has nothing of interest.
+//!
+//! It errs on one side: a word that could be code is code. A false mark costs a query or a pin, a
+//! missing one would leak a client's state to another.
+
+mod builtin;
+mod details;
+mod found;
+mod head;
+mod inner;
+mod keyword;
+mod kind;
+mod lock;
+mod marks;
+mod modes;
+mod notice;
+mod parse;
+mod prepare;
+mod scan;
+mod session;
+mod set;
+mod sole;
+mod stored;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use details::{
+    Access, Action, AfterEnd, BackupAction, CallPlace, Details, DropScope, Existing, Kill,
+    LockFunction, Missing, ObjectName, Placed, Scope, Sole, Source, UserVariable, Value,
+};
+pub use kind::StatementKind;
+pub use marks::Marks;
+
+pub use crate::session::lexer::{Charset, Dialect};
+
+use crate::session::catalogue::Catalogue;
+use scan::Scan;
+
+/// What [`analyze`] found in a text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Analysis {
+    /// The sort of the first statement.
+    pub kind: StatementKind,
+    /// How many statements the text holds; 0 if it is blank. Exact unless [`Marks::UNCERTAIN`] or
+    /// [`Marks::OPAQUE`] is set.
+    pub count: u32,
+    /// Everything that was noticed, over all statements.
+    pub marks: Marks,
+    /// The one thing that is asked for, if the text asks for nothing else.
+    pub sole: Option<Sole>,
+    /// The particulars, if there are any.
+    pub details: Option<Box<Details>>,
+}
+
+impl Analysis {
+    /// A statement of which nothing is known.
+    pub fn opaque() -> Self {
+        Self { kind: StatementKind::Other, count: 1, marks: Marks::OPAQUE, ..Self::default() }
+    }
+
+    /// The actions of the text, in order.
+    pub fn actions(&self) -> &[Placed] {
+        self.details.as_ref().map_or(&[], |details| &details.actions)
+    }
+
+    /// The user variables that the text names.
+    pub fn user_variables(&self) -> &[UserVariable] {
+        self.details.as_ref().map_or(&[], |details| &details.user_variables)
+    }
+
+    /// Variables that are set for the time of one statement only: what trackers say of them does
+    /// not last.
+    pub fn temporary_settings(&self) -> &[Box<[u8]>] {
+        self.details.as_ref().map_or(&[], |details| &details.temporary_settings)
+    }
+
+    /// Whether the session has to be told anything beyond what trackers say.
+    pub fn touches_session(&self) -> bool {
+        self.marks.intersects(Marks::SESSION)
+    }
+
+    /// What the preparation of this statement does: nothing, but that variables which the text
+    /// assigns to change their collation at once (measured).
+    pub fn preparing(&self) -> Self {
+        let keep = Marks::USER_VARIABLES | Marks::WRITES_VARIABLES | Marks::OPAQUE;
+        let user_variables = self.user_variables().to_vec();
+        let details = Details { user_variables, ..Details::default() };
+        Self {
+            kind: StatementKind::Prepare,
+            count: 1,
+            marks: self.marks.only(keep),
+            sole: None,
+            details: (!details.user_variables.is_empty()).then(|| Box::new(details)),
+        }
+    }
+
+    /// This statement, which executes another that was prepared by text.
+    pub fn executing(&self, prepared: &Self) -> Self {
+        let mut details = prepared.details.as_deref().cloned().unwrap_or_default();
+        for variable in self.user_variables() {
+            details.note_user_variable(variable.name.clone(), variable.access);
+        }
+        details.actions.extend(self.actions().iter().cloned());
+        Self {
+            kind: if self.count > 1 { self.kind } else { prepared.kind },
+            count: self.count,
+            marks: (self.marks | prepared.marks).without(Marks::PURE_READ),
+            sole: None,
+            details: Some(Box::new(details)),
+        }
+    }
+}
+
+/// Reads a text of SQL as the server would under `dialect`, and says what it may do to its
+/// session. Never fails: what can't be read is marked [`Marks::OPAQUE`].
+pub fn analyze(sql: &[u8], dialect: &Dialect, catalogue: &Catalogue) -> Analysis {
+    Scan::new(sql, dialect, catalogue).run()
+}
