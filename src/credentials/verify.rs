@@ -23,19 +23,19 @@ impl<'a> Verifier<'a> {
         Self { accepted: [current, previous], decoy }
     }
 
-    /// Whether this is the proof of `mysql_native_password`.
-    pub fn native(&self, proof: &[u8], nonce: &[u8; NONCE]) -> bool {
-        self.any(|password| proofs_equal(&native_proof(password, nonce), proof))
+    /// The password that this is the proof of by `mysql_native_password`.
+    pub fn native(&self, proof: &[u8], nonce: &[u8; NONCE]) -> Option<&'a Secret> {
+        self.find(|password| proofs_equal(&native_proof(password, nonce), proof))
     }
 
     /// Whether this is the proof of `caching_sha2_password`.
     pub fn caching_sha2(&self, proof: &[u8], nonce: &[u8; NONCE]) -> bool {
-        self.any(|password| proofs_equal(&sha2_proof(password, nonce), proof))
+        self.find(|password| proofs_equal(&sha2_proof(password, nonce), proof)).is_some()
     }
 
     /// Whether this is the password itself.
     pub fn password(&self, given: &[u8]) -> bool {
-        self.any(|password| passwords_equal(password, given))
+        self.find(|password| passwords_equal(password, given)).is_some()
     }
 
     /// Whether the user needs no password.
@@ -44,13 +44,15 @@ impl<'a> Verifier<'a> {
     }
 
     /// An empty password is proven by an empty proof and by nothing else.
-    fn any(&self, check: impl Fn(&[u8]) -> bool) -> bool {
-        let mut right = false;
+    fn find(&self, check: impl Fn(&[u8]) -> bool) -> Option<&'a Secret> {
+        let mut found = None;
         for secret in self.accepted {
-            let real = secret.is_some_and(|secret| !secret.expose().is_empty());
-            right |= check(secret.unwrap_or(self.decoy).expose()) && real;
+            let real = secret.filter(|secret| !secret.expose().is_empty());
+            if check(secret.unwrap_or(self.decoy).expose()) {
+                found = found.or(real);
+            }
         }
-        right
+        found
     }
 }
 
@@ -76,10 +78,12 @@ mod tests {
             for password in ["current", "previous", "decoy", ""] {
                 let right = accepted.contains(&password);
                 let (native, sha2) = proofs(password.as_bytes());
-                assert_eq!(verifier.native(&native, &NONCE_20), right, "{password}");
+                let proven = verifier.native(&native, &NONCE_20);
+                assert_eq!(proven.is_some(), right, "{password}");
+                assert!(proven.is_none_or(|secret| secret.expose() == password.as_bytes()));
                 assert_eq!(verifier.caching_sha2(&sha2, &NONCE_20), right, "{password}");
                 assert_eq!(verifier.password(password.as_bytes()), right, "{password}");
-                assert!(!verifier.native(&native[..19], &NONCE_20));
+                assert!(verifier.native(&native[..19], &NONCE_20).is_none());
                 assert!(!verifier.caching_sha2(&sha2, &[7; NONCE]));
             }
             assert!(!verifier.no_password());
@@ -92,7 +96,7 @@ mod tests {
         let verifier = Verifier::new(Some(&empty), None, &decoy);
         let (native, sha2) = proofs(b"");
         assert!(verifier.no_password());
-        assert!(!verifier.native(&native, &NONCE_20));
+        assert!(verifier.native(&native, &NONCE_20).is_none());
         assert!(!verifier.caching_sha2(&sha2, &NONCE_20));
         assert!(!verifier.password(b""));
     }

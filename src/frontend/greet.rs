@@ -12,7 +12,7 @@ use super::users::{User, Users};
 use crate::credentials::rsa::RsaKey;
 use crate::net::packet::{PacketError, PacketStream, Parts};
 use crate::net::stream::Stream;
-use crate::net::tls;
+use crate::net::tls::{self, ServerTls};
 use crate::wire::auth::{NONCE, Plugin, random_nonce};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::fault::Fault;
@@ -21,7 +21,6 @@ use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
 
 /// What a handshake needs to know.
 #[derive(Clone)]
@@ -35,7 +34,7 @@ pub struct GreetContext {
     /// The collation of the greeting, its low byte.
     pub collation: u8,
     /// TLS, where it is on.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<ServerTls>,
     /// Whether clients without TLS are refused.
     pub require_tls: bool,
     /// Who may log in.
@@ -94,6 +93,8 @@ pub struct Greeted {
     pub attributes: Vec<u8>,
     /// The nonce of the greeting.
     pub nonce: [u8; NONCE],
+    /// The text of the OK: under TLS and with a MariaDB behind, it vouches for the certificate.
+    pub server_proof: Vec<u8>,
 }
 
 /// Why a handshake did not succeed.
@@ -173,7 +174,7 @@ pub async fn greet(
     packets.flush().await?;
     let (mut packets, payload) = hear(packets, context.tls.as_ref()).await?;
     let introduced = introduce(&mut packets, &payload, context, nonce, host).await;
-    let Introduced { response, user } = match introduced {
+    let Introduced { response, user, server_proof } = match introduced {
         Ok(introduced) => introduced,
         Err(error) => return Err(tell(&mut packets, error).await),
     };
@@ -189,20 +190,21 @@ pub async fn greet(
         collation: response.head.collation.into(),
         attributes: response.attributes.to_vec(),
         nonce,
+        server_proof,
     })
 }
 
 /// Reads the client's response, after TLS where it asks for that.
 async fn hear(
     mut packets: PacketStream<Stream>,
-    acceptor: Option<&TlsAcceptor>,
+    tls: Option<&ServerTls>,
 ) -> Result<(PacketStream<Stream>, BytesMut), GreetError> {
     let payload = match packets.read(MAX_PACKET).await {
         Ok(payload) => payload,
         Err(error) => return Err(tell(&mut packets, error.into()).await),
     };
     // Servers without TLS take no notice of this flag either.
-    let Some(acceptor) = acceptor.filter(|_| wants_tls(&payload)) else {
+    let Some(tls) = tls.filter(|_| wants_tls(&payload)) else {
         return Ok((packets, payload));
     };
     let Parts { stream, input, output, sequence } = packets.into_parts();
@@ -210,7 +212,7 @@ async fn hear(
         return Err(Fault::Unexpected { expected: "TLS only once" }.into());
     };
     // In a box, so that plain connections have no room for it.
-    let stream = Box::pin(tls::accept(acceptor, tcp, input)).await.map_err(|error| {
+    let stream = Box::pin(tls::accept(tls, tcp, input)).await.map_err(|error| {
         if tls::is_refusal(&error) { GreetError::Tls(error) } else { GreetError::Io(error) }
     })?;
     let parts = Parts { stream, input: BytesMut::new(), output, sequence };
@@ -230,6 +232,7 @@ fn wants_tls(payload: &[u8]) -> bool {
 struct Introduced<'a> {
     response: HandshakeResponse<'a>,
     user: User,
+    server_proof: Vec<u8>,
 }
 
 async fn introduce<'a>(
@@ -250,12 +253,12 @@ async fn introduce<'a>(
     let attempt =
         Attempt { user: response.user, plugin: response.plugin, proof: response.auth_response };
     let proven = Dialogue::new(packets, context, encrypted, nonce).prove(&attempt).await?;
-    let user = proven.admit(host)?;
+    let (user, server_proof) = proven.admit(host)?;
     // After the password, as MySQL does: a stranger need not know how this is configured.
     if context.require_tls && !encrypted {
         return Err(GreetError::Denied(Told::TLS_REQUIRED));
     }
-    Ok(Introduced { response, user })
+    Ok(Introduced { response, user, server_proof })
 }
 
 /// Whether the client speaks the protocol of before 4.1, in which the flags have two bytes.
@@ -284,7 +287,7 @@ pub async fn reauthenticate<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<User, GreetError> {
     let ChangeProof { attempt, encrypted, nonce } = change;
     let proven = Dialogue::new(packets, context, encrypted, nonce).prove_again(&attempt).await?;
-    proven.admit(host)
+    Ok(proven.admit(host)?.0)
 }
 
 /// What a `COM_CHANGE_USER` says, and on which connection.

@@ -120,6 +120,7 @@ async fn welcome(
         Err(_) => return Ok(Left::HandshakeTimeout),
     };
     let database = greeted.database.clone();
+    let server_proof = greeted.server_proof.clone();
     let sequence = greeted.sequence.wrapping_sub(1);
     let Some(client) = client(service, greeted, entry, host, admission, &learned) else {
         return Ok(Left::Denied);
@@ -127,7 +128,7 @@ async fn welcome(
     let mut client = Box::new(client);
     match client.enter_database(database, sequence).await {
         Ok(true) => {
-            put_login_ok(&mut client, sequence, &learned);
+            put_login_ok(&mut client, sequence, &learned, &server_proof);
             match client.channel.flush().await {
                 Ok(()) => Err(client),
                 Err(error) => Ok(leave(client, Stop::Client(error)).await),
@@ -221,7 +222,7 @@ pub(super) fn login_environment(
 }
 
 /// The OK that ends the handshake; it tells of the database where the client tracks that.
-fn put_login_ok(client: &mut Client, sequence: u8, learned: &Learned) {
+fn put_login_ok(client: &mut Client, sequence: u8, learned: &Learned, info: &[u8]) {
     let mut trackers = BytesMut::new();
     if learned.server.trackers.schema
         && let Some(database) = &client.session.environment.database
@@ -229,7 +230,7 @@ fn put_login_ok(client: &mut Client, sequence: u8, learned: &Learned) {
         put_tracker(&mut trackers, &Tracker::Schema(database));
     }
     let status = client.session.status;
-    let ok = OkPacket { status, state_changes: &trackers, ..OkPacket::default() };
+    let ok = OkPacket { status, info, state_changes: &trackers, ..OkPacket::default() };
     let mut sequence = sequence.wrapping_add(1);
     let capabilities = client.capabilities;
     put_packet_with(&mut client.channel.output, &mut sequence, |out| {

@@ -6,6 +6,7 @@ use super::metrics::ServiceMetrics;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
 use crate::credentials::rsa::RsaKey;
+use crate::net::tls::ServerTls;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
 use crate::session::catalogue::Catalogue;
@@ -22,7 +23,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
 /// Limits of a service's front end.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ pub struct GreetSettings {
     /// The version that clients are told; `None` for the server's own.
     pub version: Option<String>,
     /// TLS, where it is on.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<ServerTls>,
     /// Whether clients without TLS are refused.
     pub require_tls: bool,
     /// Who may log in.

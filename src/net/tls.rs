@@ -2,7 +2,7 @@
 //!
 //! The meanings of the modes are MySQL's:
 //! <https://dev.mysql.com/doc/refman/8.4/en/using-encrypted-connections.html>. Two things differ,
-//! because rustls has them so: nothing older than TLS 1.2, and a server's name is looked for among
+//! because rustls has them so: nothing older than TLS 1.2; and a server's name is looked for among
 //! the certificate's alternative names only, never in its common name (RFC 9525).
 
 mod trust;
@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::aws_lc_rs::digest::{SHA256, digest};
 use bytes::BytesMut;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
@@ -74,7 +75,7 @@ pub enum TlsError {
 /// # Errors
 ///
 /// Names the file that cannot be used, and why.
-pub fn acceptor(config: &FrontTls) -> Result<Option<TlsAcceptor>, TlsError> {
+pub fn acceptor(config: &FrontTls) -> Result<Option<ServerTls>, TlsError> {
     if config.mode == FrontTlsMode::Disabled {
         return Ok(None);
     }
@@ -94,17 +95,36 @@ pub fn acceptor(config: &FrontTls) -> Result<Option<TlsAcceptor>, TlsError> {
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let mut server = match &config.identity {
-        Some(files) => builder.with_cert_resolver(identity(files)?),
-        None => {
-            let (certificate, key) = self_signed()?;
-            builder.with_single_cert(vec![certificate], key)?
-        }
+    let certified = match &config.identity {
+        Some(files) => identity(files)?,
+        None => self_signed()?,
     };
+    let fingerprint = fingerprint(certified.end_entity_cert()?);
+    let mut server = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     server.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
     // One is enough for a client that reconnects; each costs every handshake.
     server.send_tls13_tickets = 1;
-    Ok(Some(TlsAcceptor::from(Arc::new(server))))
+    Ok(Some(ServerTls { acceptor: TlsAcceptor::from(Arc::new(server)), fingerprint }))
+}
+
+/// How to be the TLS server of clients.
+#[derive(Clone)]
+pub struct ServerTls {
+    acceptor: TlsAcceptor,
+    fingerprint: [u8; 32],
+}
+
+impl ServerTls {
+    /// SHA-256 of the certificate.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+}
+
+impl std::fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerTls").finish_non_exhaustive()
+    }
 }
 
 /// How to be a TLS client of a server.
@@ -168,7 +188,9 @@ pub fn connector(config: &BackTls) -> Result<ClientTls, TlsError> {
         .with_custom_certificate_verifier(verifier);
     let client = match &config.identity {
         None => builder.with_no_client_auth(),
-        Some(files) => builder.with_client_cert_resolver(identity(files)?),
+        Some(files) => {
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity(files)?)))
+        }
     };
     let connector = Some(TlsConnector::from(Arc::new(client)));
     Ok(ClientTls { mode: config.mode, connector })
@@ -183,13 +205,9 @@ pub fn connector(config: &BackTls) -> Result<ClientTls, TlsError> {
 /// # Errors
 ///
 /// When the handshake fails or the network does.
-pub async fn accept(
-    acceptor: &TlsAcceptor,
-    tcp: TcpStream,
-    leftover: BytesMut,
-) -> io::Result<Stream> {
+pub async fn accept(tls: &ServerTls, tcp: TcpStream, leftover: BytesMut) -> io::Result<Stream> {
     let mut refused = None;
-    let mut handshake = acceptor.accept_with(tcp, |connection| {
+    let mut handshake = tls.acceptor.accept_with(tcp, |connection| {
         refused = feed(connection, &leftover).err().map(|error| {
             let mut alert = Vec::new();
             // Into memory, which takes everything.
@@ -268,10 +286,16 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
+fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(digest(&SHA256, certificate).as_ref());
+    fingerprint
+}
+
 /// What to show to the other side. rustls reads no certificates of version 1, which
 /// `openssl x509 -req` makes and OpenSSL on the other side takes: of these alone it is not known
 /// whether they fit their key.
-fn identity(files: &CertificateFiles) -> Result<Arc<SingleCertAndKey>, TlsError> {
+fn identity(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
         .map_err(|_| content(&files.key, "expected an unencrypted private key in PEM"))?;
@@ -281,15 +305,13 @@ fn identity(files: &CertificateFiles) -> Result<Arc<SingleCertAndKey>, TlsError>
     match certified.keys_match() {
         Ok(())
         | Err(Error::InconsistentKeys(InconsistentKeys::Unknown))
-        | Err(Error::InvalidCertificate(CertificateError::Other(_))) => {
-            Ok(Arc::new(certified.into()))
-        }
+        | Err(Error::InvalidCertificate(CertificateError::Other(_))) => Ok(certified),
         Err(error) => Err(unfit(error)),
     }
 }
 
 /// ECDSA, because a handshake costs a third of what it does with RSA, and every client knows it.
-fn self_signed() -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), TlsError> {
+fn self_signed() -> Result<CertifiedKey, TlsError> {
     let key = rcgen::KeyPair::generate()?;
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()])?;
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -297,8 +319,8 @@ fn self_signed() -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Tl
         .distinguished_name
         .push(rcgen::DnType::CommonName, "Millpond_Auto_Generated_Server_Certificate");
     let certificate = params.self_signed(&key)?;
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-    Ok((certificate.der().clone(), key.into()))
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    Ok(CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider())?)
 }
 
 #[cfg(test)]

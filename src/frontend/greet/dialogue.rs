@@ -15,7 +15,8 @@ use crate::credentials::verify::Verifier;
 use crate::frontend::told::Told;
 use crate::frontend::users::User;
 use crate::net::packet::PacketStream;
-use crate::wire::auth::{NONCE, Plugin, mask};
+use crate::wire::auth::{NONCE, Plugin, mask, server_proof};
+use crate::wire::capability::Capabilities;
 use crate::wire::fault::Fault;
 use crate::wire::greeting::{
     AUTH_MORE_HEADER, AuthSwitchRequest, FAST_AUTH_OK, FULL_AUTH, REQUEST_KEY,
@@ -50,14 +51,15 @@ pub(super) struct Proven<'a> {
     user: Option<&'a User>,
     name: String,
     with_password: bool,
+    server_proof: Vec<u8>,
 }
 
 impl Proven<'_> {
-    /// The user, or the denial that a server would write.
-    pub(super) fn admit(self, host: &str) -> Result<User, GreetError> {
-        let Self { user, name, with_password } = self;
+    /// The user, and what the OK has to say; or the denial that a server would write.
+    pub(super) fn admit(self, host: &str) -> Result<(User, Vec<u8>), GreetError> {
+        let Self { user, name, with_password, server_proof } = self;
         match user {
-            Some(user) => Ok(user.clone()),
+            Some(user) => Ok((user.clone(), server_proof)),
             None => {
                 let shown: String = name.chars().take(SHOWN_NAME).collect();
                 let told = Told::access_denied(&shown, host, with_password);
@@ -91,6 +93,8 @@ pub(super) enum Plan {
 struct Verdict {
     right: bool,
     with_password: bool,
+    /// What the client is told in return; mostly nothing.
+    server_proof: Vec<u8>,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
@@ -138,8 +142,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
             }
         };
         let may_come = |user: &&User| verdict.right && (self.encrypted || !user.tls_only);
-        let with_password = verdict.with_password;
-        Ok(Proven { user: user.filter(may_come), name, with_password })
+        let user = user.filter(may_come);
+        let Verdict { with_password, server_proof, .. } = verdict;
+        Ok(Proven { user, name, with_password, server_proof })
     }
 
     /// Asks for a proof by this plugin. The nonce stays: so do servers, and MariaDB's library does
@@ -167,15 +172,29 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         verifier: &Verifier<'_>,
     ) -> Result<Verdict, GreetError> {
         if matches!(proof, [] | [0]) {
-            return Ok(Verdict { right: verifier.no_password(), with_password: false });
+            let right = verifier.no_password();
+            return Ok(Verdict { right, with_password: false, server_proof: Vec::new() });
         }
+        let mut server_proof = Vec::new();
         let right = match plugin {
             Plugin::CachingSha2 => self.caching_sha2(proof, verifier).await?,
             Plugin::ClearPassword => verifier.password(opened(proof).unwrap_or(proof)),
             _ if proof.len() != NATIVE_PROOF => return Err(Fault::BadValue("proof").into()),
-            _ => verifier.native(proof, &self.nonce),
+            _ => {
+                let secret = verifier.native(proof, &self.nonce);
+                server_proof =
+                    secret.and_then(|secret| self.server_proof(secret)).unwrap_or_default();
+                secret.is_some()
+            }
         };
-        Ok(Verdict { right, with_password: true })
+        Ok(Verdict { right, with_password: true, server_proof })
+    }
+
+    /// What MariaDB's clients want to hear of a certificate that they cannot check.
+    fn server_proof(&self, secret: &Secret) -> Option<Vec<u8>> {
+        let tls = self.context.tls.as_ref().filter(|_| self.encrypted)?;
+        let mariadb = !self.context.capabilities.has(Capabilities::LONG_PASSWORD);
+        mariadb.then(|| server_proof(secret.expose(), &self.nonce, tls.fingerprint()))
     }
 
     async fn caching_sha2(

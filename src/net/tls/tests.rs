@@ -124,7 +124,7 @@ async fn a_client_certificate_is_checked_if_there_is_one() {
 #[test]
 fn a_file_that_cannot_be_used_is_named() {
     let authority = Authority::new("x");
-    let told = |result: Result<Option<TlsAcceptor>, TlsError>| match result {
+    let told = |result: Result<Option<ServerTls>, TlsError>| match result {
         Err(error) => error.to_string(),
         Ok(_) => "accepted".into(),
     };

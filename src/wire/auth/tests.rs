@@ -1,5 +1,6 @@
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use mysql_common::auth::plugins::{AuthProc, ChallengeResponsePlugin, Context as Client};
+use mysql_common::crypto::verify_mariadb_shared_secret;
 use mysql_common::packets::AuthPlugin;
 use proptest::prelude::*;
 
@@ -81,6 +82,18 @@ proptest! {
     }
 
     #[test]
+    fn mysql_common_believes_the_proof_of_a_certificate(
+        password in ".{1,40}", nonce: [u8; NONCE], fingerprint: [u8; 32],
+    ) {
+        let proof = server_proof(password.as_bytes(), &nonce, &fingerprint);
+        let client = AuthProc::init(&AuthPlugin::MysqlNativePassword).unwrap();
+        let hash = client.password_hash(Plain(password.as_bytes(), &nonce)).unwrap();
+        prop_assert_eq!(proof[0], 1);
+        let secret = &proof[1..];
+        prop_assert!(verify_mariadb_shared_secret(secret, &hash, &nonce, &fingerprint));
+    }
+
+    #[test]
     fn signatures_are_those_of_mysql_common(password in ".{1,40}", nonce: [u8; ED25519_NONCE]) {
         let theirs = oracle(AuthPlugin::Ed25519, password.as_bytes(), &nonce);
         prop_assert_eq!(&ed25519_signature(password.as_bytes(), &nonce)[..], theirs);
@@ -89,24 +102,27 @@ proptest! {
 
 /// What mysql_common answers to a server's nonce.
 fn oracle(plugin: AuthPlugin<'_>, password: &[u8], nonce: &[u8]) -> Vec<u8> {
-    struct Plain<'a>(&'a [u8], &'a [u8]);
-    impl Client for Plain<'_> {
-        fn pass(&self) -> &[u8] {
-            self.0
-        }
-        fn is_ipc_transport(&self) -> bool {
-            false
-        }
-        fn is_tls_transport(&self) -> bool {
-            false
-        }
-        fn scramble(&self) -> &[u8] {
-            self.1
-        }
-        fn server_key_pem(&self) -> Option<&[u8]> {
-            None
-        }
-    }
     let mut client = AuthProc::init(&plugin).unwrap();
     client.run(Plain(password, nonce), nonce).unwrap().data().unwrap().to_vec()
+}
+
+/// A client on a plain connection: password and nonce.
+struct Plain<'a>(&'a [u8], &'a [u8]);
+
+impl Client for Plain<'_> {
+    fn pass(&self) -> &[u8] {
+        self.0
+    }
+    fn is_ipc_transport(&self) -> bool {
+        false
+    }
+    fn is_tls_transport(&self) -> bool {
+        false
+    }
+    fn scramble(&self) -> &[u8] {
+        self.1
+    }
+    fn server_key_pem(&self) -> Option<&[u8]> {
+        None
+    }
 }

@@ -236,6 +236,29 @@ async fn tls_is_required_of_those_who_need_it_once_they_have_proven_who_they_are
 }
 
 #[tokio::test]
+async fn a_certificate_is_vouched_for_where_mariadbs_clients_ask_for_it() {
+    let mut mariadb = context(Plugin::Native, FrontTlsMode::Preferred);
+    mariadb.capabilities = OFFERED.without(Capabilities::LONG_PASSWORD);
+    let mysql = context(Plugin::CachingSha2, FrontTlsMode::Preferred);
+    let fingerprint = *mariadb.tls.as_ref().unwrap().fingerprint();
+    let native = "mysql_native_password";
+    for (context, user, password, named, tls, vouched) in [
+        (&mariadb, "app", "secret", native, true, true),
+        (&mariadb, "app", "previous", native, true, true),
+        (&mariadb, "app", "secret", "caching_sha2_password", true, false),
+        (&mariadb, "app", "secret", native, false, false),
+        (&mariadb, "free", "", native, true, false),
+        (&mysql, "app", "secret", native, true, false),
+    ] {
+        let driver = Driver { user, password, named, tls };
+        let (greeted, _) = meet(context, |tcp| driver.connect(tcp)).await;
+        let Greeted { server_proof, nonce, .. } = greeted.unwrap();
+        let proof = crate::wire::auth::server_proof(password.as_bytes(), &nonce, &fingerprint);
+        assert_eq!(server_proof, if vouched { proof } else { Vec::new() }, "{driver:?}");
+    }
+}
+
+#[tokio::test]
 async fn millpond_logs_in_to_millpond() {
     for plugin in [Plugin::CachingSha2, Plugin::Native] {
         for tls in [FrontTlsMode::Disabled, FrontTlsMode::Preferred, FrontTlsMode::Required] {
