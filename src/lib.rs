@@ -16,7 +16,8 @@
 //! | 5 | [`backend`] | one connection to a server: login, set-up, Millpond's own questions |
 //! | 6 | [`credentials`] | where passwords come from |
 //! | 7 | [`pool`] | many backend connections, held by deadpool |
-//! | 8, 9 | failover, router | not built yet: one server, one pool for each kind of connection |
+//! | 8 | [`failover`] | which server is the writer, and what the data path noticed |
+//! | 9 | router | not built yet |
 //! | 10 | [`frontend`] | clients: greeting, the serving loop, one file for each kind of command |
 //! | 11 | [`admin`] | metrics and health over HTTP |
 //! | | [`app`] | the only file that knows every floor |
@@ -67,6 +68,8 @@ pub mod backend;
 pub mod credentials;
 
 pub mod pool;
+
+pub mod failover;
 
 pub mod frontend;
 

@@ -1,0 +1,86 @@
+//! What is known of a service's servers at one moment.
+
+use crate::config::Endpoint;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A server of a service. Never used again for another one while the process lives: a name that
+/// moves to another address becomes another server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(pub u32);
+
+/// What a server says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It takes writes.
+    Writer,
+    /// It only reads.
+    Reader,
+    /// It has not been asked yet, or its answers do not decide it.
+    Unknown,
+}
+
+/// Whether a server answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// It answered its last probe.
+    Up,
+    /// Something speaks against it; it is being asked.
+    Suspect,
+    /// It does not answer.
+    Down,
+}
+
+/// One server at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerState {
+    /// Which one.
+    pub id: ServerId,
+    /// How it is reached, and the zone that it is in.
+    pub endpoint: Arc<Endpoint>,
+    /// The one address of the endpoint's host that it is, where that is known.
+    pub address: Option<SocketAddr>,
+    /// What it says that it is.
+    pub role: Role,
+    /// Whether it answers.
+    pub health: Health,
+    /// How far it is behind the writer, where it says so.
+    pub lag: Option<Duration>,
+}
+
+/// Whether there is a writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// This one, and no other.
+    Confirmed(ServerId),
+    /// None is known or the known one is in doubt: statements wait.
+    Awaited,
+}
+
+/// All servers of a service at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Raised whenever another writer is confirmed. Connections to the writer of a former epoch
+    /// must not be used again.
+    pub epoch: u64,
+    /// The writer.
+    pub writer: Writer,
+    /// All servers, in the order of the configuration where they come from there.
+    pub servers: Vec<ServerState>,
+}
+
+impl Snapshot {
+    /// A server by its id.
+    pub fn server(&self, id: ServerId) -> Option<&ServerState> {
+        self.servers.iter().find(|server| server.id == id)
+    }
+
+    /// The confirmed writer.
+    pub fn writer(&self) -> Option<&ServerState> {
+        match self.writer {
+            Writer::Confirmed(id) => self.server(id),
+            Writer::Awaited => None,
+        }
+    }
+}
