@@ -17,7 +17,7 @@
 //! | 6 | [`credentials`] | where passwords come from |
 //! | 7 | [`pool`] | many backend connections, held by deadpool |
 //! | 8 | [`failover`] | which server is the writer, and what the data path noticed |
-//! | 9 | router | not built yet |
+//! | 9 | [`router`] | which server a session's next statement goes to |
 //! | 10 | [`frontend`] | clients: greeting, the serving loop, one file for each kind of command |
 //! | 11 | [`admin`] | metrics and health over HTTP |
 //! | | [`app`] | the only file that knows every floor |
@@ -44,13 +44,14 @@
 //! - A backend connection that is not known to be clean never returns to its pool: a lease that is
 //!   dropped without a word is closed.
 //! - A client's command never runs behind a restore that failed.
-//! - A statement is sent once. What became of it when its connection fails is reported as unknown.
+//! - A statement is sent again only where it provably did not run, or only reads. What became of
+//!   any other when its connection fails is reported as unknown.
 //! - Rows are neither decoded nor gathered.
 //!
 //! # Deliberately absent
 //!
 //! Rewriting of statements, routing by their text, caching of results, retries of anything that may
-//! have run.
+//! have changed something.
 #![forbid(unsafe_code)]
 
 pub mod wire;
@@ -70,6 +71,8 @@ pub mod credentials;
 pub mod pool;
 
 pub mod failover;
+
+pub mod router;
 
 pub mod frontend;
 

@@ -7,7 +7,9 @@ use crate::net::link::{LinkError, send};
 use crate::net::stream::Stream;
 use crate::wire::command::CommandCode;
 use crate::wire::fault::Fault;
+use crate::wire::resultset::ColumnDefinition;
 use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
 
 /// A connection to a server that no client ever uses. Its session has no trackers and nothing else
 /// that a pooled one is given.
@@ -21,6 +23,9 @@ pub struct ControlConnection {
 
 /// Rows as text; `None` is NULL.
 pub type Rows = Vec<Vec<Option<Vec<u8>>>>;
+
+/// Rows as text with the names of their columns.
+pub type NamedRows = Vec<Vec<(String, Option<Vec<u8>>)>>;
 
 /// Why a question was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +72,36 @@ impl ControlConnection {
     /// See [`ControlError`].
     pub async fn ping(&mut self) -> Result<(), ControlError> {
         self.ask(Question::Ping).await.map(|_| ())
+    }
+
+    /// As [`Self::query`], with each value's column name.
+    ///
+    /// Not cancel safe, as [`Self::query`].
+    ///
+    /// # Errors
+    ///
+    /// See [`ControlError`].
+    pub async fn query_named(&mut self, sql: &str) -> Result<NamedRows, ControlError> {
+        let reply = self.ask(Question::Query(sql.as_bytes())).await?;
+        let Content::Rows(answer) = reply.content else { return Ok(NamedRows::new()) };
+        let names = answer.result.columns.iter().map(|column| {
+            let column = ColumnDefinition::parse(column)?;
+            Ok(String::from_utf8_lossy(column.name).into_owned())
+        });
+        let names: Vec<String> = names.collect::<Result<_, Fault>>().map_err(LinkError::from)?;
+        let rows = rows(&answer.result).map_err(LinkError::from)?;
+        let named = |row: Vec<Option<&[u8]>>| {
+            names.iter().cloned().zip(row.into_iter().map(|v| v.map(<[u8]>::to_vec))).collect()
+        };
+        Ok(rows.into_iter().map(named).collect())
+    }
+
+    /// Waits until the server closes the connection, or says something that it was not asked for.
+    ///
+    /// Cancel safe.
+    pub async fn ended(&mut self) {
+        // What it says, or that it fails, is the end either way.
+        let _ = self.stream.read(&mut [0; 1]).await;
     }
 
     /// Says goodbye, so that the server does not count an aborted client, and closes.

@@ -5,6 +5,7 @@
 mod error;
 mod prover;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -76,10 +77,14 @@ pub struct ServerIdentity {
 /// See [`LoginError`].
 pub async fn login(
     endpoint: &Endpoint,
+    address: Option<SocketAddr>,
     request: &LoginRequest,
     tls: &ClientTls,
 ) -> Result<LoggedIn, LoginError> {
-    let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+    let tcp = match address {
+        Some(address) => TcpStream::connect(address).await?,
+        None => TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?,
+    };
     configure(&tcp)?;
     let mut packets = PacketStream::new(Stream::Plain(tcp));
     let first = packets.read(MAX_PACKET).await?;

@@ -3,6 +3,11 @@
 use crate::session::server::ServerVersion;
 use std::collections::HashMap;
 
+/// A server of a service. Never used again for another one while the process lives: a name that
+/// moves to another address becomes another server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(pub u32);
+
 /// Facts about one server, learned at the first login and shared by all its connections.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ServerInfo {

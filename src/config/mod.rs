@@ -9,6 +9,7 @@
 //! holds it to this code.
 
 mod backend;
+mod failover;
 mod given;
 mod pool;
 mod process;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, Provider};
+pub use failover::{FailoverConfig, Retry, WithoutReaders};
 pub use pool::{PoolConfig, PoolSize};
 pub use process::{AdminConfig, AdminReach, LogConfig, LogFormat, LogLevel, RuntimeConfig};
 pub use refusal::{Problem, Refusal, Refusals};

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::backend::BackendConfig;
+use super::failover::FailoverConfig;
 use super::given::{Given, Setting};
 use super::pool::PoolConfig;
 use super::section::Section;
@@ -75,6 +76,8 @@ pub struct ServiceConfig {
     pub backend: BackendConfig,
     /// The connections to them.
     pub pool: PoolConfig,
+    /// What happens when a server fails.
+    pub failover: FailoverConfig,
     /// Who may connect; at least one.
     pub users: BTreeMap<String, UserConfig>,
 }
@@ -117,6 +120,7 @@ impl ServiceConfig {
         }
         let backend = section.section("backend", |section| BackendConfig::read(section, &users));
         let pool = section.section("pool", PoolConfig::read);
+        let failover = section.section("failover", FailoverConfig::read);
         Some(Self {
             name: name.to_owned(),
             listen: listen?,
@@ -130,6 +134,7 @@ impl ServiceConfig {
             tls,
             backend,
             pool,
+            failover,
             users: users.checked,
         })
     }
@@ -155,6 +160,7 @@ impl ServiceConfig {
             .section("tls", self.tls.show())
             .section("backend", self.backend.show())
             .section("pool", self.pool.show())
+            .section("failover", self.failover.show())
             .section("users", users)
     }
 }

@@ -5,5 +5,10 @@
 //! [`Suspicions`](suspicion::Suspicions) what they meet on the data path, the fastest detector that
 //! there is.
 
+pub mod metrics;
+pub mod probe;
+pub mod question;
 pub mod snapshot;
+pub mod supervisor;
 pub mod suspicion;
+pub mod verdict;

@@ -1,14 +1,11 @@
 //! What is known of a service's servers at one moment.
 
+pub use crate::backend::server::ServerId;
+
 use crate::config::Endpoint;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A server of a service. Never used again for another one while the process lives: a name that
-/// moves to another address becomes another server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerId(pub u32);
 
 /// What a server says that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

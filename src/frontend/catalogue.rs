@@ -95,11 +95,19 @@ impl Service {
         }
     }
 
-    /// Learns what the server is, then keeps the catalogue fresh until the process stops.
-    pub async fn keep_catalogue(self: Arc<Self>, pool: Arc<Pool>) {
+    async fn refresh_from_writer(&self, user: &Arc<str>) -> bool {
+        match self.writer_pool(user) {
+            Some(pool) => self.refresh_catalogue(&pool).await,
+            None => false,
+        }
+    }
+
+    /// Learns what the server is, then keeps the catalogue fresh until the process stops. Logs in
+    /// as `user`.
+    pub async fn keep_catalogue(self: Arc<Self>, user: Arc<str>) {
         let mut pause = Duration::from_millis(50);
         let stopping = self.tasks.stop_signal().clone();
-        while !self.refresh_catalogue(&pool).await {
+        while !self.refresh_from_writer(&user).await {
             tracing::warn!(service = &*self.name, "waiting for the database");
             tokio::select! {
                 () = stopping.cancelled() => return,
@@ -114,7 +122,7 @@ impl Service {
                 () = self.catalogue_stale.notified() => {}
                 () = tokio::time::sleep(PERIOD) => {}
             }
-            self.refresh_catalogue(&pool).await;
+            self.refresh_from_writer(&user).await;
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `COM_RESET_CONNECTION` and `COM_CHANGE_USER`: the session starts anew, the connection stays.
 
+use super::borrow::Borrowed;
 use super::client::{Client, Stop};
+use super::failure::Sent;
 use super::greet::{Attempt, ChangeProof, GreetError, reauthenticate};
 use super::listener::{login_environment, pool_key};
-use super::run::{Borrowed, Sent};
 use super::told::Told;
 use super::users::User;
 use crate::backend::dialogue::{Content, Question};
@@ -106,7 +107,7 @@ impl Client {
         database: Option<Vec<u8>>,
         sequence: u8,
     ) -> Result<(), Stop> {
-        let key = pool_key(&user, self.capabilities);
+        let key = pool_key(self.pool.key().server, &user, self.capabilities);
         let (Some(pool), Some(learned)) = (self.service.pool(&key), self.service.learned()) else {
             let told = Told::access_denied(&user, &self.host, true);
             self.put_error(sequence.wrapping_add(1), &told);

@@ -2,12 +2,14 @@
 //! at this moment.
 
 use super::cancel::Entry;
+use super::failure::{Again, Repetition};
 use super::service::{Admission, Service};
 use super::told::Told;
 use crate::net::channel::Channel;
 use crate::pool::Pool;
 use crate::pool::deposit::Deposit;
 use crate::pool::lease::Lease;
+use crate::router::Access;
 use crate::session::model::Session;
 use crate::session::server::Flavor;
 use crate::wire::capability::{Capabilities, Status};
@@ -21,6 +23,10 @@ use std::sync::Arc;
 pub struct Client {
     /// The service it came to.
     pub service: Arc<Service>,
+    /// What it came for.
+    pub access: Access,
+    /// The version of the topology that [`Self::pool`] was chosen by.
+    pub routed: u64,
     /// Where its backend connections come from.
     pub pool: Arc<Pool>,
     /// Its socket.
@@ -41,6 +47,10 @@ pub struct Client {
     pub lease: Option<Lease>,
     /// The backend connection that it left as a deposit.
     pub deposit: Option<Arc<Deposit>>,
+    /// The command under way is being run again.
+    pub again: Option<Box<Again>>,
+    /// What running the command under way again would do.
+    pub repetition: Repetition,
     /// Stored code was changed by the last statement.
     pub catalogue_changed: bool,
     /// The reasons to pin that the metrics know of.

@@ -14,6 +14,16 @@ use crate::wire::exchange::ReplyShape;
 ///
 /// When the client has to go.
 pub async fn dispatch(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
+    loop {
+        handle(client, command, sequence).await?;
+        client.conclude().await?;
+        if !client.tries_again(sequence).await? {
+            return Ok(());
+        }
+    }
+}
+
+async fn handle(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
     let Some(code) = super::serve::code(command) else {
         client.put_error(sequence.wrapping_add(1), &Told::UNKNOWN_COMMAND);
         return Ok(());
@@ -54,7 +64,7 @@ pub async fn dispatch(client: &mut Client, command: &[u8], sequence: u8) -> Resu
             client.put_error(sequence.wrapping_add(1), &Told::UNKNOWN_COMMAND);
         }
     }
-    client.conclude().await
+    Ok(())
 }
 
 /// Sends a command on as it is.
@@ -65,7 +75,7 @@ async fn forward(
     sequence: u8,
 ) -> Result<(), Stop> {
     let analysis = Analysis::default();
-    let request = Request { analysis: &analysis, shape, sequence, statement_id: None };
+    let request = Request::new(&analysis, shape, sequence);
     client.run(request, |out, _| put_parts(out, &[command])).await?;
     Ok(())
 }

@@ -33,8 +33,7 @@ impl Client {
             return Ok(());
         }
         let analysis = Analysis::default();
-        let request =
-            Request { analysis: &analysis, shape: ReplyShape::Ok, sequence, statement_id: None };
+        let request = Request::new(&analysis, ReplyShape::Ok, sequence);
         self.run(request, |out, _| put_parts(out, &[command])).await?;
         Ok(())
     }

@@ -3,15 +3,18 @@
 use super::cancel::Entry;
 use super::change::multi_statements;
 use super::client::{Client, Stop};
+use super::failure::Repetition;
 use super::greet::{GreetError, Greeted, greet};
 use super::outcome::Left;
 use super::serve::{leave, seconds, serve};
 use super::service::{Admission, Learned, Service};
 use super::told::Told;
+use crate::backend::server::ServerId;
 use crate::net::channel::Channel;
 use crate::net::packet::PacketStream;
 use crate::net::stream::Stream;
 use crate::pool::PoolKey;
+use crate::router::Access;
 use crate::runtime::Law;
 use crate::session::model::Session;
 use crate::session::state::{Environment, Names};
@@ -29,8 +32,8 @@ use tokio::time::{Instant, timeout};
 /// The pause after an accept that failed for want of file descriptors or memory.
 const EXHAUSTED: Duration = Duration::from_millis(50);
 
-/// Accepts clients until the process stops.
-pub async fn listen(service: Arc<Service>, listener: TcpListener) {
+/// Accepts clients, who come for `access`, until the process stops.
+pub async fn listen(service: Arc<Service>, listener: TcpListener, access: Access) {
     let stopping = service.tasks.stop_signal().clone();
     loop {
         let accepted = tokio::select! {
@@ -49,7 +52,7 @@ pub async fn listen(service: Arc<Service>, listener: TcpListener) {
                 tasks.spawn("client", Law::Mortal, async move {
                     let left = match admitted {
                         Some(admission) => {
-                            Box::pin(welcome(service.clone(), tcp, host, admission)).await
+                            Box::pin(welcome(service.clone(), tcp, host, admission, access)).await
                         }
                         None => Ok(Box::pin(refuse(&service, tcp)).await),
                     };
@@ -94,6 +97,7 @@ async fn welcome(
     tcp: TcpStream,
     host: Arc<str>,
     admission: Admission,
+    access: Access,
 ) -> Result<Left, Box<Client>> {
     if configure(&tcp).is_err() {
         return Ok(Left::Disconnected);
@@ -122,7 +126,8 @@ async fn welcome(
     let database = greeted.database.clone();
     let server_proof = greeted.server_proof.clone();
     let sequence = greeted.sequence.wrapping_sub(1);
-    let Some(client) = client(service, greeted, entry, host, admission, &learned) else {
+    let place = Place { entry, host, admission, access };
+    let Some(client) = client(service, greeted, place, &learned) else {
         return Ok(Left::Denied);
     };
     let mut client = Box::new(client);
@@ -146,8 +151,9 @@ fn configure(tcp: &TcpStream) -> io::Result<()> {
 }
 
 /// The pool for a user with these capabilities.
-pub(super) fn pool_key(user: &Arc<str>, capabilities: Capabilities) -> PoolKey {
+pub(super) fn pool_key(server: ServerId, user: &Arc<str>, capabilities: Capabilities) -> PoolKey {
     PoolKey {
+        server,
         user: user.clone(),
         found_rows: capabilities.has(Capabilities::FOUND_ROWS),
         local_files: capabilities.has(Capabilities::LOCAL_FILES),
@@ -155,16 +161,24 @@ pub(super) fn pool_key(user: &Arc<str>, capabilities: Capabilities) -> PoolKey {
     }
 }
 
-fn client(
-    service: Arc<Service>,
-    greeted: Greeted,
+/// What a client has before it has logged in.
+struct Place {
     entry: Entry,
     host: Arc<str>,
     admission: Admission,
+    access: Access,
+}
+
+fn client(
+    service: Arc<Service>,
+    greeted: Greeted,
+    place: Place,
     learned: &Learned,
 ) -> Option<Client> {
+    let Place { entry, host, admission, access } = place;
     let Greeted { stream, input, output, user, capabilities, collation, nonce, .. } = greeted;
-    let pool = service.pool(&pool_key(&user.name, capabilities))?;
+    let server = service.first_server(access);
+    let pool = service.pool(&pool_key(server, &user.name, capabilities))?;
     *entry.handle().user.lock() = user.name.clone();
     entry.handle().idle_since(seconds());
     let environment = login_environment(learned, capabilities, Some(collation));
@@ -173,6 +187,9 @@ fn client(
     channel.output = output;
     Some(Client {
         service,
+        access,
+        // The first statement looks where to go.
+        routed: 0,
         pool,
         channel,
         capabilities,
@@ -183,6 +200,8 @@ fn client(
         nonce,
         lease: None,
         deposit: None,
+        again: None,
+        repetition: Repetition::default(),
         catalogue_changed: false,
         counted_pins: 0,
         admission,

@@ -1,5 +1,6 @@
 //! What the front end counts.
 
+use super::disturbance::{Disturbances, DisturbancesFamily};
 use super::outcome::Left;
 use crate::session::pin::PinReason;
 use prometheus::{
@@ -18,6 +19,7 @@ pub struct FrontendMetrics {
     pins: IntCounterVec,
     pinned: IntGaugeVec,
     client_bytes: IntCounterVec,
+    disturbances: DisturbancesFamily,
 }
 
 /// The metrics of one service, resolved once.
@@ -31,6 +33,8 @@ pub struct ServiceMetrics {
     pub queries: IntCounter,
     /// From a command to the end of its reply.
     pub query_seconds: Histogram,
+    /// What clients notice of servers that fail.
+    pub disturbances: Disturbances,
     left: Vec<IntCounter>,
     pins: Vec<IntCounter>,
     pinned: Vec<IntGauge>,
@@ -89,6 +93,7 @@ impl FrontendMetrics {
                 Opts::new("millpond_client_bytes_total", "Bytes from and to clients."),
                 &["service", "direction"],
             )?,
+            disturbances: DisturbancesFamily::register(registry)?,
         };
         registry.register(Box::new(metrics.clients.clone()))?;
         registry.register(Box::new(metrics.received.clone()))?;
@@ -110,6 +115,7 @@ impl FrontendMetrics {
             received: self.received.with_label_values(only),
             queries: self.queries.with_label_values(only),
             query_seconds: self.query_seconds.with_label_values(only),
+            disturbances: self.disturbances.of(service),
             left: Left::ALL
                 .iter()
                 .map(|left| self.left.with_label_values(&[service, left.name()]))

@@ -1,10 +1,13 @@
 //! Floor 10: clients.
 
+pub mod borrow;
 pub mod cancel;
 pub mod catalogue;
 pub mod change;
 pub mod client;
 pub mod dispatch;
+pub mod disturbance;
+pub mod failure;
 pub mod greet;
 pub mod kill;
 pub mod listener;
@@ -18,4 +21,5 @@ pub mod serve;
 pub mod service;
 pub mod settle;
 pub mod told;
+pub mod topology;
 pub mod users;

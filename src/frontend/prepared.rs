@@ -1,7 +1,9 @@
 //! Binary prepared statements: Millpond's numbers in front, the server's behind.
 
+use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::run::{Borrowed, Ran, Request, Sent};
+use super::failure::Sent;
+use super::run::{Placed, Ran, Request};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::align::{Alignment, align};
@@ -31,12 +33,8 @@ impl Client {
         let key = Arc::new(StatementKey::new(sql, &self.session.environment));
         let environment = self.session.environment.clone();
         let id = self.session.statements().next_id();
-        let request = Request {
-            analysis: &preparing,
-            shape: ReplyShape::Prepare,
-            sequence,
-            statement_id: Some(id),
-        };
+        let mut request = Request::new(&preparing, ReplyShape::Prepare, sequence);
+        request.statement_id = Some(id);
         let code = [CommandCode::StmtPrepare.byte()];
         let ran = self.run(request, |out, _| put_parts(out, &[&code, sql])).await?;
         let Ran::Answered(outcome) = ran else { return Ok(()) };
@@ -81,14 +79,11 @@ impl Client {
         self.close_cursor(id);
         let wants_cursor = execute.wants_cursor();
         let Some(backend_id) = self.place(id, sequence, wants_cursor).await? else {
+            self.keep_long_data(id, long_data);
             return Ok(());
         };
-        let request = Request {
-            analysis: &analysis,
-            shape: ReplyShape::Execute,
-            sequence,
-            statement_id: None,
-        };
+        let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
+        request.placed = Placed::Here;
         let ran = self
             .run(request, |out, backend| {
                 for (parameter, data) in &long_data {
@@ -99,12 +94,24 @@ impl Client {
                 put_parts(out, &[&payload]);
             })
             .await?;
-        let Ran::Answered(outcome) = ran else { return Ok(()) };
+        let Ran::Answered(outcome) = ran else {
+            self.keep_long_data(id, long_data);
+            return Ok(());
+        };
         let open = outcome.status.is_some_and(|s| s.has(Status::CURSOR_EXISTS));
         if wants_cursor {
             self.cursor_opened(id, backend_id, open);
         }
         Ok(())
+    }
+
+    /// An execution that is run again needs its long data again.
+    fn keep_long_data(&mut self, id: u32, long_data: Vec<(u16, Vec<u8>)>) {
+        if self.is_unfinished()
+            && let Some(statement) = self.session.statements().get_mut(id)
+        {
+            statement.long_data = long_data;
+        }
     }
 
     /// MariaDB's `COM_STMT_BULK_EXECUTE`
@@ -123,12 +130,8 @@ impl Client {
         };
         let analysis = statement.analysis.clone();
         let Some(backend_id) = self.place(id, sequence, false).await? else { return Ok(()) };
-        let request = Request {
-            analysis: &analysis,
-            shape: ReplyShape::Execute,
-            sequence,
-            statement_id: None,
-        };
+        let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
+        request.placed = Placed::Here;
         self.run(request, |out, _| {
             let mut payload = BytesMut::with_capacity(payload.len() + 64);
             bulk.encode(backend_id, &types, &mut payload);
@@ -160,8 +163,8 @@ impl Client {
             return Ok(());
         };
         let analysis = Analysis::default();
-        let request =
-            Request { analysis: &analysis, shape: ReplyShape::Fetch, sequence, statement_id: None };
+        let mut request = Request::new(&analysis, ReplyShape::Fetch, sequence);
+        request.placed = Placed::Here;
         let rest = &payload[4..];
         let ran = self
             .run(request, |out, _| {

@@ -1,7 +1,9 @@
 //! `COM_QUERY`: the text decides what has to be done beside running it.
 
+use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::run::{Borrowed, Request, Sent};
+use super::failure::Sent;
+use super::run::Request;
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::effect;
@@ -42,8 +44,7 @@ impl Client {
         if listed && !self.trackers_of_client(sequence).await? {
             return Ok(());
         }
-        let request =
-            Request { analysis: &analysis, shape: ReplyShape::Query, sequence, statement_id: None };
+        let request = Request::new(&analysis, ReplyShape::Query, sequence);
         self.run(request, |out, backend| put(out, backend, &query)).await?;
         if listed && !self.session.pins.has(PinReason::SessionTrack) {
             self.channel.flush().await?;
@@ -125,7 +126,7 @@ impl Client {
         let captured = match &residue.diagnostics {
             Diagnostics::None => Some(CapturedResult::default()),
             Diagnostics::Captured(result) => Some((**result).clone()),
-            Diagnostics::OnBackend => None,
+            Diagnostics::OnBackend | Diagnostics::Lost => None,
         };
         let errors = |captured: CapturedResult| -> Vec<Box<[u8]>> {
             captured.rows.into_iter().filter(|row| is_error(row)).collect()

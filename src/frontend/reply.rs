@@ -1,6 +1,7 @@
 //! What a client gets of a server's reply: OK packets in the form that the client negotiated, and
 //! only the session trackers that it asked for.
 
+use super::told::Told;
 use crate::backend::server::{TrackerDefaults, TransactionTracking};
 use crate::net::relay::Editor;
 use crate::session::changes::Changes;
@@ -25,6 +26,8 @@ pub struct ReplyEditor<'a> {
     pub pass_trackers: PassTrackers,
     /// The number that the client gets for a statement that is prepared.
     pub statement_id: Option<u32>,
+    /// Which errors are not for the client.
+    pub withhold: Withhold,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -32,6 +35,15 @@ pub struct ReplyEditor<'a> {
     /// An EOF that stands between column definitions and rows, kept back until it is known that
     /// rows follow: where a cursor was opened, there is only one EOF.
     pending_eof: Option<u8>,
+}
+
+/// Which errors are kept from a client, because its command is then run elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withhold {
+    /// None.
+    Nothing,
+    /// That the server only reads: as the whole answer to a command, it says that nothing ran.
+    ReadOnly,
 }
 
 /// Whether the trackers in a reply are the client's own.
@@ -48,6 +60,8 @@ pub enum PassTrackers {
 pub struct Outcome {
     /// The error that ended it.
     pub error: Option<u16>,
+    /// The error that the client did not get.
+    pub withheld: Option<Told>,
     /// The status flags sent last.
     pub status: Option<Status>,
     /// Affected rows of the last OK.
@@ -101,6 +115,7 @@ impl<'a> ReplyEditor<'a> {
             trackers,
             pass_trackers: PassTrackers::Filtered,
             statement_id: None,
+            withhold: Withhold::Nothing,
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -203,8 +218,17 @@ impl Editor for ReplyEditor<'_> {
             Control::Ok => self.ok(OkKind::Ok, packet, out),
             Control::ResultEnd => self.ok(OkKind::ResultEnd, packet, out),
             Control::Err => {
-                let grown = self.insert_eof(out);
                 let error = ErrPacket::parse(&packet[HEADER..])?;
+                let alone = self.outcome.status.is_none() && self.outcome.prepared.is_none();
+                if self.withhold == Withhold::ReadOnly && alone && only_reads(&error) {
+                    self.outcome.withheld = Some(Told {
+                        code: error.code,
+                        sqlstate: error.sqlstate,
+                        message: error.message.to_vec().into(),
+                    });
+                    return Ok(0);
+                }
+                let grown = self.insert_eof(out);
                 self.outcome.error = Some(error.code);
                 let start = out.len();
                 out.put_slice(packet);
@@ -238,6 +262,13 @@ impl Editor for ReplyEditor<'_> {
             }
         }
     }
+}
+
+/// Whether a server says that it takes no writes: `ER_OPTION_PREVENTS_STATEMENT` for one of the
+/// options that do that, or `ER_READ_ONLY_MODE`.
+fn only_reads(error: &ErrPacket<'_>) -> bool {
+    let named = |option: &[u8]| error.message.windows(option.len()).any(|at| at == option);
+    error.code == 1836 || (error.code == 1290 && (named(b"read-only") || named(b"read_only")))
 }
 
 fn prepared(packet: &[u8]) -> Result<Prepared, Fault> {

@@ -1,15 +1,14 @@
 //! One command on a backend connection: borrow, align, send, relay, take in, give back.
 
+use super::borrow::Borrowed;
 use super::client::{Client, Stop};
+use super::failure::{Repetition, Sent};
 use super::reply::{Outcome, PassTrackers, ReplyEditor};
 use super::told::Told;
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::{Content, Question};
-use crate::net::link::send;
+use crate::net::link::{LinkError, send};
 use crate::net::relay::{RelayError, ServerSide, relay};
-use crate::pool::AcquireError;
-use crate::pool::deposit::Collected;
-use crate::pool::lease::Lease;
 use crate::session::align::{Alignment, Restore, align};
 use crate::session::effect;
 use crate::session::need::{self, Leftover};
@@ -20,12 +19,6 @@ use crate::session::statement::Analysis;
 use crate::wire::capability::Capabilities;
 use crate::wire::exchange::{Exchange, ReplyShape};
 use bytes::BytesMut;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
-
-/// The first pause after a backend connection could not be opened; doubles up to the last.
-const FIRST_RETRY: Duration = Duration::from_millis(20);
-const LAST_RETRY: Duration = Duration::from_millis(500);
 
 /// A command on its way to a backend.
 pub struct Request<'a> {
@@ -37,6 +30,24 @@ pub struct Request<'a> {
     pub sequence: u8,
     /// The number that the client gets for a statement that is prepared.
     pub statement_id: Option<u32>,
+    /// Whether the command's bytes fit only the connection that the session has now.
+    pub placed: Placed,
+}
+
+impl<'a> Request<'a> {
+    /// A command that fits any connection.
+    pub fn new(analysis: &'a Analysis, shape: ReplyShape, sequence: u8) -> Self {
+        Self { analysis, shape, sequence, statement_id: None, placed: Placed::Anywhere }
+    }
+}
+
+/// Whether a command depends on what was done before on its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// It means the same on any connection.
+    Anywhere,
+    /// It names something of this connection's, such as a prepared statement's number.
+    Here,
 }
 
 /// What became of a command.
@@ -63,104 +74,6 @@ impl Client {
             return Ok(Ran::Refused);
         }
         self.send_and_relay(request, put).await
-    }
-
-    /// Makes sure that the session has a backend connection.
-    pub(super) async fn borrow(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
-        if self.lease.is_some() {
-            return Ok(Borrowed::Kept);
-        }
-        if let Some(deposit) = self.deposit.take() {
-            match deposit.collect().await {
-                Collected::Lease(lease) => {
-                    self.took(*lease);
-                    return Ok(Borrowed::Kept);
-                }
-                Collected::Answers(capture, answers) => {
-                    if self.session.residue.captured(&capture, answers).is_err() {
-                        return self.state_lost(sequence);
-                    }
-                }
-                Collected::Lost => return self.state_lost(sequence),
-            }
-        }
-        match self.acquire().await? {
-            Ok(lease) => {
-                self.took(lease);
-                Ok(Borrowed::Fresh)
-            }
-            Err(told) => {
-                self.put_error(sequence.wrapping_add(1), &told);
-                Ok(Borrowed::No)
-            }
-        }
-    }
-
-    fn took(&mut self, mut lease: Lease) {
-        self.entry.handle().took(lease.connection().thread_id);
-        self.lease = Some(lease);
-    }
-
-    fn state_lost(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
-        self.put_error(sequence.wrapping_add(1), &Told::LOST_STATE);
-        Err(Stop::StateLost)
-    }
-
-    /// Borrows from the pool; leaves the queue at once when the client goes away.
-    async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
-        let started = Instant::now();
-        let deadline = started + self.service.limits.borrow_timeout;
-        let limit = self.service.limits.max_packet;
-        let mut pause = FIRST_RETRY;
-        loop {
-            let pool = self.pool.clone();
-            let acquired = tokio::select! {
-                biased;
-                acquired = pool.acquire(deadline) => acquired,
-                () = self.channel.closed(limit) => {
-                    return Err(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()));
-                }
-                farewell = self.entry.handle().dismissed() => {
-                    return Err(Stop::Dismissed(farewell));
-                }
-            };
-            match acquired {
-                Ok(mut lease) => {
-                    pool.metrics.borrow_seconds.observe(started.elapsed().as_secs_f64());
-                    let connection = lease.connection();
-                    if self.service.learned().is_some() {
-                        self.service.learn(connection.server.clone(), connection.baseline.clone());
-                    }
-                    return Ok(Ok(lease));
-                }
-                Err(AcquireError::Open(error))
-                    if error.is_passing() && Instant::now() + pause < deadline =>
-                {
-                    // The server may be back in a moment; many that wait must not come at once.
-                    tokio::select! {
-                        () = sleep(pause.mul_f64(0.5 + fastrand::f64())) => {}
-                        () = self.channel.closed(limit) => {
-                            return Err(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()));
-                        }
-                    }
-                    pause = (pause * 2).min(LAST_RETRY);
-                }
-                Err(error) => {
-                    match &error {
-                        AcquireError::BorrowTimeout => pool.metrics.borrow_timeouts.inc(),
-                        AcquireError::QueueFull => pool.metrics.borrow_refusals.inc(),
-                        AcquireError::Open(error) => {
-                            tracing::warn!(
-                                service = &*self.service.name, user = &*self.user, %error,
-                                "no backend connection for a statement"
-                            );
-                        }
-                        AcquireError::Closed => {}
-                    }
-                    return Ok(Err(Told::not_acquired(&error, started.elapsed().as_millis())));
-                }
-            }
-        }
     }
 
     /// Resets the connection where it has something that this statement must not see. False when
@@ -216,7 +129,8 @@ impl Client {
         request: Request<'_>,
         put: impl FnOnce(&mut BytesMut, Capabilities),
     ) -> Result<Ran, Stop> {
-        let Some(steps) = self.steps(request.analysis, request.sequence).await? else {
+        let steps = self.steps(request.analysis, request.placed, request.sequence).await?;
+        let Some(steps) = steps else {
             return Ok(Ran::Refused);
         };
         let proven = self.pool.proven.all(&steps);
@@ -249,8 +163,13 @@ impl Client {
     async fn steps(
         &mut self,
         analysis: &Analysis,
+        placed: Placed,
         sequence: u8,
     ) -> Result<Option<Vec<Restore>>, Stop> {
+        if need::reads_lost(&self.session, analysis) {
+            self.put_error(sequence.wrapping_add(1), &Told::LOST_STATE);
+            return Err(Stop::StateLost);
+        }
         loop {
             if !self.reset_if_foreign(analysis, sequence).await? {
                 return Ok(None);
@@ -271,6 +190,11 @@ impl Client {
                         lease.discard();
                     }
                     self.entry.handle().gives();
+                    if placed == Placed::Here {
+                        // What was prepared for it went with the connection.
+                        self.run_again(Told::LOST_NOT_RUN);
+                        return Ok(None);
+                    }
                     if self.borrow(sequence).await? == Borrowed::No {
                         return Ok(None);
                     }
@@ -285,7 +209,8 @@ impl Client {
         analysis: &Analysis,
         sequence: u8,
     ) -> Result<bool, Stop> {
-        let Some(steps) = self.steps(analysis, sequence).await? else { return Ok(false) };
+        let steps = self.steps(analysis, Placed::Anywhere, sequence).await?;
+        let Some(steps) = steps else { return Ok(false) };
         if steps.is_empty() {
             return Ok(true);
         }
@@ -367,7 +292,9 @@ impl Client {
     }
 
     async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
+        let withhold = self.withholds();
         let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
+        let fence = lease.pool().clone();
         let connection = lease.connection();
         let server = connection.server.clone();
         let mut exchange = Exchange::new(request.shape);
@@ -380,15 +307,26 @@ impl Client {
         if self.session.pins.has(PinReason::SessionTrack) {
             editor.pass_trackers = PassTrackers::All;
         }
+        editor.withhold = withhold;
+        self.repetition = Repetition::of(&request);
         let side = ServerSide { stream: &mut connection.stream, input: &mut connection.input };
         let before = self.channel.output.len();
         let bound = self.service.limits.result_buffer;
-        let relayed = relay(side, &mut self.channel, &mut exchange, &mut editor, bound).await;
+        let relayed = tokio::select! {
+            biased;
+            relayed = relay(side, &mut self.channel, &mut exchange, &mut editor, bound) => relayed,
+            // A server that was given up may never answer.
+            () = fence.closed() => Err(RelayError::Server(LinkError::Closed)),
+        };
         let mut outcome = std::mem::take(&mut editor.outcome);
         outcome.rows = exchange.rows();
         match relayed {
             Ok(()) => {
                 connection.input.rest();
+                if let Some(error) = outcome.withheld.take() {
+                    self.refused_by_reader(error);
+                    return Ok(Ran::Refused);
+                }
                 self.take_in(request.analysis, &outcome);
                 Ok(Ran::Answered(outcome))
             }
@@ -407,7 +345,8 @@ impl Client {
                     return Err(Stop::StateLost);
                 }
                 let sequence = exchange.next_sequence().wrapping_sub(1);
-                self.connection_failed(sequence, Sent::Perhaps)?;
+                let sent = if untouched { Sent::Unanswered } else { Sent::Perhaps };
+                self.connection_failed(sequence, sent)?;
                 Ok(Ran::Refused)
             }
         }
@@ -445,50 +384,6 @@ impl Client {
         }
         self.catalogue_changed |= on.catalogue;
     }
-
-    /// The backend connection failed. Tells the client, and whether its statement may have run.
-    pub(super) fn connection_failed(&mut self, sequence: u8, sent: Sent) -> Result<(), Stop> {
-        if let Some(lease) = self.lease.take() {
-            lease.discard();
-        }
-        self.entry.handle().gives();
-        let state_lost =
-            self.session.pins.beyond_transaction() || !self.session.residue.is_portable();
-        let in_transaction = self.session.pins.has(PinReason::Transaction);
-        let told = match (sent, state_lost) {
-            (Sent::Perhaps, _) => &Told::LOST_UNKNOWN,
-            (Sent::Nothing, true) => &Told::LOST_STATE,
-            (Sent::Nothing, false) => &Told::LOST_NOT_RUN,
-        };
-        self.put_error(sequence.wrapping_add(1), told);
-        if state_lost {
-            return Err(Stop::StateLost);
-        }
-        if in_transaction {
-            self.forget_transaction();
-        }
-        Ok(())
-    }
-}
-
-/// Whether there is a backend connection now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Borrowed {
-    /// The session's own, as it left it.
-    Kept,
-    /// One from the pool.
-    Fresh,
-    /// None; the client has been told.
-    No,
-}
-
-/// How much of a command may have reached the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// Nothing of it.
-    Nothing,
-    /// All of it, for all that is known.
-    Perhaps,
 }
 
 enum Plan {

@@ -3,8 +3,10 @@
 use super::cancel::Registry;
 use super::greet::{GreetContext, OFFERED};
 use super::metrics::ServiceMetrics;
+use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
+use crate::config::Retry;
 use crate::credentials::rsa::RsaKey;
 use crate::net::tls::ServerTls;
 use crate::pool::{Pool, PoolKey};
@@ -31,6 +33,10 @@ pub struct Limits {
     pub max_clients: usize,
     /// How long a statement waits for a backend connection.
     pub borrow_timeout: Duration,
+    /// What may be run again when its server fails.
+    pub retry: Retry,
+    /// How many statements may wait for a server.
+    pub max_waiting: usize,
     /// How long a client may take to log in.
     pub handshake_timeout: Duration,
     /// The largest command in bytes.
@@ -67,6 +73,8 @@ pub struct Service {
     pub metrics: ServiceMetrics,
     /// Tasks.
     pub tasks: Tasks,
+    /// The servers.
+    pub topology: Topology,
     /// What routines and triggers may do.
     pub catalogue: ArcSwap<Catalogue>,
     /// Asks for a fresh catalogue.
@@ -92,6 +100,8 @@ pub struct ServiceParts {
     pub metrics: ServiceMetrics,
     /// Tasks.
     pub tasks: Tasks,
+    /// The servers.
+    pub topology: Topology,
     /// Makes pools.
     pub maker: Box<dyn PoolMaker>,
     /// What handshakes need.
@@ -122,13 +132,15 @@ impl fmt::Debug for GreetSettings {
 impl Service {
     /// A service without clients.
     pub fn new(parts: ServiceParts) -> Arc<Self> {
-        let ServiceParts { name, limits, registry, metrics, tasks, maker, greeting } = parts;
+        let ServiceParts { name, limits, registry, metrics, tasks, topology, maker, greeting } =
+            parts;
         Arc::new(Self {
             name,
             limits,
             registry,
             metrics,
             tasks,
+            topology,
             catalogue: ArcSwap::default(),
             catalogue_stale: Notify::new(),
             learned: ArcSwapOption::empty(),
@@ -152,6 +164,14 @@ impl Service {
         let pool = self.maker.make(key)?;
         pools.insert(key.clone(), pool.clone());
         Some(pool)
+    }
+
+    /// From now on, whoever asks for a pool of this kind gets another one.
+    pub(super) fn forget_pool(&self, pool: &Arc<Pool>) {
+        let mut pools = self.pools.write();
+        if pools.get(pool.key()).is_some_and(|known| Arc::ptr_eq(known, pool)) {
+            pools.remove(pool.key());
+        }
     }
 
     /// All pools.

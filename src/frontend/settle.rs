@@ -4,6 +4,7 @@
 use super::client::{Client, Stop};
 use crate::backend::connection::TRACKERS;
 use crate::backend::dialogue::{Content, Question};
+use crate::failover::suspicion::Evidence;
 use crate::session::effect;
 use crate::session::model::Unsettled;
 use crate::session::need;
@@ -130,9 +131,12 @@ impl Client {
     fn lost_between_statements(&mut self) {
         self.entry.handle().gives();
         if let Some(lease) = self.lease.take() {
+            let server = lease.pool().key().server;
+            self.service.topology.report(server, Evidence::ConnectionLost);
             lease.discard();
         }
         self.session.unsettled = Unsettled::default();
+        self.session.residue.lost();
         effect::forget_diagnostics(&mut self.session);
     }
 
@@ -162,7 +166,7 @@ impl Client {
     }
 
     /// Brings here what the session has on its connection, and gives that back.
-    async fn capture(&mut self) {
+    pub(super) async fn capture(&mut self) {
         let capture = self.session.residue.capture();
         let Some(mut lease) = self.lease.take() else { return };
         let questions: Vec<_> = capture.queries.iter().map(|sql| Question::Query(sql)).collect();

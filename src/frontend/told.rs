@@ -124,6 +124,28 @@ impl Told {
          was not run",
     );
 
+    /// `ER_NET_READ_ERROR`: the server is gone or not the writer any more, and with it what the
+    /// transaction did; this statement was not sent to it.
+    pub const LOST_TRANSACTION: Self = Self::new(
+        1158,
+        b"08S01",
+        "Lost connection to MySQL server during a transaction, which is rolled back; the statement \
+         was not run",
+    );
+
+    /// Too many wait already.
+    pub const QUEUE_FULL: Self =
+        Self::new(1203, b"42000", "Too many clients wait for a backend connection (max_waiting)");
+
+    /// No server is confirmed to be the one that the statement needs.
+    pub fn no_writer(waited_ms: u128) -> Self {
+        let text = format!(
+            "No MySQL server behind Millpond is ready for this statement (waited for {waited_ms} \
+             ms: borrow_timeout)"
+        );
+        Self::owned(1429, b"08S01", text)
+    }
+
     /// `ER_NO_SUCH_THREAD`
     pub fn no_such_thread(id: u64) -> Self {
         Self::owned(1094, b"HY000", format!("Unknown thread id: {id}"))
@@ -173,11 +195,7 @@ impl Told {
                      connections of the pool are in use: borrow_timeout, max_size)"
                 ),
             ),
-            AcquireError::QueueFull => Self::new(
-                1203,
-                b"42000",
-                "Too many clients wait for a backend connection (max_waiting)",
-            ),
+            AcquireError::QueueFull => Self::QUEUE_FULL,
             AcquireError::Closed => Self::SHUTDOWN,
             AcquireError::Open(error) => Self::not_opened(error, waited_ms),
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Pool;
+use super::upkeep::RESCUE;
 
 /// The right to have one connection to the server; held as long as the connection is open.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Budget {
         // Nobody is idle, but a session may keep a lease that it does not need just now.
         for pool in pools {
             if let Some(deposit) = pool.deposits().pop_oldest() {
-                pool.settle(deposit);
+                pool.settle(deposit, RESCUE);
                 return;
             }
         }

@@ -47,7 +47,10 @@ impl Lease {
         object.connection.input.rest();
         let outdated = object.connection.expires <= now
             || object.connection.generation != self.pool.connections().manager().generation();
-        if outdated || (self.pool.budget().has_waiters() && self.pool.waiting() == 0) {
+        if outdated
+            || self.pool.is_closed()
+            || (self.pool.budget().has_waiters() && self.pool.waiting() == 0)
+        {
             self.pool.retire(Object::take(object));
         }
     }

@@ -66,6 +66,9 @@ pub type Opening = Pin<Box<dyn Future<Output = Result<Connection, OpenError>> + 
 pub trait Opener: Send + Sync + fmt::Debug {
     /// Begins to open a connection; the future is bounded in time by itself.
     fn open(&self, generation: u64) -> Opening;
+
+    /// An idle connection was found closed by the server.
+    fn found_closed(&self);
 }
 
 /// Opens and checks connections for deadpool.
@@ -225,6 +228,7 @@ impl managed::Manager for Manager {
         }
         if connection.is_stale() {
             self.shared.metrics.stale.inc();
+            self.shared.opener.found_closed();
             return Err(RecycleError::message("closed by the server"));
         }
         Ok(())

@@ -21,6 +21,7 @@ use self::manager::{Manager, OpenError, Opener};
 use self::metrics::PoolMetrics;
 use self::proven::Proven;
 use crate::backend::connection::Connection;
+use crate::backend::server::ServerId;
 use crate::runtime::{Law, Tasks};
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 use std::sync::Arc;
@@ -28,11 +29,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-/// What makes two backend connections interchangeable: the login, and the capabilities that are
+/// What makes two backend connections interchangeable: the server, the login, and the capabilities that are
 /// fixed at login and that a client can see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PoolKey {
+    /// The server.
+    pub server: ServerId,
     /// The database user.
     pub user: Arc<str>,
     /// `CLIENT_FOUND_ROWS`
@@ -42,6 +46,9 @@ pub struct PoolKey {
     /// MariaDB's extended column definitions.
     pub extended_metadata: bool,
 }
+
+/// How long the rescue of a deposit may take when its server is given up.
+const LAST_RESCUE: Duration = Duration::from_millis(250);
 
 /// How one pool behaves.
 #[derive(Debug, Clone)]
@@ -83,6 +90,7 @@ pub struct Pool {
     waiting: AtomicUsize,
     budget: Arc<Budget>,
     tasks: Tasks,
+    closing: CancellationToken,
     /// What alignments are known to work here.
     pub proven: Proven,
     /// What is counted.
@@ -118,6 +126,7 @@ impl Pool {
             waiting: AtomicUsize::new(0),
             budget,
             tasks,
+            closing: CancellationToken::new(),
             proven: Proven::default(),
             metrics,
         })
@@ -270,6 +279,23 @@ impl Pool {
     /// ones when they come back.
     pub fn close(&self) {
         self.connections.close();
+        self.closing.cancel();
+        // What belongs to sessions is fetched while the server may still answer.
+        while let Some(deposit) = self.deposits.pop_oldest() {
+            self.settle(deposit, LAST_RESCUE);
+        }
+    }
+
+    /// Whether the pool was closed: its connections must not be used any more.
+    pub fn is_closed(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    /// Waits until the pool is closed.
+    ///
+    /// Cancel safe.
+    pub async fn closed(&self) {
+        self.closing.cancelled().await;
     }
 
     /// Connections open, idle, deposited.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long the rescue of a deposit may take before its connection is given up.
-const RESCUE: Duration = Duration::from_secs(5);
+pub(in crate::pool) const RESCUE: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// One round: closes what is too old or idle for too long, settles deposits that nobody came
@@ -20,7 +20,7 @@ impl Pool {
             && let Some(before) = now.checked_sub(idle)
         {
             for deposit in self.deposits().pop_older_than(before) {
-                self.settle(deposit);
+                self.settle(deposit, RESCUE);
             }
         }
         if self.connections().manager().has_orphans() {
@@ -76,11 +76,11 @@ impl Pool {
         }
     }
 
-    /// Brings the belongings of a deposit to safety and gives its connection back.
-    pub(in crate::pool) fn settle(&self, deposit: Arc<Deposit>) {
+    /// Brings the belongings of a deposit to safety, within `limit`, and gives its connection back.
+    pub(in crate::pool) fn settle(&self, deposit: Arc<Deposit>, limit: Duration) {
         let Some(taken) = deposit.begin_take_over() else { return };
         self.tasks().spawn("settling of a deposit", Law::Mortal, async move {
-            if let Some(lease) = taken.rescue(Instant::now() + RESCUE).await {
+            if let Some(lease) = taken.rescue(Instant::now() + limit).await {
                 lease.release();
             }
         });

@@ -2,7 +2,7 @@
 
 use super::align::Restore;
 use super::model::Session;
-use super::residue::{LastInsertId, VariableName, put_variable_name};
+use super::residue::{Diagnostics, FoundRows, LastInsertId, VariableName, put_variable_name};
 use super::statement::{Access, Analysis, Marks};
 use crate::wire::capability::Status;
 use std::collections::BTreeMap;
@@ -41,6 +41,22 @@ fn is_foreign(session: &Session, traces: &Traces, name: &[u8]) -> bool {
     literal.as_deref() != Some(b"NULL")
         && session.residue.variable(name).is_none()
         && !session.residue.is_on_backend(name)
+}
+
+/// Whether a statement may read what went down with a backend connection.
+pub fn reads_lost(session: &Session, analysis: &Analysis) -> bool {
+    let residue = &session.residue;
+    let marks = analysis.marks;
+    let everything = reads_everything(analysis);
+    let diagnostics = Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS;
+    (residue.last_insert_id == LastInsertId::Lost
+        && (everything || marks.intersects(Marks::LAST_INSERT_ID_READ | Marks::IS_NULL)))
+        || (residue.diagnostics == Diagnostics::Lost && marks.intersects(diagnostics))
+        || (residue.found_rows == FoundRows::Lost && marks.has(Marks::FOUND_ROWS))
+        || (everything && residue.has_lost_variables())
+        || analysis.user_variables().iter().any(|variable| {
+            variable.access != Access::Write && residue.is_variable_lost(&variable.name)
+        })
 }
 
 /// Whether a connection holds user variables of others that this statement would see.

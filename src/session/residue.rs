@@ -24,6 +24,8 @@ pub enum LastInsertId {
     Known(u64),
     /// Only the backend knows.
     OnBackend,
+    /// The backend that knew is gone.
+    Lost,
 }
 
 /// The warnings and errors of the last statement.
@@ -36,6 +38,8 @@ pub enum Diagnostics {
     OnBackend,
     /// The result of `SHOW WARNINGS`, as the server sent it.
     Captured(Box<CapturedResult>),
+    /// The backend that had some is gone.
+    Lost,
 }
 
 /// A small result set: the payloads of its packets as the server sent them.
@@ -54,6 +58,8 @@ pub enum FoundRows {
     Known(u64),
     /// Only the backend knows (`SQL_CALC_FOUND_ROWS`).
     OnBackend,
+    /// The backend that knew is gone.
+    Lost,
     /// The last statement had no rows: the server decides what that means.
     Unknown,
 }
@@ -78,6 +84,8 @@ struct UserVariables {
     known: BTreeMap<VariableName, Box<[u8]>>,
     /// Variables whose value changed, or may have, since they were captured.
     on_backend: BTreeSet<VariableName>,
+    /// Variables whose value went down with the backend that had it.
+    lost: BTreeSet<VariableName>,
 }
 
 impl Default for Residue {
@@ -149,7 +157,39 @@ impl Residue {
 
     /// A statement may have assigned to this variable, or changed its type.
     pub fn variable_touched(&mut self, name: &[u8]) {
-        self.variables.get_or_insert_default().on_backend.insert(name.into());
+        let variables = self.variables.get_or_insert_default();
+        variables.lost.remove(name);
+        variables.on_backend.insert(name.into());
+    }
+
+    /// The backend connection is gone, and with it what only it knew. A statement that reads none
+    /// of that need not care.
+    pub fn lost(&mut self) {
+        if self.last_insert_id == LastInsertId::OnBackend {
+            self.last_insert_id = LastInsertId::Lost;
+        }
+        if self.diagnostics == Diagnostics::OnBackend {
+            self.diagnostics = Diagnostics::Lost;
+        }
+        if self.found_rows == FoundRows::OnBackend {
+            self.found_rows = FoundRows::Lost;
+        }
+        if let Some(variables) = &mut self.variables {
+            for name in std::mem::take(&mut variables.on_backend) {
+                variables.known.remove(&name);
+                variables.lost.insert(name);
+            }
+        }
+    }
+
+    /// Whether the value of this variable is lost.
+    pub fn is_variable_lost(&self, name: &[u8]) -> bool {
+        self.variables.as_ref().is_some_and(|v| v.lost.contains(name))
+    }
+
+    /// Whether the value of any variable is lost.
+    pub fn has_lost_variables(&self) -> bool {
+        self.variables.as_ref().is_some_and(|v| !v.lost.is_empty())
     }
 
     /// Whether the backend has a newer value of this variable.

@@ -19,6 +19,9 @@ pub enum LoginError {
     /// The server offers no TLS, and the configuration wants it.
     #[error("the server offers no TLS, which the configuration wants")]
     NoTls,
+    /// There is no user to log in as.
+    #[error("no login is known for the user")]
+    NoUser,
     /// The server's bytes are no MySQL protocol.
     #[error("the server broke the protocol: {0}")]
     Protocol(#[from] Fault),

@@ -187,7 +187,7 @@ async fn against(packets: &[(u8, &[u8])], tls: &ClientTls) -> Result<LoggedIn, L
         }
         tcp
     };
-    let (login, _tcp) = tokio::join!(login(&endpoint, &request, tls), server);
+    let (login, _tcp) = tokio::join!(login(&endpoint, None, &request, tls), server);
     login
 }
 

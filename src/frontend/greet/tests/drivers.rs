@@ -292,7 +292,7 @@ async fn millpond_logs_in_to_millpond() {
                 };
                 let endpoint = Endpoint { host: "127.0.0.1".into(), port, zone: None };
                 let tls = connector(&BackTls { mode, ca: None, identity: None }).unwrap();
-                let (greeted, login) = tokio::join!(server, login(&endpoint, &request, &tls));
+                let (greeted, login) = tokio::join!(server, login(&endpoint, None, &request, &tls));
                 assert_eq!(login.is_ok(), possible, "{login:?}");
                 if let Some((database, capabilities)) = greeted {
                     assert_eq!(database.as_deref(), Some(&b"shop"[..]));

@@ -1,0 +1,221 @@
+//! The only room that knows every floor: builds, wires, drains.
+
+mod build;
+mod maker;
+mod supervision;
+
+use self::build::{Built, Parts, build};
+use crate::admin::{self, AdminServer, Pages, Readiness};
+use crate::config::{Config, ServiceConfig};
+use crate::credentials::stores::StoreError;
+use crate::failover::metrics::FailoverMetricsFamily;
+use crate::frontend::cancel::Registry as Clients;
+use crate::frontend::listener::listen;
+use crate::frontend::metrics::FrontendMetrics;
+use crate::frontend::serve::seconds;
+use crate::frontend::service::Service;
+use crate::net::tls::TlsError;
+use crate::pool::metrics::PoolMetricsFamily;
+use crate::router::Access;
+use crate::runtime::{Death, Law, Tasks};
+use prometheus::Registry;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Why Millpond did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The admin port's thread is gone.
+    #[error("the admin port's thread ended by itself")]
+    AdminEnded,
+    /// A task without which nothing works is gone.
+    #[error(transparent)]
+    Death(#[from] Death),
+    /// A port cannot be bound.
+    #[error("{key} = \"{address}\": {source}")]
+    Bind {
+        /// The key that names the address.
+        key: String,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A metric cannot be registered.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// A secret cannot be fetched.
+    #[error("services.{service}.users.{user}: {source}")]
+    Secret {
+        /// The service.
+        service: String,
+        /// The user.
+        user: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// TLS cannot be set up.
+    #[error("services.{service}: {source}")]
+    Tls {
+        /// The service.
+        service: String,
+        /// Why.
+        source: TlsError,
+    },
+}
+
+/// How often pools are looked after.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// Runs Millpond until `stop` resolves, and drains it then.
+///
+/// # Errors
+///
+/// When it cannot start, or cannot go on.
+pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let tasks = Tasks::new();
+    let metrics = Registry::new();
+    admin::metrics::register(&metrics)?;
+    let frontend = FrontendMetrics::register(&metrics)?;
+    let pools = PoolMetricsFamily::register(&metrics)?;
+    let failover = FailoverMetricsFamily::register(&metrics)?;
+    let clients = Arc::new(Clients::default());
+    let mut built = Vec::new();
+    for service in &config.services {
+        let parts = Parts {
+            tasks: &tasks,
+            frontend: &frontend,
+            pools: &pools,
+            failover: &failover,
+            clients: &clients,
+        };
+        built.push((service, build(&config, service, parts).await?));
+    }
+    // Everything that can be wrong has been found out; now ports are bound.
+    let readiness = watch::Sender::new(Readiness::Starting);
+    let mut admin = open_admin(&config, metrics, &readiness)?;
+    let mut services = Vec::new();
+    for (configured, built) in built {
+        services.push(built.service.clone());
+        start(configured, built, &tasks)?;
+    }
+    tokio::pin!(stop);
+    let ready = async {
+        for service in &services {
+            service.wait_known().await;
+        }
+        readiness.send_replace(Readiness::Ready);
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        () = &mut stop => Ok(()),
+        () = admin.ended() => Err(Error::AdminEnded),
+        death = tasks.death() => Err(death.into()),
+        () = ready => Ok(()),
+    };
+    readiness.send_replace(Readiness::Draining);
+    drain(&tasks, &clients, services, config.runtime.drain_timeout).await;
+    outcome
+}
+
+fn open_admin(
+    config: &Config,
+    metrics: Registry,
+    readiness: &watch::Sender<Readiness>,
+) -> Result<AdminServer, Error> {
+    let address = config.admin.listen;
+    let refused = |source| Error::Bind { key: "admin.listen".into(), address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(refused)?;
+    let pages = Pages::new(metrics, readiness.subscribe());
+    let admin = AdminServer::start(listener, pages).map_err(refused)?;
+    tracing::info!(address = %admin.address(), "admin port open");
+    Ok(admin)
+}
+
+/// Binds a service's port and starts its tasks.
+fn start(configured: &ServiceConfig, built: Built, tasks: &Tasks) -> Result<(), Error> {
+    let Built { service, supervision } = built;
+    let listeners = [
+        ("listen", Some(configured.listen), Access::Write),
+        ("reader_listen", configured.reader_listen, Access::Read),
+    ];
+    for (key, address, access) in listeners {
+        let Some(address) = address else { continue };
+        let listener = bind(format!("services.{}.{key}", configured.name), address)?;
+        let address = listener.local_addr().unwrap_or(address);
+        tracing::info!(service = configured.name, %address, key, "listening");
+        tasks.spawn("listener", Law::Vital, listen(service.clone(), listener, access));
+    }
+    tasks.spawn("supervisor of servers", Law::Vital, supervision.run(tasks.clone()));
+    tasks.spawn("fencing of servers", Law::Vital, service.clone().keep_topology());
+    let monitor = configured.backend.monitor_user.as_str().into();
+    let keep = service.clone().keep_catalogue(monitor);
+    tasks.spawn("catalogue of stored code", Law::Vital, keep);
+    let upkeep = upkeep(service, configured.idle_client_timeout);
+    tasks.spawn("upkeep of pools", Law::Vital, upkeep);
+    Ok(())
+}
+
+/// Idle clients are told; those in the middle of something may finish it.
+async fn drain(tasks: &Tasks, clients: &Clients, services: Vec<Arc<Service>>, limit: Duration) {
+    clients.close_all();
+    // Once all clients are gone, the pools have nobody to wait for.
+    let emptied = async {
+        while services.iter().any(|service| service.metrics.clients.get() > 0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            clients.close_all();
+        }
+        for pool in services.iter().flat_map(|service| service.pools()) {
+            pool.close();
+        }
+        std::future::pending().await
+    };
+    let drained = tokio::select! {
+        drained = tasks.drain(limit) => drained,
+        drained = emptied => drained,
+    };
+    if let Err(error) = drained {
+        tracing::warn!(?limit, %error, "not everything ended in time");
+    }
+}
+
+fn bind(key: String, address: SocketAddr) -> Result<TcpListener, Error> {
+    let bound = || {
+        let socket = if address.is_ipv4() {
+            tokio::net::TcpSocket::new_v4()?
+        } else {
+            tokio::net::TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        // Functions come in floods; a short queue would turn them away in the kernel.
+        socket.listen(4096)
+    };
+    bound().map_err(|source| Error::Bind { key, address, source })
+}
+
+/// Looks after the pools and the idle clients of a service.
+async fn upkeep(service: Arc<Service>, idle: Option<Duration>) {
+    let stopping = service.tasks.stop_signal().clone();
+    let mut period = tokio::time::interval(UPKEEP);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = period.tick() => {}
+        }
+        let now = Instant::now();
+        for pool in service.pools() {
+            pool.maintain(now);
+        }
+        if let Some(idle) = idle
+            && let Some(before) = seconds().checked_sub(idle.as_secs())
+        {
+            service.registry.close_idle(&service.name, before);
+        }
+    }
+}

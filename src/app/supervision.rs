@@ -1,0 +1,76 @@
+//! A service's supervisor, and how it logs in.
+
+use crate::backend::control::ControlConnection;
+use crate::backend::login::{LoginError, LoginRequest, login};
+use crate::config::ServiceConfig;
+use crate::failover::metrics::FailoverMetrics;
+use crate::failover::probe::{Connecting, ProbeSettings, Prober};
+use crate::failover::snapshot::ServerState;
+use crate::failover::supervisor::{Supervisor, SupervisorParts, Watched};
+use crate::frontend::users::Users;
+use crate::net::tls::ClientTls;
+use crate::router::Preferences;
+use crate::wire::capability::Capabilities;
+use std::sync::Arc;
+
+/// The supervisor of a service's servers, and what it is seen by.
+pub(super) fn supervise(
+    service: &ServiceConfig,
+    users: &Arc<Users>,
+    tls: &ClientTls,
+    metrics: FailoverMetrics,
+) -> (Supervisor, Watched) {
+    let prober = MonitorLogin {
+        user: service.backend.monitor_user.as_str().into(),
+        users: users.clone(),
+        tls: tls.clone(),
+    };
+    let failover = &service.failover;
+    Supervisor::new(SupervisorParts {
+        service: service.name.as_str().into(),
+        endpoints: service.backend.endpoints.clone(),
+        settings: ProbeSettings {
+            calm: failover.probe_interval,
+            alert: failover.suspect_interval,
+            limit: failover.probe_timeout,
+        },
+        prober: Arc::new(prober),
+        metrics,
+    })
+}
+
+/// By what sessions choose a server.
+pub(super) fn preferences(service: &ServiceConfig) -> Preferences {
+    Preferences {
+        zone: service.failover.zone.clone(),
+        max_lag: service.failover.reader_max_lag,
+        without_readers: service.failover.without_readers,
+    }
+}
+
+/// Logs in for probes.
+#[derive(Debug)]
+struct MonitorLogin {
+    user: Arc<str>,
+    users: Arc<Users>,
+    tls: ClientTls,
+}
+
+impl Prober for MonitorLogin {
+    fn connect(&self, server: &ServerState) -> Connecting {
+        let user = self.users.get(&*self.user).cloned();
+        let (endpoint, address) = (server.endpoint.clone(), server.address);
+        let tls = self.tls.clone();
+        Box::pin(async move {
+            let Some(user) = user else { return Err(LoginError::NoUser) };
+            let request = LoginRequest {
+                user: user.name.to_string(),
+                secret: user.secret,
+                extra: Capabilities::default(),
+                database: None,
+            };
+            let login = login(&endpoint, address, &request, &tls).await?;
+            Ok(ControlConnection::new(login))
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! How the servers are watched, and what becomes of statements when one fails.
+
+use std::time::Duration;
+
+use super::given::Choice;
+use super::section::Section;
+use super::show::Shown;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What is run again, on another connection, when a connection fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// What provably did not run.
+    NotRun,
+    /// That, and single statements outside transactions that only read.
+    Safe,
+}
+
+impl Choice for Retry {
+    const EXPECTED: &'static str = r#""safe" or "not_run""#;
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("safe", Self::Safe), ("not_run", Self::NotRun)];
+}
+
+/// What sessions of the reader port do when no reader is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutReaders {
+    /// They read from the writer.
+    Writer,
+    /// They wait, and get an error in the end.
+    Wait,
+}
+
+impl Choice for WithoutReaders {
+    const EXPECTED: &'static str = r#""writer" or "wait""#;
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("writer", Self::Writer), ("wait", Self::Wait)];
+}
+
+/// `[services.<name>.failover]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailoverConfig {
+    /// Between two questions to a server when all is well.
+    pub probe_interval: Duration,
+    /// Between two questions in doubt.
+    pub suspect_interval: Duration,
+    /// How long a server may take to answer.
+    pub probe_timeout: Duration,
+    /// What is run again.
+    pub retry: Retry,
+    /// A reader farther behind is not used; `None`: any.
+    pub reader_max_lag: Option<Duration>,
+    /// When no reader is left.
+    pub without_readers: WithoutReaders,
+    /// The zone that Millpond is in.
+    pub zone: Option<String>,
+}
+
+impl FailoverConfig {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            probe_interval: section
+                .duration("probe_interval", 10 * MILLISECOND..=MINUTE)
+                .unwrap_or(SECOND),
+            suspect_interval: section
+                .duration("suspect_interval", MILLISECOND..=10 * SECOND)
+                .unwrap_or(20 * MILLISECOND),
+            probe_timeout: section
+                .duration("probe_timeout", 10 * MILLISECOND..=MINUTE)
+                .unwrap_or(500 * MILLISECOND),
+            retry: section.setting("retry").unwrap_or(Retry::Safe),
+            reader_max_lag: section
+                .limit("reader_max_lag", SECOND..=DAY)
+                .unwrap_or(Some(10 * SECOND)),
+            without_readers: section.setting("without_readers").unwrap_or(WithoutReaders::Writer),
+            zone: section.text("zone"),
+        }
+    }
+
+    pub(super) fn show(&self) -> Shown {
+        Shown::new()
+            .duration("probe_interval", self.probe_interval)
+            .duration("suspect_interval", self.suspect_interval)
+            .duration("probe_timeout", self.probe_timeout)
+            .put("retry", self.retry.name())
+            .limit("reader_max_lag", self.reader_max_lag)
+            .put("without_readers", self.without_readers.name())
+            .maybe("zone", self.zone.clone())
+    }
+}

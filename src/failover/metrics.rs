@@ -1,0 +1,137 @@
+//! What the supervisors count.
+
+use super::snapshot::{Health, Role, Snapshot};
+use super::verdict::Reason;
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// The metrics of all services.
+#[derive(Debug, Clone)]
+pub struct FailoverMetricsFamily {
+    epoch: IntGaugeVec,
+    role: IntGaugeVec,
+    up: IntGaugeVec,
+    lag: GaugeVec,
+    changes: IntCounterVec,
+    failed_probes: IntCounterVec,
+    suspicions: IntCounterVec,
+}
+
+/// The metrics of one service.
+#[derive(Debug, Clone)]
+pub struct FailoverMetrics {
+    /// Probes without an answer.
+    pub failed_probes: IntCounter,
+    /// Reports of the data path.
+    pub suspicions: IntCounter,
+    epoch: IntGauge,
+    family: FailoverMetricsFamily,
+    service: String,
+}
+
+impl FailoverMetricsFamily {
+    /// Registers the metrics of all services.
+    ///
+    /// # Errors
+    ///
+    /// When one of the names is registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            IntGaugeVec::new(Opts::new(name, help), labels)
+        };
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels)
+        };
+        let family = Self {
+            epoch: gauge(
+                "millpond_failover_epoch",
+                "Raised whenever another server is confirmed to be the writer.",
+                &["service"],
+            )?,
+            role: gauge(
+                "millpond_server_role",
+                "1 for the role that a server has now: writer, reader or unknown.",
+                &["service", "server", "role"],
+            )?,
+            up: gauge(
+                "millpond_server_up",
+                "1 for a server that answered its last probe.",
+                &["service", "server"],
+            )?,
+            lag: GaugeVec::new(
+                Opts::new(
+                    "millpond_server_lag_seconds",
+                    "How far a reader says it is behind the writer.",
+                ),
+                &["service", "server"],
+            )?,
+            changes: counter(
+                "millpond_writer_changes_total",
+                "Changes of the writer, or of there being one, by reason.",
+                &["service", "reason"],
+            )?,
+            failed_probes: counter(
+                "millpond_failed_probes_total",
+                "Questions to servers that were not answered.",
+                &["service"],
+            )?,
+            suspicions: counter(
+                "millpond_suspicions_total",
+                "Reports of statements that met a failing server.",
+                &["service"],
+            )?,
+        };
+        registry.register(Box::new(family.epoch.clone()))?;
+        registry.register(Box::new(family.role.clone()))?;
+        registry.register(Box::new(family.up.clone()))?;
+        registry.register(Box::new(family.lag.clone()))?;
+        registry.register(Box::new(family.changes.clone()))?;
+        registry.register(Box::new(family.failed_probes.clone()))?;
+        registry.register(Box::new(family.suspicions.clone()))?;
+        Ok(family)
+    }
+
+    /// Those of one service.
+    pub fn of(&self, service: &str) -> FailoverMetrics {
+        for reason in Reason::ALL {
+            self.changes.with_label_values(&[service, reason.name()]);
+        }
+        FailoverMetrics {
+            failed_probes: self.failed_probes.with_label_values(&[service]),
+            suspicions: self.suspicions.with_label_values(&[service]),
+            epoch: self.epoch.with_label_values(&[service]),
+            family: self.clone(),
+            service: service.to_owned(),
+        }
+    }
+}
+
+impl FailoverMetrics {
+    /// The writer changed.
+    pub fn changed(&self, reason: Reason) {
+        self.family.changes.with_label_values(&[self.service.as_str(), reason.name()]).inc();
+    }
+
+    /// Shows what is known now.
+    pub fn show(&self, snapshot: &Snapshot) {
+        let service = self.service.as_str();
+        self.epoch.set(i64::try_from(snapshot.epoch).unwrap_or(i64::MAX));
+        for server in &snapshot.servers {
+            let name = server.endpoint.to_string();
+            let labels = [service, name.as_str()];
+            for (role, label) in
+                [(Role::Writer, "writer"), (Role::Reader, "reader"), (Role::Unknown, "unknown")]
+            {
+                let gauge = self.family.role.with_label_values(&[service, &name, label]);
+                gauge.set(i64::from(server.role == role));
+            }
+            self.family.up.with_label_values(&labels).set(i64::from(server.health == Health::Up));
+            match server.lag {
+                Some(lag) => {
+                    self.family.lag.with_label_values(&labels).set(lag.as_secs_f64());
+                }
+                // It may never have had one.
+                None => drop(self.family.lag.remove_label_values(&labels)),
+            }
+        }
+    }
+}

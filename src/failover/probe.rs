@@ -1,0 +1,142 @@
+//! One task for each server: asks it again and again, on a connection of its own.
+
+use super::question::ask;
+use super::snapshot::{ServerId, ServerState};
+use super::verdict::Observation;
+use crate::backend::control::{ControlConnection, ControlError};
+use crate::backend::login::LoginError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+/// A future in a box: what a [`Prober`] returns.
+pub type Connecting = Pin<Box<dyn Future<Output = Result<ControlConnection, LoginError>> + Send>>;
+
+/// Opens connections for probes. Given by whoever knows how to log in.
+pub trait Prober: Send + Sync + fmt::Debug {
+    /// Begins to connect to a server. The caller sets a limit.
+    fn connect(&self, server: &ServerState) -> Connecting;
+}
+
+/// How often a server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// All is well.
+    Calm,
+    /// Something is not: as often as makes sense.
+    Alert,
+}
+
+/// How probes go about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// Between two questions when all is well.
+    pub calm: Duration,
+    /// Between two questions in doubt.
+    pub alert: Duration,
+    /// How long a server may take to answer, connecting included.
+    pub limit: Duration,
+}
+
+/// The probe of one server.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub server: ServerState,
+    pub prober: Arc<dyn Prober>,
+    pub settings: ProbeSettings,
+    pub pace: watch::Receiver<Pace>,
+    pub at_once: Arc<Notify>,
+    pub seen: mpsc::Sender<(ServerId, Observation)>,
+    /// Questions without an answer, one after another.
+    pub failures: u32,
+}
+
+impl Probe {
+    /// Asks until nobody listens.
+    pub(super) async fn run(mut self) {
+        let mut connection = None;
+        loop {
+            let asked = timeout(self.settings.limit, self.ask(connection.take())).await;
+            let observation = match asked {
+                Ok(Ok((kept, answer))) => {
+                    connection = Some(kept);
+                    Observation::Answered(answer)
+                }
+                Ok(Err(error)) => {
+                    if self.failures == 0 {
+                        tracing::warn!(server = %self.server.endpoint, %error, "a probe failed");
+                    }
+                    Observation::Failed
+                }
+                Err(_) => {
+                    if self.failures == 0 {
+                        tracing::warn!(
+                            server = %self.server.endpoint, "a probe got no answer in time"
+                        );
+                    }
+                    Observation::Failed
+                }
+            };
+            self.failures = match observation {
+                Observation::Failed => (self.failures + 1).min(1_000),
+                _ => 0,
+            };
+            if self.seen.send((self.server.id, observation)).await.is_err() {
+                return;
+            }
+            if self.rest(&mut connection).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        connection: Option<ControlConnection>,
+    ) -> Result<(ControlConnection, super::verdict::Answer), ProbeError> {
+        let mut connection = match connection {
+            Some(connection) => connection,
+            None => self.prober.connect(&self.server).await?,
+        };
+        let answer = ask(&mut connection).await?;
+        Ok((connection, answer))
+    }
+
+    /// Waits for the next question: its time, a wish, or the end of the connection, which is the
+    /// first sign of a server that dies.
+    async fn rest(&mut self, connection: &mut Option<ControlConnection>) -> Result<(), ()> {
+        let pause = match *self.pace.borrow_and_update() {
+            Pace::Calm => self.settings.calm.mul_f64(0.9 + 0.2 * fastrand::f64()),
+            // Who is away for long is not asked ever so often.
+            Pace::Alert => self.settings.alert.mul_f64(1.0 + f64::from(self.failures) / 25.0),
+        };
+        let lost = async {
+            match connection {
+                Some(connection) => connection.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep(pause) => Ok(()),
+            () = self.at_once.notified() => Ok(()),
+            changed = self.pace.changed() => changed.map_err(|_| ()),
+            () = lost => {
+                *connection = None;
+                self.seen.send((self.server.id, Observation::Doubted)).await.map_err(|_| ())
+            }
+        }
+    }
+}
+
+/// Why a probe was not answered.
+#[derive(Debug, thiserror::Error)]
+enum ProbeError {
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}

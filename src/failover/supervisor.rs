@@ -1,0 +1,159 @@
+//! Watches the servers of one service and says which one is the writer.
+
+use super::metrics::FailoverMetrics;
+use super::probe::{Pace, Probe, ProbeSettings, Prober};
+use super::snapshot::{ServerId, Snapshot, Writer};
+use super::suspicion::{Suspicion, Suspicions};
+use super::verdict::{Observation, Transition, Verdict};
+use crate::config::Endpoint;
+use crate::runtime::{Law, Tasks};
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+
+/// What a supervisor needs.
+#[derive(Debug)]
+pub struct SupervisorParts {
+    /// The service's name.
+    pub service: Arc<str>,
+    /// Its servers.
+    pub endpoints: Vec<Endpoint>,
+    /// How they are asked.
+    pub settings: ProbeSettings,
+    /// Connects to them.
+    pub prober: Arc<dyn Prober>,
+    /// What is counted.
+    pub metrics: FailoverMetrics,
+}
+
+/// Watches the servers of one service.
+#[derive(Debug)]
+pub struct Supervisor {
+    parts: SupervisorParts,
+    verdict: Verdict,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    suspicions: mpsc::Receiver<Suspicion>,
+}
+
+/// What a supervisor is seen by.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// What it knows.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// Where to report what speaks against a server.
+    pub suspicions: Suspicions,
+}
+
+impl Supervisor {
+    /// A supervisor that knows nothing yet; a lone server is the writer from the start.
+    pub fn new(parts: SupervisorParts) -> (Self, Watched) {
+        let verdict = Verdict::new(&parts.endpoints);
+        let (snapshot, seen) = watch::channel(Arc::new(verdict.snapshot()));
+        let (sender, suspicions) = Suspicions::channel();
+        let watched = Watched { snapshot: seen, suspicions: sender };
+        (Self { parts, verdict, snapshot, suspicions }, watched)
+    }
+
+    /// Watches until the process stops.
+    pub async fn run(mut self, tasks: Tasks) {
+        let stopping = tasks.stop_signal().clone();
+        if self.verdict.is_settled() {
+            // There is nothing to be found out about a lone server.
+            return stopping.cancelled().await;
+        }
+        let (pace, _) = watch::channel(Pace::Alert);
+        let (seen, mut observations) = mpsc::channel(64);
+        let mut wishes = Vec::new();
+        for server in self.verdict.snapshot().servers {
+            let at_once = Arc::new(Notify::new());
+            wishes.push((server.id, at_once.clone()));
+            let probe = Probe {
+                server,
+                prober: self.parts.prober.clone(),
+                settings: self.parts.settings.clone(),
+                pace: pace.subscribe(),
+                at_once,
+                seen: seen.clone(),
+                failures: 0,
+            };
+            // It ends when nobody listens any more.
+            tasks.spawn("probe of a server", Law::Mortal, probe.run());
+        }
+        self.publish();
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                Some((server, observation)) = observations.recv() => {
+                    self.observed(server, observation);
+                }
+                Some(suspicion) = self.suspicions.recv() => {
+                    self.suspected(suspicion);
+                    // Others may know more about it already.
+                    wishes.iter().for_each(|(_, at_once)| at_once.notify_one());
+                }
+            }
+            let wanted = if self.verdict.is_in_doubt() { Pace::Alert } else { Pace::Calm };
+            pace.send_if_modified(|pace| std::mem::replace(pace, wanted) != wanted);
+        }
+    }
+
+    fn observed(&mut self, server: ServerId, observation: Observation) {
+        let contested = self.verdict.is_contested();
+        let transition = self.verdict.observe(server, observation, Instant::now());
+        if let Some(transition) = transition {
+            self.tell(transition);
+        }
+        if !contested && self.verdict.is_contested() {
+            tracing::warn!(
+                service = &*self.parts.service,
+                server = server.0,
+                "a server claims to be the writer beside the one that is; it is not used"
+            );
+        }
+        if observation == Observation::Failed {
+            self.parts.metrics.failed_probes.inc();
+        }
+        self.publish();
+    }
+
+    fn suspected(&mut self, suspicion: Suspicion) {
+        self.parts.metrics.suspicions.inc();
+        tracing::debug!(
+            service = &*self.parts.service, server = suspicion.server.0,
+            evidence = ?suspicion.evidence, "a server is in doubt"
+        );
+        self.observed(suspicion.server, Observation::Doubted);
+    }
+
+    fn tell(&self, transition: Transition) {
+        let Transition { writer, reason } = transition;
+        let service = &*self.parts.service;
+        self.parts.metrics.changed(reason);
+        let snapshot = self.verdict.snapshot();
+        match snapshot.writer() {
+            Some(server) => tracing::info!(
+                service, server = %server.endpoint, epoch = snapshot.epoch, reason = reason.name(),
+                "the writer is confirmed"
+            ),
+            None => tracing::warn!(
+                service,
+                reason = reason.name(),
+                "there is no writer; statements wait"
+            ),
+        }
+        debug_assert_eq!(writer == Writer::Awaited, snapshot.writer().is_none());
+    }
+
+    /// Has everybody see what is known, if that is news.
+    fn publish(&self) {
+        let now = self.verdict.snapshot();
+        self.parts.metrics.show(&now);
+        self.snapshot.send_if_modified(|known| {
+            let news = **known != now;
+            if news {
+                *known = Arc::new(now);
+            }
+            news
+        });
+    }
+}

@@ -1,0 +1,157 @@
+use super::*;
+use proptest::prelude::*;
+use std::time::Duration;
+
+const A: ServerId = ServerId(0);
+const B: ServerId = ServerId(1);
+const WRITER: Observation = Observation::Answered(Answer { claim: Claim::Writer, lag: None });
+const READER: Observation = Observation::Answered(Answer { claim: Claim::Reader, lag: None });
+const FAILED: Observation = Observation::Failed;
+const DOUBTED: Observation = Observation::Doubted;
+
+fn endpoints(count: u16) -> Vec<Endpoint> {
+    (0..count).map(|n| Endpoint { host: "db".into(), port: 1000 + n, zone: None }).collect()
+}
+
+/// Observes one after another, a millisecond apart.
+fn seen(verdict: &mut Verdict, observations: &[(ServerId, Observation)]) -> Option<Transition> {
+    let start = Instant::now();
+    let mut last = None;
+    for (at, (server, observation)) in (0..).zip(observations) {
+        let now = start + Duration::from_millis(at);
+        last = verdict.observe(*server, *observation, now);
+    }
+    last
+}
+
+/// A pair of which A was found to be the writer.
+fn pair() -> Verdict {
+    let mut verdict = Verdict::new(&endpoints(2));
+    assert_eq!(verdict.snapshot().writer, Writer::Awaited);
+    let found = seen(&mut verdict, &[(A, WRITER), (B, READER)]);
+    assert_eq!(found, Some(Transition { writer: Writer::Confirmed(A), reason: Reason::Found }));
+    verdict
+}
+
+fn after(observations: &[(ServerId, Observation)]) -> (Writer, u64) {
+    let mut verdict = pair();
+    seen(&mut verdict, observations);
+    (verdict.writer, verdict.epoch)
+}
+
+#[test]
+fn a_lone_server_is_the_writer_whatever_it_says() {
+    let mut verdict = Verdict::new(&endpoints(1));
+    for observation in [READER, FAILED, DOUBTED, WRITER] {
+        assert_eq!(seen(&mut verdict, &[(A, observation)]), None);
+        assert_eq!(verdict.writer, Writer::Confirmed(A));
+    }
+}
+
+#[test]
+fn nobody_is_the_writer_before_all_were_asked() {
+    let mut verdict = Verdict::new(&endpoints(2));
+    assert_eq!(seen(&mut verdict, &[(A, WRITER)]), None);
+    assert!(seen(&mut verdict, &[(B, FAILED)]).is_some());
+    assert_eq!(verdict.writer, Writer::Confirmed(A));
+}
+
+#[test]
+fn a_promoted_server_follows_a_dead_or_demoted_one() {
+    assert_eq!(after(&[(A, FAILED)]), (Writer::Awaited, 1));
+    assert_eq!(after(&[(A, FAILED), (B, READER), (B, WRITER)]), (Writer::Confirmed(B), 2));
+    assert_eq!(after(&[(A, READER)]), (Writer::Awaited, 1));
+    assert_eq!(after(&[(A, READER), (B, WRITER)]), (Writer::Confirmed(B), 2));
+    // The other is seen first.
+    assert_eq!(after(&[(B, WRITER), (A, FAILED)]), (Writer::Confirmed(B), 2));
+}
+
+#[test]
+fn a_writer_in_doubt_stays_until_it_has_been_asked() {
+    assert_eq!(after(&[(A, DOUBTED)]), (Writer::Confirmed(A), 1));
+    assert_eq!(after(&[(A, DOUBTED), (B, WRITER)]), (Writer::Confirmed(A), 1));
+    assert_eq!(after(&[(A, DOUBTED), (B, WRITER), (A, WRITER)]), (Writer::Confirmed(A), 1));
+    assert_eq!(after(&[(A, DOUBTED), (B, WRITER), (A, FAILED)]), (Writer::Confirmed(B), 2));
+}
+
+#[test]
+fn a_writer_that_was_only_away_is_the_same_epoch() {
+    assert_eq!(after(&[(A, FAILED), (A, WRITER)]), (Writer::Confirmed(A), 1));
+}
+
+#[test]
+fn the_former_writer_is_not_believed_when_it_comes_back() {
+    let failover = [(A, FAILED), (B, WRITER), (A, WRITER)];
+    assert_eq!(after(&failover), (Writer::Confirmed(B), 2));
+    let mut verdict = pair();
+    seen(&mut verdict, &failover);
+    assert!(verdict.is_contested());
+    assert_eq!(verdict.snapshot().server(A).map(|s| s.role), Some(Role::Unknown));
+    // Not even when the new one dies: what it has is older.
+    seen(&mut verdict, &[(B, FAILED)]);
+    assert_eq!(verdict.writer, Writer::Awaited);
+    // As a reader it may be promoted again.
+    seen(&mut verdict, &[(A, READER), (A, WRITER)]);
+    assert_eq!((verdict.writer, verdict.epoch), (Writer::Confirmed(A), 3));
+}
+
+#[test]
+fn of_two_that_claim_only_the_newer_is_believed() {
+    let mut verdict = Verdict::new(&endpoints(3));
+    let c = ServerId(2);
+    seen(&mut verdict, &[(A, WRITER), (B, READER), (c, READER)]);
+    seen(&mut verdict, &[(B, WRITER), (c, WRITER), (A, FAILED)]);
+    assert_eq!(verdict.writer, Writer::Confirmed(c));
+    assert_eq!(verdict.snapshot().server(B).map(|s| s.role), Some(Role::Unknown));
+}
+
+fn observation() -> impl Strategy<Value = Observation> {
+    prop_oneof![Just(WRITER), Just(READER), Just(FAILED), Just(DOUBTED)]
+}
+
+proptest! {
+    #[test]
+    fn an_epoch_has_one_writer_and_it_never_said_that_it_reads(
+        observations in prop::collection::vec((0..4u32, observation()), 1..200),
+    ) {
+        let mut verdict = Verdict::new(&endpoints(4));
+        let mut last_words = [None; 4];
+        let mut writers = std::collections::HashMap::new();
+        let start = Instant::now();
+        for (at, (server, observation)) in (0..).zip(observations) {
+            let epoch = verdict.epoch;
+            verdict.observe(ServerId(server), observation, start + Duration::from_millis(at));
+            if let Observation::Answered(answer) = observation {
+                last_words[server as usize] = Some(answer.claim);
+            }
+            prop_assert!(verdict.epoch >= epoch);
+            if let Writer::Confirmed(id) = verdict.writer {
+                prop_assert_eq!(*writers.entry(verdict.epoch).or_insert(id), id);
+                prop_assert_eq!(last_words[id.0 as usize], Some(Claim::Writer));
+                let state = verdict.snapshot().server(id).cloned();
+                prop_assert!(state.is_some_and(|s| s.health != Health::Down));
+            }
+            let named = verdict.snapshot().servers;
+            let writers = named.iter().filter(|s| s.role == Role::Writer).count();
+            prop_assert_eq!(writers, usize::from(verdict.writer != Writer::Awaited));
+        }
+    }
+
+    #[test]
+    fn peace_leads_to_the_one_that_claims(
+        observations in prop::collection::vec((0..3u32, observation()), 0..100),
+    ) {
+        let mut verdict = Verdict::new(&endpoints(3));
+        let start = Instant::now();
+        for (at, (server, observation)) in (0..).zip(&observations) {
+            verdict.observe(ServerId(*server), *observation, start + Duration::from_millis(at));
+        }
+        // After all faults, everybody reads, and then one is promoted.
+        let later = start + Duration::from_secs(60);
+        for id in [0, 1, 2] {
+            verdict.observe(ServerId(id), READER, later);
+        }
+        verdict.observe(ServerId(1), WRITER, later);
+        prop_assert_eq!(verdict.writer, Writer::Confirmed(ServerId(1)));
+    }
+}

@@ -1,0 +1,241 @@
+//! How a session comes to a backend connection: its own, one left as a deposit, or one from the
+//! pool of the server that is right for it now.
+
+use super::client::{Client, Stop};
+use super::told::Told;
+use crate::failover::suspicion::Evidence;
+use crate::pool::AcquireError;
+use crate::pool::deposit::Collected;
+use crate::pool::lease::Lease;
+use crate::router::Route;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// The first pause after a backend connection could not be opened; doubles up to the last.
+const FIRST_RETRY: Duration = Duration::from_millis(20);
+const LAST_RETRY: Duration = Duration::from_millis(500);
+
+/// Whether there is a backend connection now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Borrowed {
+    /// The session's own, as it left it.
+    Kept,
+    /// One from the pool.
+    Fresh,
+    /// None; the client has been told, or its command will be run again.
+    No,
+}
+
+/// What interrupted a wait.
+enum Woken {
+    /// Another snapshot, or the time that was to be waited is over.
+    Again,
+    /// The client has to go.
+    Stop(Stop),
+}
+
+impl Client {
+    /// Makes sure that the session has a backend connection.
+    pub(super) async fn borrow(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
+        if let Some(lease) = &self.lease {
+            if !lease.pool().is_closed() {
+                return Ok(Borrowed::Kept);
+            }
+            // Its server was given up while the client was not looking.
+            self.fenced(sequence)?;
+            return Ok(Borrowed::No);
+        }
+        if let Some(deposit) = self.deposit.take() {
+            match deposit.collect().await {
+                Collected::Lease(lease) => {
+                    if self.is_right(&lease) {
+                        self.took(*lease);
+                        return Ok(Borrowed::Kept);
+                    }
+                    self.took(*lease);
+                    self.capture().await;
+                    self.entry.handle().gives();
+                }
+                Collected::Answers(capture, answers) => {
+                    if self.session.residue.captured(&capture, answers).is_err() {
+                        self.session.residue.lost();
+                    }
+                }
+                Collected::Lost => self.session.residue.lost(),
+            }
+        }
+        match self.acquire().await? {
+            Ok(lease) => {
+                self.took(lease);
+                Ok(Borrowed::Fresh)
+            }
+            Err(told) => {
+                self.put_error(sequence.wrapping_add(1), &told);
+                Ok(Borrowed::No)
+            }
+        }
+    }
+
+    fn took(&mut self, mut lease: Lease) {
+        self.entry.handle().took(lease.connection().thread_id);
+        self.lease = Some(lease);
+    }
+
+    /// Whether this session's statements may go on where it left its connection.
+    fn is_right(&mut self, lease: &Lease) -> bool {
+        let version = self.service.topology.version();
+        if lease.pool().is_closed() {
+            return false;
+        }
+        if self.routed == version {
+            return true;
+        }
+        let server = lease.pool().key().server;
+        let right = self.service.route(self.access, server) == Route::To(server);
+        if right {
+            self.routed = version;
+        }
+        right
+    }
+
+    /// Goes over to the server that is right now; false when there is none.
+    fn find_server(&mut self, version: u64) -> bool {
+        if self.routed == version && !self.pool.is_closed() {
+            return true;
+        }
+        let Route::To(server) = self.service.route(self.access, self.pool.key().server) else {
+            return false;
+        };
+        if server != self.pool.key().server || self.pool.is_closed() {
+            let key = crate::pool::PoolKey { server, ..self.pool.key().clone() };
+            // A user who has no login any more keeps the old pool, which says so.
+            if let Some(pool) = self.service.pool(&key) {
+                self.pool = pool;
+            }
+        }
+        self.routed = version;
+        true
+    }
+
+    /// Borrows from the pool; leaves the queue at once when the client goes away.
+    async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
+        let started = Instant::now();
+        let deadline = started + self.service.limits.borrow_timeout;
+        let limit = self.service.limits.max_packet;
+        let mut pause = FIRST_RETRY;
+        loop {
+            let version = self.service.topology.version();
+            if !self.find_server(version) {
+                if let Some(told) = self.hold(version, started, deadline).await? {
+                    return Ok(Err(told));
+                }
+                continue;
+            }
+            let pool = self.pool.clone();
+            let acquired = tokio::select! {
+                biased;
+                acquired = pool.acquire(deadline) => acquired,
+                () = self.channel.closed(limit) => {
+                    return Err(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()));
+                }
+                farewell = self.entry.handle().dismissed() => {
+                    return Err(Stop::Dismissed(farewell));
+                }
+            };
+            match acquired {
+                Ok(lease) if pool.is_closed() => lease.discard(),
+                Ok(mut lease) => {
+                    pool.metrics.borrow_seconds.observe(started.elapsed().as_secs_f64());
+                    let connection = lease.connection();
+                    if self.service.learned().is_some() {
+                        self.service.learn(connection.server.clone(), connection.baseline.clone());
+                    }
+                    return Ok(Ok(lease));
+                }
+                Err(AcquireError::Closed) if self.may_go_elsewhere(&pool) => {
+                    if let Woken::Stop(stop) = self.wait(version, FIRST_RETRY).await {
+                        return Err(stop);
+                    }
+                }
+                Err(AcquireError::Open(error))
+                    if error.is_passing() && Instant::now() + pause < deadline =>
+                {
+                    let server = pool.key().server;
+                    self.service.topology.report(server, Evidence::ConnectFailed);
+                    // The server may be back in a moment; many that wait must not come at once.
+                    let jittered = pause.mul_f64(0.5 + fastrand::f64());
+                    if let Woken::Stop(stop) = self.wait(version, jittered).await {
+                        return Err(stop);
+                    }
+                    pause = (pause * 2).min(LAST_RETRY);
+                }
+                Err(error) => return Ok(Err(self.not_acquired(&error, started))),
+            }
+        }
+    }
+
+    /// A pool that was given up is replaced by another one, unless everything is being stopped.
+    fn may_go_elsewhere(&self, pool: &crate::pool::Pool) -> bool {
+        pool.is_closed() && !self.service.tasks.stop_signal().is_cancelled()
+    }
+
+    fn not_acquired(&self, error: &AcquireError, started: Instant) -> Told {
+        let metrics = &self.pool.metrics;
+        match error {
+            AcquireError::BorrowTimeout => metrics.borrow_timeouts.inc(),
+            AcquireError::QueueFull => metrics.borrow_refusals.inc(),
+            AcquireError::Open(error) => {
+                tracing::warn!(
+                    service = &*self.service.name, user = &*self.user, %error,
+                    "no backend connection for a statement"
+                );
+            }
+            AcquireError::Closed => {}
+        }
+        Told::not_acquired(error, started.elapsed().as_millis())
+    }
+
+    /// Waits for a server; gives what the client is told when that takes too long.
+    async fn hold(
+        &mut self,
+        version: u64,
+        started: Instant,
+        deadline: Instant,
+    ) -> Result<Option<Told>, Stop> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Some(Told::no_writer(started.elapsed().as_millis())));
+        }
+        let service = self.service.clone();
+        let Some(_held) = service.metrics.disturbances.hold(service.limits.max_waiting) else {
+            return Ok(Some(Told::QUEUE_FULL));
+        };
+        match self.wait(version, left).await {
+            Woken::Again => Ok(None),
+            Woken::Stop(stop) => Err(stop),
+        }
+    }
+
+    /// Waits until the servers are seen otherwise than in `version`, at most for `limit`.
+    async fn wait(&mut self, version: u64, limit: Duration) -> Woken {
+        let most = self.service.limits.max_packet;
+        let service = self.service.clone();
+        tokio::select! {
+            () = service.topology.changed(version) => Woken::Again,
+            () = sleep(limit) => Woken::Again,
+            () = self.channel.closed(most) => {
+                Woken::Stop(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()))
+            }
+            farewell = self.entry.handle().dismissed() => Woken::Stop(Stop::Dismissed(farewell)),
+        }
+    }
+
+    /// Waits before a command is run again.
+    pub(super) async fn pause(&mut self, limit: Duration) -> Result<(), Stop> {
+        let version = self.service.topology.version();
+        match self.wait(version, limit).await {
+            Woken::Again => Ok(()),
+            Woken::Stop(stop) => Err(stop),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the clients notice of servers that fail, or would have noticed: held, run again, told.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+use tokio::time::Instant;
+
+/// The metrics of all services.
+#[derive(Debug, Clone)]
+pub struct DisturbancesFamily {
+    outcomes: IntCounterVec,
+    holding: IntGaugeVec,
+    hold_seconds: HistogramVec,
+}
+
+/// The metrics of one service.
+#[derive(Debug, Clone)]
+pub struct Disturbances {
+    /// Sessions that found their server given up.
+    pub fenced: IntCounter,
+    /// Statements run again.
+    pub retried: IntCounter,
+    /// Statements refused that provably did not run.
+    pub not_run: IntCounter,
+    /// Statements whose outcome is unknown.
+    pub unknown: IntCounter,
+    holding: IntGauge,
+    hold_seconds: Histogram,
+}
+
+impl DisturbancesFamily {
+    /// Registers them.
+    ///
+    /// # Errors
+    ///
+    /// When one of the names is registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let outcomes = IntCounterVec::new(
+            Opts::new(
+                "millpond_disturbed_statements_total",
+                "Statements that met a failing server: fenced (its server had been given up), \
+                 retried (run again), not_run (refused, provably without effect), unknown \
+                 (whether it took effect is unknown).",
+            ),
+            &["service", "outcome"],
+        )?;
+        let holding = IntGaugeVec::new(
+            Opts::new("millpond_held_statements", "Statements that wait for a server."),
+            &["service"],
+        )?;
+        let buckets =
+            vec![0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
+        let hold_seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "millpond_hold_seconds",
+                "How long statements waited for a server to be confirmed.",
+            )
+            .buckets(buckets),
+            &["service"],
+        )?;
+        registry.register(Box::new(outcomes.clone()))?;
+        registry.register(Box::new(holding.clone()))?;
+        registry.register(Box::new(hold_seconds.clone()))?;
+        Ok(Self { outcomes, holding, hold_seconds })
+    }
+
+    /// Those of one service.
+    pub fn of(&self, service: &str) -> Disturbances {
+        let outcome = |outcome| self.outcomes.with_label_values(&[service, outcome]);
+        Disturbances {
+            fenced: outcome("fenced"),
+            retried: outcome("retried"),
+            not_run: outcome("not_run"),
+            unknown: outcome("unknown"),
+            holding: self.holding.with_label_values(&[service]),
+            hold_seconds: self.hold_seconds.with_label_values(&[service]),
+        }
+    }
+}
+
+impl Disturbances {
+    /// A statement begins to wait for a server; `None` when `most` do already.
+    pub fn hold(&self, most: usize) -> Option<Held<'_>> {
+        if usize::try_from(self.holding.get()).is_ok_and(|holding| holding >= most) {
+            return None;
+        }
+        self.holding.inc();
+        Some(Held { disturbances: self, since: Instant::now() })
+    }
+}
+
+/// A statement that waits for a server.
+#[derive(Debug)]
+pub struct Held<'a> {
+    disturbances: &'a Disturbances,
+    since: Instant,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.disturbances.holding.dec();
+        self.disturbances.hold_seconds.observe(self.since.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,201 @@
+//! What becomes of a command whose backend connection failed: it is run again where that is
+//! provably right, otherwise the client is told what is known.
+
+use super::client::{Client, Stop};
+use super::reply::Withhold;
+use super::run::Request;
+use super::told::Told;
+use crate::config::Retry;
+use crate::failover::suspicion::Evidence;
+use crate::router::Access;
+use crate::session::need::Leftover;
+use crate::session::statement::{Analysis, Marks};
+use crate::wire::exchange::ReplyShape;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The first pause between two attempts after the second one; doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How much of a command may have reached the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing of it.
+    Nothing,
+    /// All of it, for all that is known, and the client has seen nothing of an answer.
+    Unanswered,
+    /// All of it, for all that is known.
+    Perhaps,
+}
+
+/// A command that is to be run again.
+#[derive(Debug)]
+pub struct Again {
+    /// Until when it is worth trying.
+    deadline: Instant,
+    /// How long to wait before the next attempt.
+    pause: Duration,
+    /// What the client is told when that does not help.
+    told: Told,
+    /// Whether the last attempt failed.
+    pending: bool,
+}
+
+/// What a repetition of the command that is under way would do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Repetition {
+    /// Nothing but what the first run did: it only reads.
+    Harmless,
+    /// Perhaps something a second time.
+    #[default]
+    Harmful,
+}
+
+impl Repetition {
+    /// Of this command.
+    pub(super) fn of(request: &Request<'_>) -> Self {
+        let only_reads = |analysis: &Analysis| {
+            analysis.count == 1
+                && analysis.kind.is_read()
+                && analysis.marks.has(Marks::PURE_READ)
+                && !analysis.touches_session()
+        };
+        match request.shape {
+            ReplyShape::Prepare | ReplyShape::FieldList | ReplyShape::Statistics => Self::Harmless,
+            ReplyShape::Query | ReplyShape::Execute if only_reads(request.analysis) => {
+                Self::Harmless
+            }
+            _ => Self::Harmful,
+        }
+    }
+}
+
+impl Client {
+    /// The backend connection failed: the command is run again, or the client is told whether it
+    /// may have run.
+    pub(super) fn connection_failed(&mut self, sequence: u8, sent: Sent) -> Result<(), Stop> {
+        let server = self.lease.as_ref().map(|lease| lease.pool().key().server);
+        if let Some(server) = server {
+            self.service.topology.report(server, Evidence::ConnectionLost);
+        }
+        self.lost(sequence, sent)
+    }
+
+    /// The session's connection is one to a server that was given up: nothing is sent there.
+    pub(super) fn fenced(&mut self, sequence: u8) -> Result<(), Stop> {
+        self.service.metrics.disturbances.fenced.inc();
+        self.lost(sequence, Sent::Nothing)
+    }
+
+    fn lost(&mut self, sequence: u8, sent: Sent) -> Result<(), Stop> {
+        if let Some(lease) = self.lease.take() {
+            lease.discard();
+        }
+        self.entry.handle().gives();
+        let state_lost = self.session.pins.beyond_transaction();
+        let in_transaction = self.session.pins.has(crate::session::pin::PinReason::Transaction);
+        self.session.residue.lost();
+        let told = match (sent, state_lost, in_transaction) {
+            (Sent::Perhaps | Sent::Unanswered, _, _) => &Told::LOST_UNKNOWN,
+            (Sent::Nothing, true, _) => &Told::LOST_STATE,
+            (Sent::Nothing, false, true) => &Told::LOST_TRANSACTION,
+            (Sent::Nothing, false, false) => &Told::LOST_NOT_RUN,
+        };
+        if !state_lost && !in_transaction && self.may_run_again(sent) {
+            self.run_again(told.clone());
+            return Ok(());
+        }
+        let disturbances = &self.service.metrics.disturbances;
+        match sent {
+            Sent::Nothing => disturbances.not_run.inc(),
+            Sent::Unanswered | Sent::Perhaps => disturbances.unknown.inc(),
+        }
+        self.put_error(sequence.wrapping_add(1), told);
+        if state_lost {
+            return Err(Stop::StateLost);
+        }
+        if in_transaction {
+            self.forget_transaction();
+        }
+        Ok(())
+    }
+
+    /// Whether a server's refusal to write, because it only reads, is kept from the client: another
+    /// server may do it.
+    pub(super) fn withholds(&self) -> Withhold {
+        let free = self.session.pins.is_empty() && self.access == Access::Write;
+        if free && self.service.topology.has_choice() {
+            Withhold::ReadOnly
+        } else {
+            Withhold::Nothing
+        }
+    }
+
+    /// The server has become a reader: the statement, which it did not run, goes to the writer.
+    pub(super) fn refused_by_reader(&mut self, error: Told) {
+        if let Some(lease) = &mut self.lease {
+            lease.connection().traces.diagnostics = Leftover::Present;
+            let server = lease.pool().key().server;
+            self.service.topology.report(server, Evidence::ReadOnly);
+        }
+        crate::session::effect::forget_diagnostics(&mut self.session);
+        self.run_again(error);
+    }
+
+    fn may_run_again(&self, sent: Sent) -> bool {
+        match sent {
+            Sent::Nothing => true,
+            Sent::Unanswered => {
+                self.service.limits.retry == Retry::Safe && self.repetition == Repetition::Harmless
+            }
+            Sent::Perhaps => false,
+        }
+    }
+
+    /// Has the present command run again; `told` is what the client hears if that fails, too.
+    pub(super) fn run_again(&mut self, told: Told) {
+        let limit = self.service.limits.borrow_timeout;
+        match &mut self.again {
+            Some(again) => {
+                again.pending = true;
+                again.told = told;
+            }
+            None => {
+                let deadline = Instant::now() + limit;
+                let again = Again { deadline, pause: Duration::ZERO, told, pending: true };
+                self.again = Some(Box::new(again));
+            }
+        }
+    }
+
+    /// Whether the present command is to be run again.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| again.pending)
+    }
+
+    /// After an attempt: whether there is to be another one, after a wait that ends early when the
+    /// servers are seen otherwise.
+    pub(super) async fn tries_again(&mut self, sequence: u8) -> Result<bool, Stop> {
+        let Some(again) = &mut self.again else { return Ok(false) };
+        if !again.pending {
+            self.again = None;
+            return Ok(false);
+        }
+        if Instant::now() + again.pause >= again.deadline {
+            let told = again.told.clone();
+            self.again = None;
+            self.service.metrics.disturbances.not_run.inc();
+            self.put_error(sequence.wrapping_add(1), &told);
+            return Ok(false);
+        }
+        again.pending = false;
+        let pause = again.pause;
+        again.pause = (pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
+        self.service.metrics.disturbances.retried.inc();
+        if !pause.is_zero() {
+            self.pause(pause).await?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,91 @@
+//! Floor 9: which server a session's next statement goes to.
+//!
+//! Pure functions of a [`Snapshot`]; how to wait when there is no such server is the business of
+//! whoever asks.
+
+pub use crate::config::WithoutReaders;
+
+use crate::failover::snapshot::{Health, Role, ServerId, ServerState, Snapshot, Writer};
+use std::time::Duration;
+
+/// What a session came for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Reads and writes: `listen`.
+    Write,
+    /// Reads: `reader_listen`.
+    Read,
+}
+
+/// By what readers are chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preferences {
+    /// The zone that Millpond itself is in: readers there come first.
+    pub zone: Option<String>,
+    /// A reader that is farther behind, or does not say how far, is not used; `None` takes any.
+    pub max_lag: Option<Duration>,
+    /// When no reader is left.
+    pub without_readers: WithoutReaders,
+}
+
+/// Where a statement goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// To this server.
+    To(ServerId),
+    /// Nowhere for now: it waits for another snapshot.
+    Hold,
+}
+
+/// Chooses a server. `current` is where the session was before, which it does not leave without
+/// need; `load` tells how busy a server is; `random` gives a number below its argument.
+pub fn route(
+    snapshot: &Snapshot,
+    access: Access,
+    preferences: &Preferences,
+    current: ServerId,
+    load: impl Fn(ServerId) -> usize,
+    mut random: impl FnMut(usize) -> usize,
+) -> Route {
+    let writer = match snapshot.writer {
+        Writer::Confirmed(id) => Route::To(id),
+        Writer::Awaited => Route::Hold,
+    };
+    if access == Access::Write {
+        return writer;
+    }
+    let usable: Vec<_> =
+        snapshot.servers.iter().filter(|server| is_usable(server, preferences)).collect();
+    if usable.iter().any(|server| server.id == current) {
+        return Route::To(current);
+    }
+    let near: Vec<_> = usable
+        .iter()
+        .filter(|server| preferences.zone.is_some() && server.endpoint.zone == preferences.zone)
+        .copied()
+        .collect();
+    let choice = if near.is_empty() { usable } else { near };
+    match (choice.as_slice(), preferences.without_readers) {
+        ([], WithoutReaders::Writer) => writer,
+        ([], WithoutReaders::Wait) => Route::Hold,
+        ([only], _) => Route::To(only.id),
+        (several, _) => {
+            // The less busy of two at random: nearly as even as asking all, and no herd.
+            let (one, two) = (several[random(several.len())].id, several[random(several.len())].id);
+            Route::To(if load(two) < load(one) { two } else { one })
+        }
+    }
+}
+
+/// Whether a server may be read from.
+fn is_usable(server: &ServerState, preferences: &Preferences) -> bool {
+    let fresh = match (preferences.max_lag, server.lag) {
+        (None, _) => true,
+        (Some(limit), Some(lag)) => lag <= limit,
+        (Some(_), None) => false,
+    };
+    server.role == Role::Reader && server.health == Health::Up && fresh
+}
+
+#[cfg(test)]
+mod tests;
