@@ -5,9 +5,10 @@ use super::client::{Client, Stop};
 use super::reply::Withhold;
 use super::run::Request;
 use super::told::Told;
+use crate::backend::server::ServerId;
 use crate::config::Retry;
 use crate::failover::suspicion::Evidence;
-use crate::router::Access;
+use crate::router::{Access, Route};
 use crate::session::need::Leftover;
 use crate::session::statement::{Analysis, Marks};
 use crate::wire::exchange::ReplyShape;
@@ -17,6 +18,9 @@ use tokio::time::Instant;
 /// The first pause between two attempts after the second one; doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long it may take until it is known whether a server is gone, or just one connection to it.
+const JUDGMENT: Duration = Duration::from_millis(250);
 
 /// How much of a command may have reached the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub struct Again {
     told: Told,
     /// Whether the last attempt failed.
     pending: bool,
+    /// It is only run again if this server is not the right one any more.
+    after: Option<ServerId>,
 }
 
 /// What a repetition of the command that is under way would do.
@@ -89,6 +95,7 @@ impl Client {
     }
 
     fn lost(&mut self, sequence: u8, sent: Sent) -> Result<(), Stop> {
+        let server = self.lease.as_ref().map(|lease| lease.pool().key().server);
         if let Some(lease) = self.lease.take() {
             lease.discard();
         }
@@ -103,7 +110,8 @@ impl Client {
             (Sent::Nothing, false, false) => &Told::LOST_NOT_RUN,
         };
         if !state_lost && !in_transaction && self.may_run_again(sent) {
-            self.run_again(told.clone());
+            let after = server.filter(|_| sent == Sent::Unanswered);
+            self.run_again(told.clone(), after);
             return Ok(());
         }
         let disturbances = &self.service.metrics.disturbances;
@@ -140,33 +148,53 @@ impl Client {
             self.service.topology.report(server, Evidence::ReadOnly);
         }
         crate::session::effect::forget_diagnostics(&mut self.session);
-        self.run_again(error);
+        self.run_again(error, None);
     }
 
     fn may_run_again(&self, sent: Sent) -> bool {
         match sent {
             Sent::Nothing => true,
+            // Only once: the statement itself may be what brings servers down.
             Sent::Unanswered => {
-                self.service.limits.retry == Retry::Safe && self.repetition == Repetition::Harmless
+                self.service.limits.retry == Retry::Safe
+                    && self.repetition == Repetition::Harmless
+                    && self.service.topology.has_choice()
+                    && self.again.is_none()
             }
             Sent::Perhaps => false,
         }
     }
 
-    /// Has the present command run again; `told` is what the client hears if that fails, too.
-    pub(super) fn run_again(&mut self, told: Told) {
+    /// Has the present command run again, but only if this server is given up where one is named;
+    /// `told` is what the client hears if that fails, too.
+    pub(super) fn run_again(&mut self, told: Told, after: Option<ServerId>) {
         let limit = self.service.limits.borrow_timeout;
         match &mut self.again {
             Some(again) => {
                 again.pending = true;
                 again.told = told;
+                again.after = after;
             }
             None => {
                 let deadline = Instant::now() + limit;
-                let again = Again { deadline, pause: Duration::ZERO, told, pending: true };
+                let pause = Duration::ZERO;
+                let again = Again { deadline, pause, told, pending: true, after };
                 self.again = Some(Box::new(again));
             }
         }
+    }
+
+    /// Waits until it is known whether a server is still the right one.
+    async fn is_given_up(&mut self, server: ServerId) -> Result<bool, Stop> {
+        let deadline = Instant::now() + JUDGMENT;
+        while self.service.route(self.access, server) == Route::To(server) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            self.pause(left).await?;
+        }
+        Ok(true)
     }
 
     /// Whether the present command is to be run again.
@@ -182,16 +210,25 @@ impl Client {
             self.again = None;
             return Ok(false);
         }
-        if Instant::now() + again.pause >= again.deadline {
-            let told = again.told.clone();
-            self.again = None;
-            self.service.metrics.disturbances.not_run.inc();
-            self.put_error(sequence.wrapping_add(1), &told);
-            return Ok(false);
-        }
+        let (late, told) = (Instant::now() + again.pause >= again.deadline, again.told.clone());
         again.pending = false;
         let pause = again.pause;
         again.pause = (pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
+        let after = again.after.take();
+        let in_vain = match after {
+            // Somebody ended that one connection, or the statement: that is the client's answer.
+            Some(server) => !self.is_given_up(server).await?,
+            None => late,
+        };
+        if in_vain {
+            self.again = None;
+            let disturbances = &self.service.metrics.disturbances;
+            let outcome =
+                if after.is_some() { &disturbances.unknown } else { &disturbances.not_run };
+            outcome.inc();
+            self.put_error(sequence.wrapping_add(1), &told);
+            return Ok(false);
+        }
         self.service.metrics.disturbances.retried.inc();
         if !pause.is_zero() {
             self.pause(pause).await?;

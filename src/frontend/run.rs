@@ -192,7 +192,7 @@ impl Client {
                     self.entry.handle().gives();
                     if placed == Placed::Here {
                         // What was prepared for it went with the connection.
-                        self.run_again(Told::LOST_NOT_RUN);
+                        self.run_again(Told::LOST_NOT_RUN, None);
                         return Ok(None);
                     }
                     if self.borrow(sequence).await? == Borrowed::No {

@@ -18,6 +18,7 @@
 mod accounts;
 mod crowd;
 mod exactness;
+mod failover;
 mod failures;
 mod hostile;
 mod leaks;

@@ -4,6 +4,7 @@
 //! - [`servers`]: runs a test against both servers; [`servers::shared`] is one instance of each for
 //!   a whole test binary, [`server::Server::start`] a private one with other settings.
 //! - [`millpond`]: the compiled binary with a generated configuration.
+//! - [`pair`]: a writer and its replica.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
 //! - [`raw`]: a client that speaks the protocol by hand.
 //! - [`testbed`]: where `tests/testbed/install` keeps what it fetched.
@@ -20,6 +21,7 @@ pub(crate) mod flavor;
 pub(crate) mod leash;
 pub(crate) mod limits;
 pub(crate) mod millpond;
+pub(crate) mod pair;
 pub(crate) mod ports;
 pub(crate) mod raw;
 pub(crate) mod server;

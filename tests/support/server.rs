@@ -75,6 +75,11 @@ impl Server {
         }
     }
 
+    /// Sends it a signal by its name, `STOP` for example.
+    pub(crate) fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
     /// What it says about its own death, if it died and no test wanted that.
     pub(crate) fn crash(&self) -> Option<String> {
         if self.killed.load(Ordering::Relaxed) {

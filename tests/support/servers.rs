@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
 
 use super::flavor::Flavor;
+use super::pair::Pair;
 use super::server::Server;
 use super::testbed;
 
@@ -32,6 +33,16 @@ pub(crate) fn both_private<F: Future<Output = ()>>(
         let server: &'static Server = Box::leak(Box::new(Server::start(flavor, settings)));
         watched(server, || runtime().block_on(test(server)));
         server.kill();
+    });
+}
+
+/// Runs `test` on a private pair of servers of each kind.
+pub(crate) fn each_pair(test: impl AsyncFn(&'static Pair)) {
+    on_each(|flavor| {
+        let pair: &'static Pair = Box::leak(Box::new(Pair::start(flavor)));
+        runtime().block_on(test(pair));
+        pair.writer.kill();
+        pair.replica.kill();
     });
 }
 

@@ -1,0 +1,134 @@
+//! A writer and its replica, semi-synchronous: what the writer acknowledges, the replica has.
+
+use super::accounts::ADMIN;
+use super::flavor::Flavor;
+use super::server::Server;
+
+/// Two private servers; the second replicates the first and only reads.
+pub(crate) struct Pair {
+    /// The writer at first.
+    pub(crate) writer: Server,
+    /// Its replica at first.
+    pub(crate) replica: Server,
+}
+
+impl Pair {
+    /// Starts both, and replication between them.
+    pub(crate) fn start(flavor: Flavor) -> Self {
+        let mut settings = vec!["log_bin=bin", "max_connections=400"];
+        if flavor == Flavor::MySql {
+            settings.extend([
+                "gtid_mode=ON",
+                "enforce_gtid_consistency=ON",
+                "plugin_load_add=semisync_source.so",
+                "plugin_load_add=semisync_replica.so",
+            ]);
+        }
+        let writer = Server::start(flavor, &settings);
+        let replica = Server::start(flavor, &settings);
+        let pair = Self { writer, replica };
+        pair.replicate();
+        pair
+    }
+
+    /// What Millpond is told in the place of its one server.
+    pub(crate) fn endpoints(&self) -> String {
+        format!("127.0.0.1:{}@a,127.0.0.1:{}@b", self.writer.port, self.replica.port)
+    }
+
+    fn replicate(&self) {
+        let Server { flavor, port, .. } = self.writer;
+        let (user, password) = (ADMIN.name, ADMIN.password);
+        match flavor {
+            Flavor::MariaDb => {
+                self.replica.run(&[
+                    "SET GLOBAL rpl_semi_sync_slave_enabled=ON",
+                    &format!(
+                        "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, \
+                         MASTER_USER='{user}', MASTER_PASSWORD='{password}', \
+                         MASTER_USE_GTID=slave_pos"
+                    ),
+                    "START SLAVE",
+                    "SET GLOBAL read_only=ON",
+                ]);
+                self.writer.run(&["SET GLOBAL rpl_semi_sync_master_enabled=ON"]);
+            }
+            Flavor::MySql => {
+                self.replica.run(&[
+                    "SET GLOBAL rpl_semi_sync_replica_enabled=ON",
+                    &format!(
+                        "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', \
+                         SOURCE_PORT={port}, SOURCE_USER='{user}', \
+                         SOURCE_PASSWORD='{password}', SOURCE_AUTO_POSITION=1, \
+                         GET_SOURCE_PUBLIC_KEY=1"
+                    ),
+                    "START REPLICA",
+                    "SET GLOBAL super_read_only=ON",
+                ]);
+                self.writer.run(&["SET GLOBAL rpl_semi_sync_source_enabled=ON"]);
+            }
+        }
+        // The monitor may see how far a replica is behind.
+        let grant = match flavor {
+            Flavor::MariaDb => "GRANT REPLICA MONITOR ON *.* TO 'app'@'%'",
+            Flavor::MySql => "GRANT REPLICATION CLIENT ON *.* TO 'app'@'%'",
+        };
+        self.writer.run(&[grant, "CREATE TABLE app.settled (id INT PRIMARY KEY)"]);
+        // Whoever has this has everything before it.
+        self.wait_for("app.settled");
+    }
+
+    /// Waits until the replica has a table.
+    pub(crate) fn wait_for(&self, table: &str) {
+        let arrived = || {
+            super::server::block_on(async {
+                use mysql_async::prelude::Queryable;
+                let mut admin = self.replica.admin().await;
+                let found = admin.query_drop(format!("SELECT 1 FROM {table} LIMIT 0")).await;
+                admin.disconnect().await.ok();
+                found.is_ok()
+            })
+        };
+        for _ in 0..600 {
+            if arrived() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("the replica does not get {table}");
+    }
+
+    /// Makes the replica a writer, once it has applied everything that it got.
+    pub(crate) async fn promote(&self) {
+        use mysql_async::prelude::Queryable;
+        let mut admin = self.replica.admin().await;
+        let statements: &[&str] = match self.replica.flavor {
+            Flavor::MariaDb => {
+                &["STOP SLAVE IO_THREAD", "DO SLEEP(0.1)", "STOP SLAVE", "SET GLOBAL read_only=OFF"]
+            }
+            Flavor::MySql => &[
+                "STOP REPLICA IO_THREAD",
+                "DO SLEEP(0.1)",
+                "STOP REPLICA",
+                "SET GLOBAL super_read_only=OFF",
+                "SET GLOBAL read_only=OFF",
+            ],
+        };
+        for statement in statements {
+            admin.query_drop(*statement).await.expect("a promotion");
+        }
+        admin.disconnect().await.ok();
+    }
+
+    /// Makes a server a reader, as a planned switchover does first.
+    pub(crate) async fn demote(&self) {
+        use mysql_async::prelude::Queryable;
+        let mut admin = self.writer.admin().await;
+        let demotion = match self.writer.flavor {
+            Flavor::MariaDb => "SET GLOBAL read_only=ON",
+            Flavor::MySql => "SET GLOBAL super_read_only=ON",
+        };
+        admin.query_drop(demotion).await.expect("a demotion");
+        admin.disconnect().await.ok();
+    }
+}
