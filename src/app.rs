@@ -366,6 +366,7 @@ impl PoolMaker for Maker {
             min_idle: self.settings.min_idle,
             max_idle_time: self.settings.max_idle_time,
             max_waiting: self.settings.max_waiting.unwrap_or(usize::MAX),
+            hand_over: self.settings.hand_over,
         };
         let metrics = self.metrics.of(&self.service, &key.user);
         let pool = Pool::new(

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, Provider};
-pub use pool::{PoolConfig, PoolSize};
+pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{AdminConfig, AdminReach, LogConfig, LogFormat, LogLevel, RuntimeConfig};
 pub use refusal::{Problem, Refusal, Refusals};
 use section::{Report, Section};

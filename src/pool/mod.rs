@@ -21,6 +21,7 @@ use self::manager::{Manager, OpenError, Opener};
 use self::metrics::PoolMetrics;
 use self::proven::Proven;
 use crate::backend::connection::Connection;
+use crate::config::HandOver;
 use crate::runtime::{Law, Tasks};
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub struct PoolSettings {
     pub max_idle_time: Option<Duration>,
     /// The most borrowers that wait; one more is refused.
     pub max_waiting: usize,
+    /// When sessions give up the connections that they deposited.
+    pub hand_over: HandOver,
 }
 
 /// Why no connection could be lent.
@@ -103,7 +106,10 @@ impl Pool {
         let config = managed::PoolConfig {
             max_size: settings.max_size,
             timeouts: Timeouts::default(),
-            queue_mode: QueueMode::Lifo,
+            queue_mode: match settings.hand_over {
+                HandOver::WhenNeeded => QueueMode::Lifo,
+                HandOver::Always => QueueMode::Fifo,
+            },
         };
         let connections = managed::Pool::builder(manager)
             .config(config)
@@ -215,6 +221,9 @@ impl Pool {
             if let Some(lease) = deposit.take_back() {
                 return Err(lease);
             }
+        }
+        if self.settings.hand_over == HandOver::Always {
+            self.settle(deposit.clone());
         }
         Ok(deposit)
     }
