@@ -111,6 +111,7 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
     }
     if changes.charsets && !sets_names(analysis) {
         session.unsettled.charsets = true;
+        session.unsettled.results |= changes.results;
     }
     if changes.variables.is_empty() && changes.schema.is_none() {
         return false;
@@ -263,6 +264,7 @@ fn take_in_action(
                 collation: collation.as_deref().map(text),
             };
             environment.separate_charsets = None;
+            session.unsettled.results = false;
             beyond.environment = true;
         }
         Action::SetRole(text) if begun => match flavor {

@@ -35,6 +35,12 @@ fn reads_everything(analysis: &Analysis) -> bool {
     analysis.marks.intersects(Marks::OPAQUE | Marks::IMPURE)
 }
 
+/// Whether a statement may read the last insert id, which is a variable, too.
+fn reads_last_insert_id(analysis: &Analysis) -> bool {
+    reads_everything(analysis)
+        || analysis.marks.intersects(Marks::LAST_INSERT_ID_READ | Marks::SHOW_VARIABLES)
+}
+
 /// Whether a connection holds a user variable that is not this session's, and not empty.
 fn is_foreign(session: &Session, traces: &Traces, name: &[u8]) -> bool {
     let Some(literal) = traces.variables.get(name) else { return false };
@@ -64,7 +70,7 @@ pub fn put_restores(
 ) {
     let mut sql = Vec::new();
     let everything = reads_everything(analysis);
-    if (everything || analysis.marks.has(Marks::LAST_INSERT_ID_READ))
+    if reads_last_insert_id(analysis)
         && let LastInsertId::Known(id) = session.residue.last_insert_id
         && traces.last_insert_id != Some(id)
     {
@@ -115,7 +121,7 @@ pub fn put_restores(
 /// The restores of [`put_restores`] have succeeded.
 pub fn restored(session: &Session, analysis: &Analysis, traces: &mut Traces) {
     let everything = reads_everything(analysis);
-    if (everything || analysis.marks.has(Marks::LAST_INSERT_ID_READ))
+    if reads_last_insert_id(analysis)
         && let LastInsertId::Known(id) = session.residue.last_insert_id
     {
         traces.last_insert_id = Some(id);

@@ -9,17 +9,45 @@ pub(crate) const THROUGH: &str = "app_m";
 
 type Packet = (u8, Vec<u8>);
 
+/// Whether what the replies report of the session's variables is compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trackers {
+    Compared,
+    Ignored,
+}
+
 /// Text of what differs, if anything does.
-pub(crate) fn difference(text: &str, ids: [u32; 2], right: Reply, seen: Reply) -> Option<String> {
+pub(crate) fn difference(
+    text: &str,
+    ids: [u32; 2],
+    trackers: Trackers,
+    right: Reply,
+    seen: Reply,
+) -> Option<String> {
     if text == "SELECT CONNECTION_ID()" && right.error().is_none() {
         let told = [right.value(), seen.value()];
         let greeted = ids.map(|id| Some(id.to_string()));
         return (told != greeted).then(|| format!("  {told:?} is not {greeted:?}\n"));
     }
-    let (right, seen) = (normal(right), normal(seen));
-    let same = right.len() == seen.len()
-        && right.iter().zip(&seen).all(|(right, seen)| alike(right, seen));
-    (!same).then(|| format!("  right:  {}\n  seen:   {}\n", show(&right), show(&seen)))
+    let (mut right, mut seen) = (normal(right), normal(seen));
+    if trackers == Trackers::Ignored || tells_transaction(text) {
+        right.iter_mut().chain(&mut seen).for_each(|(_, packet)| without_trackers(packet));
+    }
+    let longest = right.len().max(seen.len());
+    let places = (0..longest).filter(|at| match (right.get(*at), seen.get(*at)) {
+        (Some(right), Some(seen)) => !alike(right, seen),
+        _ => true,
+    });
+    let told: String = places
+        .take(3)
+        .map(|at| format!("  right: {}\n  seen:  {}\n", show(&right, at), show(&seen, at)))
+        .collect();
+    (!told.is_empty()).then_some(told)
+}
+
+/// Statements to which MySQL reports the transaction's state unasked.
+fn tells_transaction(text: &str) -> bool {
+    text.starts_with("XA ") || text.ends_with("AND CHAIN")
 }
 
 fn normal(reply: Reply) -> Vec<Packet> {
@@ -28,6 +56,40 @@ fn normal(reply: Reply) -> Vec<Packet> {
         replace(packet, THROUGH.as_bytes(), DIRECT.as_bytes());
     }
     packets
+}
+
+/// Takes the trackers out of an OK packet of a client that gets any.
+fn without_trackers(packet: &mut Vec<u8>) {
+    const CHANGED: u8 = 0x40;
+    let end = packet.first() == Some(&0xfe) && packet.len() >= 7;
+    if packet.first() != Some(&0) && !end {
+        return;
+    }
+    // Affected rows, the id, then the status, the warnings, and a text in front of the trackers.
+    let status = after_length(packet, after_length(packet, 1)) + 1;
+    let Some(flags) = packet.get_mut(status) else { return };
+    if *flags & CHANGED != 0 {
+        *flags &= !CHANGED;
+        packet.truncate(after_text(packet, status + 3));
+    }
+    // An empty text may be there or not.
+    if packet.len() == status + 4 && packet.last() == Some(&0) {
+        packet.pop();
+    }
+}
+
+/// Where the bytes begin that follow a number in MySQL's own form.
+fn after_length(packet: &[u8], at: usize) -> usize {
+    match packet.get(at) {
+        Some(0xfc) => at + 3,
+        Some(0xfd) => at + 4,
+        Some(0xfe) => at + 9,
+        _ => at + 1,
+    }
+}
+
+fn after_text(packet: &[u8], at: usize) -> usize {
+    at + 1 + packet.get(at).map_or(0, |length| usize::from(*length))
 }
 
 fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
@@ -47,11 +109,9 @@ fn alike((a, right): &Packet, (b, seen): &Packet) -> bool {
     a == b && (right == seen || ok && sorted(right) == sorted(seen))
 }
 
-fn show(packets: &[Packet]) -> String {
-    let packet = |(sequence, packet): &Packet| {
-        let mut text = packet.escape_ascii().to_string();
-        text.truncate(400);
-        format!("{sequence}:{text}")
-    };
-    packets.iter().map(packet).collect::<Vec<_>>().join("\n          ")
+fn show(packets: &[Packet], at: usize) -> String {
+    let Some((sequence, packet)) = packets.get(at) else { return "nothing".to_owned() };
+    let mut text = packet.escape_ascii().to_string();
+    text.truncate(800);
+    format!("{sequence}: {text}")
 }
