@@ -25,6 +25,8 @@ pub struct ReplyEditor<'a> {
     pub pass_trackers: PassTrackers,
     /// The number that the client gets for a statement that is prepared.
     pub statement_id: Option<u32>,
+    /// What the session's status was before the command.
+    pub status: Status,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -101,6 +103,7 @@ impl<'a> ReplyEditor<'a> {
             trackers,
             pass_trackers: PassTrackers::Filtered,
             statement_id: None,
+            status: Status::AUTOCOMMIT,
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -175,7 +178,7 @@ impl<'a> ReplyEditor<'a> {
     fn insert_eof(&mut self, out: &mut BytesMut) -> u8 {
         let Some(mut sequence) = self.pending_eof.take() else { return 0 };
         // Warnings are only known at the end, and servers send none here.
-        let status = self.outcome.status.unwrap_or(Status::AUTOCOMMIT);
+        let status = self.outcome.status.unwrap_or(self.status);
         let status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
         put_packet_with(out, &mut sequence, |out| {
             out.put_u8(0xFE);

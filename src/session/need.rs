@@ -3,7 +3,7 @@
 use super::align::Restore;
 use super::model::Session;
 use super::residue::{LastInsertId, VariableName, put_variable_name};
-use super::statement::{Access, Analysis, Marks};
+use super::statement::{Access, Analysis, Marks, StatementKind};
 use crate::wire::capability::Status;
 use std::collections::BTreeMap;
 
@@ -35,10 +35,17 @@ fn reads_everything(analysis: &Analysis) -> bool {
     analysis.marks.intersects(Marks::OPAQUE | Marks::IMPURE)
 }
 
-/// Whether a statement may read the last insert id, which is a variable, too.
+/// Whether a statement may read the last insert id, which is a variable, too; or whether it may
+/// change it and may not: what is on the connection afterwards has to be the session's own either
+/// way. (A row with an id of its own gets an OK with that id, and leaves the last insert id.)
 fn reads_last_insert_id(analysis: &Analysis) -> bool {
+    const MARKS: Marks =
+        Marks::LAST_INSERT_ID_READ.union(Marks::LAST_INSERT_ID_SET).union(Marks::SHOW_VARIABLES);
     reads_everything(analysis)
-        || analysis.marks.intersects(Marks::LAST_INSERT_ID_READ | Marks::SHOW_VARIABLES)
+        || analysis.marks.intersects(MARKS)
+        || analysis.kind.inserts()
+        || analysis.kind == StatementKind::Call
+        || analysis.count > 1
 }
 
 /// Whether a connection holds a user variable that is not this session's, and not empty.

@@ -7,6 +7,9 @@ pub(crate) const DIRECT: &str = "app_d";
 /// As long as the other, so that lengths agree.
 pub(crate) const THROUGH: &str = "app_m";
 
+/// The error of a statement without a cursor, which tells the statement's number.
+const NO_CURSOR: &[u8] = b"\xff\x8d\x05";
+
 type Packet = (u8, Vec<u8>);
 
 /// Whether what the replies report of the session's variables is compared.
@@ -30,7 +33,7 @@ pub(crate) fn difference(
         return (told != greeted).then(|| format!("  {told:?} is not {greeted:?}\n"));
     }
     let (mut right, mut seen) = (normal(right), normal(seen));
-    if trackers == Trackers::Ignored || tells_transaction(text) {
+    if trackers == Trackers::Ignored || tells_transaction(&right) {
         right.iter_mut().chain(&mut seen).for_each(|(_, packet)| without_trackers(packet));
     }
     let longest = right.len().max(seen.len());
@@ -45,15 +48,21 @@ pub(crate) fn difference(
     (!told.is_empty()).then_some(told)
 }
 
-/// Statements to which MySQL reports the transaction's state unasked.
-fn tells_transaction(text: &str) -> bool {
-    text.starts_with("XA ") || text.ends_with("AND CHAIN")
+/// Whether MySQL reports a transaction's state: no client here has asked for that.
+fn tells_transaction(packets: &[Packet]) -> bool {
+    const STATE: &[u8] = b"\x05\x09\x08";
+    packets.iter().any(|(_, packet)| {
+        packet.first() == Some(&0) && memchr::memmem::find(packet, STATE).is_some()
+    })
 }
 
 fn normal(reply: Reply) -> Vec<Packet> {
     let mut packets = reply.without_foresight().packets;
     for (_, packet) in &mut packets {
         replace(packet, THROUGH.as_bytes(), DIRECT.as_bytes());
+        if packet.starts_with(NO_CURSOR) {
+            packet.retain(|byte| !byte.is_ascii_digit());
+        }
     }
     packets
 }
@@ -114,4 +123,32 @@ fn show(packets: &[Packet], at: usize) -> String {
     let mut text = packet.escape_ascii().to_string();
     text.truncate(800);
     format!("{sequence}: {text}")
+}
+
+/// Whether the protocol has told what `FOUND_ROWS()` is.
+#[derive(Default)]
+pub(crate) struct FoundRows {
+    untold: bool,
+}
+
+impl FoundRows {
+    /// Takes in a statement and its reply; whether it is a question whose answer was never told.
+    pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
+        const COUNTING: &[&str] =
+            &["UPDATE", "DO", "CALL", "EXECUTE", "SIGNAL", "!execute", "!fetch", "CREATE TEMP"];
+        let rows = !matches!(reply.packets.first(), Some((_, packet)) if packet[0] == 0 || packet[0] == 0xff);
+        if text.contains("FOUND_ROWS()") {
+            let asked = self.untold;
+            self.untold = false;
+            return asked;
+        }
+        let counting = COUNTING.iter().any(|verb| text.starts_with(verb))
+            || ["INTO @", "SELECT a FROM", ";"].iter().any(|part| text.contains(part));
+        if counting {
+            self.untold = true;
+        } else if rows && text.starts_with("SELECT") {
+            self.untold = reply.error().is_some();
+        }
+        false
+    }
 }
