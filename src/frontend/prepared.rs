@@ -189,6 +189,7 @@ impl Client {
         };
         statement.long_data.clear();
         self.close_cursor(id);
+        self.session.warnings = 0;
         self.put_ok(sequence.wrapping_add(1));
         Ok(())
     }

@@ -10,6 +10,9 @@ pub(crate) const THROUGH: &str = "app_m";
 /// The error of a statement without a cursor, which tells the statement's number.
 const NO_CURSOR: &[u8] = b"\xff\x8d\x05";
 
+/// In the second byte of the status: trackers follow.
+const CHANGED: u8 = 0x40;
+
 type Packet = (u8, Vec<u8>);
 
 /// Whether what the replies report of the session's variables is compared.
@@ -60,6 +63,11 @@ fn normal(reply: Reply) -> Vec<Packet> {
     let mut packets = reply.without_foresight().packets;
     for (_, packet) in &mut packets {
         replace(packet, THROUGH.as_bytes(), DIRECT.as_bytes());
+        match &mut packet[..] {
+            [0, 0, 0, _, flags, _, _, 0, 0] if *flags & CHANGED != 0 => without_trackers(packet),
+            [0xfe, _, _, _, flags] => *flags &= !CHANGED,
+            _ => {}
+        }
         if packet.starts_with(NO_CURSOR) {
             packet.retain(|byte| !byte.is_ascii_digit());
         }
@@ -69,7 +77,6 @@ fn normal(reply: Reply) -> Vec<Packet> {
 
 /// Takes the trackers out of an OK packet of a client that gets any.
 fn without_trackers(packet: &mut Vec<u8>) {
-    const CHANGED: u8 = 0x40;
     let end = packet.first() == Some(&0xfe) && packet.len() >= 7;
     if packet.first() != Some(&0) && !end {
         return;

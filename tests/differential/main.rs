@@ -17,6 +17,8 @@
 //!   before the first row, a proxy that passes rows on does not.
 //! - The trackers of a reply in which MySQL reports the state of the transaction, as it does now and
 //!   then to clients that did not ask for it.
+//! - The flag that announces trackers where none follow: in an EOF packet, which has no room for
+//!   them, and in an OK packet with an empty list.
 //! - On MariaDB, trackers in a session after its first error: what a failing statement changed is
 //!   reported whenever the server next reports anything, and what Millpond asks for in between
 //!   brings it earlier.
