@@ -116,6 +116,7 @@ impl PoolMaker for Maker {
             min_idle: parts.settings.min_idle,
             max_idle_time: parts.settings.max_idle_time,
             max_waiting: parts.settings.max_waiting.unwrap_or(usize::MAX),
+            hand_over: parts.settings.hand_over,
         };
         let metrics = parts.metrics.of(&parts.service, &key.user);
         let pool = Pool::new(

@@ -33,7 +33,7 @@ use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, Provider};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
-pub use pool::{PoolConfig, PoolSize};
+pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{AdminConfig, AdminReach, LogConfig, LogFormat, LogLevel, RuntimeConfig};
 pub use refusal::{Problem, Refusal, Refusals};
 use section::{Report, Section};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::given::{Given, Setting};
+use super::given::{Choice, Given, Setting};
 use super::section::Section;
 use super::show::Shown;
 use super::units::parse_percent;
@@ -51,6 +51,23 @@ impl Setting for PoolSize {
     }
 }
 
+/// When a session hands over a connection on which it left something that only it may see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HandOver {
+    /// When another session needs it: whoever comes back first finds everything in place.
+    #[default]
+    WhenNeeded,
+    /// After each statement, and the next statement runs on the connection that rested longest. It
+    /// is as right as the other and costs more: tests look for mistakes by it.
+    Always,
+}
+
+impl Choice for HandOver {
+    const EXPECTED: &'static str = r#""when-needed" or "always""#;
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("when-needed", Self::WhenNeeded), ("always", Self::Always)];
+}
+
 /// `[services.<name>.pool]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
@@ -71,6 +88,8 @@ pub struct PoolConfig {
     pub parallel_connects: usize,
     /// How many statements may wait at a time; one more is refused. `None`: any number.
     pub max_waiting: Option<usize>,
+    /// When a session's belongings are taken off its connection.
+    pub hand_over: HandOver,
     /// SQL to run on each new connection. Empty: none.
     pub init_query: String,
 }
@@ -93,6 +112,7 @@ impl PoolConfig {
                 .unwrap_or(2 * SECOND),
             parallel_connects: number(section.number("parallel_connects", 1..=1_000)).unwrap_or(4),
             max_waiting: number(section.number("max_waiting", 1..=1_000_000)),
+            hand_over: section.setting("hand_over").unwrap_or_default(),
             init_query: section.text("init_query").unwrap_or_default(),
         };
         if let PoolSize::Absolute(size) = pool.max_size
@@ -119,6 +139,7 @@ impl PoolConfig {
             .duration("connect_timeout", self.connect_timeout)
             .put("parallel_connects", number(self.parallel_connects))
             .maybe("max_waiting", self.max_waiting.map(number))
+            .put("hand_over", self.hand_over.name())
             .put("init_query", self.init_query.as_str())
     }
 }

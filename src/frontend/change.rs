@@ -24,7 +24,10 @@ impl Client {
         }
         let Some(learned) = self.service.learned() else { return Ok(()) };
         let fresh = login_environment(&learned, self.capabilities, None);
+        let found_rows = self.session.residue.found_rows;
         self.session.reset(&learned.server.version, &learned.baseline, &fresh);
+        // A reset leaves this one number (measured), and so does a change of the user.
+        self.session.residue.found_rows = found_rows;
         self.put_ok(sequence.wrapping_add(1));
         Ok(())
     }
@@ -118,7 +121,9 @@ impl Client {
         self.user = user;
         let environment = login_environment(&learned, self.capabilities, collation);
         let version = &learned.server.version;
+        let found_rows = self.session.residue.found_rows;
         self.session = crate::session::model::Session::new(environment, version, &learned.baseline);
+        self.session.residue.found_rows = found_rows;
         if self.enter_database(database, sequence).await? {
             self.put_ok(sequence.wrapping_add(1));
         }

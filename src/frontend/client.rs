@@ -95,7 +95,7 @@ impl Client {
 
     fn put_local_ok(&mut self, sequence: u8, kind: OkKind) {
         let mut ok = OkPacket { status: self.session.status, ..OkPacket::default() };
-        if kind == OkKind::ResultEnd && self.session.dialect.flavor == Flavor::MySql {
+        if self.session.dialect.flavor == Flavor::MySql {
             // MySQL counts here what the last statement left.
             ok.warnings = self.session.warnings;
         }

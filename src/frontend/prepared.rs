@@ -155,11 +155,12 @@ impl Client {
     /// `COM_STMT_FETCH`
     pub(super) async fn fetch(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
         let id = statement_id(payload)?;
+        let flavor = self.session.dialect.flavor;
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_fetch", sequence);
         };
         let Cursor::Open { backend_id } = statement.cursor else {
-            self.put_error(sequence.wrapping_add(1), &Told::no_open_cursor(id));
+            self.put_error(sequence.wrapping_add(1), &Told::no_open_cursor(id, flavor));
             return Ok(());
         };
         let analysis = Analysis::default();
@@ -191,6 +192,7 @@ impl Client {
         };
         statement.long_data.clear();
         self.close_cursor(id);
+        self.session.warnings = 0;
         self.put_ok(sequence.wrapping_add(1));
         Ok(())
     }

@@ -28,6 +28,8 @@ pub struct ReplyEditor<'a> {
     pub statement_id: Option<u32>,
     /// Which errors are not for the client.
     pub withhold: Withhold,
+    /// What the session's status was before the command.
+    pub status: Status,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -116,6 +118,7 @@ impl<'a> ReplyEditor<'a> {
             pass_trackers: PassTrackers::Filtered,
             statement_id: None,
             withhold: Withhold::Nothing,
+            status: Status::AUTOCOMMIT,
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -190,7 +193,7 @@ impl<'a> ReplyEditor<'a> {
     fn insert_eof(&mut self, out: &mut BytesMut) -> u8 {
         let Some(mut sequence) = self.pending_eof.take() else { return 0 };
         // Warnings are only known at the end, and servers send none here.
-        let status = self.outcome.status.unwrap_or(Status::AUTOCOMMIT);
+        let status = self.outcome.status.unwrap_or(self.status);
         let status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
         put_packet_with(out, &mut sequence, |out| {
             out.put_u8(0xFE);

@@ -304,6 +304,7 @@ impl Client {
         let mut editor =
             ReplyEditor::new(self.capabilities, connection.capabilities, &server.trackers);
         editor.statement_id = request.statement_id;
+        editor.status = self.session.status;
         if self.session.pins.has(PinReason::SessionTrack) {
             editor.pass_trackers = PassTrackers::All;
         }

@@ -10,7 +10,7 @@ use crate::session::model::Unsettled;
 use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::server::Flavor;
-use crate::session::state::SeparateCharsets;
+use crate::session::state::{ResultsCollation, SeparateCharsets};
 use std::sync::Arc;
 
 /// Asked when a character set variable changed: one of them is never reported.
@@ -54,7 +54,7 @@ impl Client {
 
     /// Asks what the last statement left open.
     async fn settle(&mut self) {
-        let Unsettled { after_error, charsets, locks } = self.session.unsettled;
+        let Unsettled { after_error, charsets, results, locks } = self.session.unsettled;
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
         let flavor = connection.server.version.flavor;
@@ -98,20 +98,28 @@ impl Client {
             }
             let Content::Rows(answer) = &reply.content else { continue };
             if matches!(question, Question::Query(CHARSETS)) {
-                self.charsets_known(&answer.first_row);
+                self.charsets_known(&answer.first_row, results);
             } else {
                 self.session.pins.locks_known(&answer.first_row);
             }
         }
     }
 
-    fn charsets_known(&mut self, row: &[Option<Vec<u8>>]) {
+    fn charsets_known(&mut self, row: &[Option<Vec<u8>>], results_set: bool) {
         let text = |at: usize| {
             row.get(at)?.as_ref().map(|v| Box::from(String::from_utf8_lossy(v).as_ref()))
         };
         let (Some(client), Some(connection_collation)) = (text(0), text(2)) else { return };
-        let separate = SeparateCharsets { client, results: text(1), connection_collation };
         let environment = Arc::make_mut(&mut self.session.environment);
+        let former = environment.separate_charsets.as_ref().map(|s| s.results_collation);
+        let results_collation = match former {
+            Some(former) if !results_set => former,
+            None if !results_set => ResultsCollation::OfNames,
+            _ => ResultsCollation::OfCharset,
+        };
+        let results = text(1);
+        let separate =
+            SeparateCharsets { client, results, results_collation, connection_collation };
         environment.separate_charsets = Some(separate);
         self.environment_follows();
     }

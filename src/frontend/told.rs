@@ -8,6 +8,7 @@
 use crate::backend::dialogue::ServerError;
 use crate::pool::AcquireError;
 use crate::pool::manager::OpenError;
+use crate::session::server::Flavor;
 use crate::wire::frame::put_packet_with;
 use crate::wire::reply::ErrPacket;
 use bytes::BytesMut;
@@ -167,8 +168,12 @@ impl Told {
         Self::new(1210, b"HY000", "Incorrect arguments to mysqld_stmt_execute");
 
     /// `ER_STMT_HAS_NO_OPEN_CURSOR`
-    pub fn no_open_cursor(id: u32) -> Self {
-        Self::owned(1421, b"HY000", format!("The statement ({id}) has no open cursor."))
+    pub fn no_open_cursor(id: u32, flavor: Flavor) -> Self {
+        let stop = match flavor {
+            Flavor::MariaDb => "",
+            Flavor::MySql => ".",
+        };
+        Self::owned(1421, b"HY000", format!("The statement ({id}) has no open cursor{stop}"))
     }
 
     /// What a server said to a statement of Millpond's that the client's depends on.

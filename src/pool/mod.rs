@@ -22,6 +22,7 @@ use self::metrics::PoolMetrics;
 use self::proven::Proven;
 use crate::backend::connection::Connection;
 use crate::backend::server::ServerId;
+use crate::config::HandOver;
 use crate::runtime::{Law, Tasks};
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub struct PoolSettings {
     pub max_idle_time: Option<Duration>,
     /// The most borrowers that wait; one more is refused.
     pub max_waiting: usize,
+    /// When sessions give up the connections that they deposited.
+    pub hand_over: HandOver,
 }
 
 /// Why no connection could be lent.
@@ -111,7 +114,10 @@ impl Pool {
         let config = managed::PoolConfig {
             max_size: settings.max_size,
             timeouts: Timeouts::default(),
-            queue_mode: QueueMode::Lifo,
+            queue_mode: match settings.hand_over {
+                HandOver::WhenNeeded => QueueMode::Lifo,
+                HandOver::Always => QueueMode::Fifo,
+            },
         };
         let connections = managed::Pool::builder(manager)
             .config(config)
@@ -224,6 +230,9 @@ impl Pool {
             if let Some(lease) = deposit.take_back() {
                 return Err(lease);
             }
+        }
+        if self.settings.hand_over == HandOver::Always {
+            self.settle(deposit.clone(), upkeep::RESCUE);
         }
         Ok(deposit)
     }

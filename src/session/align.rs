@@ -6,7 +6,8 @@
 
 use super::literal::{put_identifier, put_string, put_variable};
 use super::state::{
-    Baseline, Environment, MultiStatements, Names, Role, SeparateCharsets, Variables, same,
+    Baseline, Environment, MultiStatements, Names, ResultsCollation, Role, SeparateCharsets,
+    Variables, same,
 };
 use std::sync::Arc;
 
@@ -95,7 +96,7 @@ fn set_variables(have: &Environment, want: &Environment, baseline: &Baseline) ->
     if let Some(separate) = &want.separate_charsets
         && (have.separate_charsets != want.separate_charsets || have.names != want.names)
     {
-        put_separate_charsets(&mut sql, separate);
+        put_separate_charsets(&mut sql, separate, &want.names);
     }
     for (name, value) in want.variables.iter() {
         let had = have.variables.get(name).or_else(|| baseline.get(name));
@@ -124,9 +125,14 @@ fn put_baseline_values(sql: &mut Vec<u8>, have: &Variables, want: &Variables, ba
     }
 }
 
-fn put_separate_charsets(sql: &mut Vec<u8>, separate: &SeparateCharsets) {
+/// What follows `SET NAMES`. The character set of results is left as that made it, where it is the
+/// same: setting it would change the collation that results are said to have.
+fn put_separate_charsets(sql: &mut Vec<u8>, separate: &SeparateCharsets, names: &Names) {
     put_assignment(sql, "character_set_client", separate.client.as_bytes());
+    let as_named = separate.results == names.charset
+        && separate.results_collation == ResultsCollation::OfNames;
     match &separate.results {
+        Some(_) if as_named => {}
         Some(charset) => put_assignment(sql, "character_set_results", charset.as_bytes()),
         None => {
             put_left_side(sql, "character_set_results");
@@ -236,6 +242,7 @@ mod tests {
         want.separate_charsets = Some(SeparateCharsets {
             client: "latin1".into(),
             results: None,
+            results_collation: ResultsCollation::OfCharset,
             connection_collation: "utf8mb4_bin".into(),
         });
         assert_eq!(

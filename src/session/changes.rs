@@ -19,6 +19,8 @@ pub struct Changes {
     pub transaction_state: Option<[u8; 8]>,
     /// Whether one of the character set variables was reported.
     pub charsets: bool,
+    /// Whether that of results was.
+    pub results: bool,
     /// Whether the server said that some state of the session changed.
     pub state: bool,
 }
@@ -66,6 +68,7 @@ impl Changes {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         if is_charset_variable(&name) {
             self.charsets = true;
+            self.results |= name == "character_set_results";
         } else if is_immovable(&name) {
             self.immovable.push(name.into());
         } else if !is_report_only(&name) {

@@ -111,6 +111,7 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
     }
     if changes.charsets && !sets_names(analysis) {
         session.unsettled.charsets = true;
+        session.unsettled.results |= changes.results;
     }
     if changes.variables.is_empty() && changes.schema.is_none() {
         return false;
@@ -263,6 +264,7 @@ fn take_in_action(
                 collation: collation.as_deref().map(text),
             };
             environment.separate_charsets = None;
+            session.unsettled.results = false;
             beyond.environment = true;
         }
         Action::SetRole(text) if begun => match flavor {
@@ -337,13 +339,7 @@ fn residue(
         None if !failed => result.affected_rows.cast_signed(),
         _ => -1,
     };
-    match result.rows {
-        Some(_) if marks.has(Marks::SQL_CALC_FOUND_ROWS) => {
-            residue.found_rows = FoundRows::OnBackend;
-        }
-        Some(rows) if !failed => residue.found_rows = FoundRows::Known(rows),
-        _ => residue.found_rows = FoundRows::Unknown,
-    }
+    residue.found_rows = found_rows(residue.found_rows, analysis, result, flavor);
     let diagnostics = failed || result.warnings > 0;
     session.warnings = if failed { 1 } else { result.warnings };
     if marks.intersects(Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS) && !diagnostics {
@@ -364,6 +360,46 @@ fn residue(
     if inserts {
         residue.last_insert_id = LastInsertId::OnBackend;
         beyond.last_insert_id = true;
+    }
+}
+
+/// `FOUND_ROWS()` after a statement: most that have no rows leave it as it was (measured).
+fn found_rows(
+    before: FoundRows,
+    analysis: &Analysis,
+    result: &Result<'_>,
+    flavor: Flavor,
+) -> FoundRows {
+    use StatementKind as Kind;
+    let kind = analysis.kind;
+    let counted = !matches!(kind, Kind::Empty | Kind::Explain | Kind::Help | Kind::Maintenance)
+        && !analysis.marks.has(Marks::SHOW_DIAGNOSTICS);
+    if analysis.count > 1 || analysis.marks.has(Marks::OPAQUE) {
+        return match result.rows {
+            Some(rows) if result.error.is_none() => FoundRows::Known(rows),
+            _ => FoundRows::Unknown,
+        };
+    }
+    match result.rows {
+        Some(_) if analysis.marks.has(Marks::SQL_CALC_FOUND_ROWS) => FoundRows::OnBackend,
+        Some(rows) if counted && result.error.is_none() => FoundRows::Known(rows),
+        Some(_) if counted => FoundRows::Unknown,
+        Some(_) => before,
+        None if result.error.is_some() && kind != Kind::Call => before,
+        None => match kind {
+            Kind::Select if flavor == Flavor::MySql => FoundRows::Known(result.affected_rows),
+            Kind::Do if flavor == Flavor::MySql => FoundRows::Known(1),
+            Kind::Update if flavor == Flavor::MySql => FoundRows::Unknown,
+            Kind::Call
+            | Kind::Compound
+            | Kind::CreateTable
+            | Kind::CreateTemporaryTable
+            | Kind::Execute
+            | Kind::Other
+            | Kind::Select
+            | Kind::With => FoundRows::Unknown,
+            _ => before,
+        },
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Unsettled {
     pub after_error: bool,
     /// A character set variable changed, and with it perhaps others that are not reported.
     pub charsets: bool,
+    /// The character set of results was set by itself.
+    pub results: bool,
     /// User locks were released, perhaps.
     pub locks: bool,
 }

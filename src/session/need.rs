@@ -3,7 +3,7 @@
 use super::align::Restore;
 use super::model::Session;
 use super::residue::{Diagnostics, FoundRows, LastInsertId, VariableName, put_variable_name};
-use super::statement::{Access, Analysis, Marks};
+use super::statement::{Access, Analysis, Marks, StatementKind};
 use crate::wire::capability::Status;
 use std::collections::BTreeMap;
 
@@ -33,6 +33,19 @@ pub enum Leftover {
 /// Whether a statement may read anything that belongs to its session.
 fn reads_everything(analysis: &Analysis) -> bool {
     analysis.marks.intersects(Marks::OPAQUE | Marks::IMPURE)
+}
+
+/// Whether a statement may read the last insert id, which is a variable, too; or whether it may
+/// change it and may not: what is on the connection afterwards has to be the session's own either
+/// way. (A row with an id of its own gets an OK with that id, and leaves the last insert id.)
+fn reads_last_insert_id(analysis: &Analysis) -> bool {
+    const MARKS: Marks =
+        Marks::LAST_INSERT_ID_READ.union(Marks::LAST_INSERT_ID_SET).union(Marks::SHOW_VARIABLES);
+    reads_everything(analysis)
+        || analysis.marks.intersects(MARKS)
+        || analysis.kind.inserts()
+        || analysis.kind == StatementKind::Call
+        || analysis.count > 1
 }
 
 /// Whether a connection holds a user variable that is not this session's, and not empty.
@@ -80,7 +93,7 @@ pub fn put_restores(
 ) {
     let mut sql = Vec::new();
     let everything = reads_everything(analysis);
-    if (everything || analysis.marks.has(Marks::LAST_INSERT_ID_READ))
+    if reads_last_insert_id(analysis)
         && let LastInsertId::Known(id) = session.residue.last_insert_id
         && traces.last_insert_id != Some(id)
     {
@@ -131,7 +144,7 @@ pub fn put_restores(
 /// The restores of [`put_restores`] have succeeded.
 pub fn restored(session: &Session, analysis: &Analysis, traces: &mut Traces) {
     let everything = reads_everything(analysis);
-    if (everything || analysis.marks.has(Marks::LAST_INSERT_ID_READ))
+    if reads_last_insert_id(analysis)
         && let LastInsertId::Known(id) = session.residue.last_insert_id
     {
         traces.last_insert_id = Some(id);

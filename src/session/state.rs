@@ -65,8 +65,19 @@ pub struct SeparateCharsets {
     pub client: Box<str>,
     /// `character_set_results`; `None` is NULL.
     pub results: Option<Box<str>>,
+    /// Where the collation of results comes from, which no variable holds.
+    pub results_collation: ResultsCollation,
     /// `collation_connection`, which decides `character_set_connection`.
     pub connection_collation: Box<str>,
+}
+
+/// What decides the collation that the columns of results are said to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResultsCollation {
+    /// The last `SET NAMES`, or the handshake.
+    OfNames,
+    /// The character set of results, which was set by itself.
+    OfCharset,
 }
 
 /// The active role.

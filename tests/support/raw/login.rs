@@ -133,6 +133,16 @@ impl Login {
         Ok(Raw { packets, capabilities, connection_id: greeting.connection_id })
     }
 
+    /// Logs in again on the same connection, by a dialogue that begins with a wrong plugin.
+    pub(crate) async fn change_user(&self, client: &mut Raw) -> io::Result<()> {
+        let mut command = [&[0x11], self.user.as_bytes(), &[0, 0]].concat();
+        command.extend(self.database.iter().flat_map(|name| name.bytes()).chain([0]));
+        command.extend([self.collation, 0]);
+        command.extend([self.plugin.name().as_bytes(), &[0]].concat());
+        client.packets.send(0, &command).await?;
+        self.finish(&mut client.packets, Vec::new()).await
+    }
+
     async fn finish(&self, packets: &mut Packets, mut nonce: Vec<u8>) -> io::Result<()> {
         loop {
             let (sequence, packet) = packets.receive().await?;

@@ -59,6 +59,7 @@ impl Reply {
             if let Some((_, packet)) = self.packets.get_mut(*end) {
                 let status = u16::from_le_bytes([packet[3], packet[4]]) & CERTAIN;
                 packet[3..5].copy_from_slice(&status.to_le_bytes());
+                packet[1..3].fill(0);
             }
         }
         self

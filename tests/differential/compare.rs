@@ -1,0 +1,161 @@
+//! What is the same.
+
+use crate::support::raw::reply::Reply;
+
+/// What the databases of the two sides are called, before the client's number.
+pub(crate) const DIRECT: &str = "app_d";
+/// As long as the other, so that lengths agree.
+pub(crate) const THROUGH: &str = "app_m";
+
+/// The error of a statement without a cursor, which tells the statement's number.
+const NO_CURSOR: &[u8] = b"\xff\x8d\x05";
+
+/// In the second byte of the status: trackers follow.
+const CHANGED: u8 = 0x40;
+
+type Packet = (u8, Vec<u8>);
+
+/// Whether what the replies report of the session's variables is compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trackers {
+    Compared,
+    Ignored,
+}
+
+/// Text of what differs, if anything does.
+pub(crate) fn difference(
+    text: &str,
+    ids: [u32; 2],
+    trackers: Trackers,
+    right: Reply,
+    seen: Reply,
+) -> Option<String> {
+    if text == "SELECT CONNECTION_ID()" && right.error().is_none() {
+        let told = [right.value(), seen.value()];
+        let greeted = ids.map(|id| Some(id.to_string()));
+        return (told != greeted).then(|| format!("  {told:?} is not {greeted:?}\n"));
+    }
+    let (mut right, mut seen) = (normal(right), normal(seen));
+    if trackers == Trackers::Ignored || tells_transaction(&right) {
+        right.iter_mut().chain(&mut seen).for_each(|(_, packet)| without_trackers(packet));
+    }
+    let longest = right.len().max(seen.len());
+    let places = (0..longest).filter(|at| match (right.get(*at), seen.get(*at)) {
+        (Some(right), Some(seen)) => !alike(right, seen),
+        _ => true,
+    });
+    let told: String = places
+        .take(3)
+        .map(|at| format!("  right: {}\n  seen:  {}\n", show(&right, at), show(&seen, at)))
+        .collect();
+    (!told.is_empty()).then_some(told)
+}
+
+/// Whether MySQL reports a transaction's state: no client here has asked for that.
+fn tells_transaction(packets: &[Packet]) -> bool {
+    const STATE: &[u8] = b"\x05\x09\x08";
+    packets.iter().any(|(_, packet)| {
+        packet.first() == Some(&0) && memchr::memmem::find(packet, STATE).is_some()
+    })
+}
+
+fn normal(reply: Reply) -> Vec<Packet> {
+    let mut packets = reply.without_foresight().packets;
+    for (_, packet) in &mut packets {
+        replace(packet, THROUGH.as_bytes(), DIRECT.as_bytes());
+        match &mut packet[..] {
+            [0, 0, 0, _, flags, _, _, 0, 0] if *flags & CHANGED != 0 => without_trackers(packet),
+            [0xfe, _, _, _, flags] => *flags &= !CHANGED,
+            _ => {}
+        }
+        if packet.starts_with(NO_CURSOR) {
+            packet.retain(|byte| !byte.is_ascii_digit());
+        }
+    }
+    packets
+}
+
+/// Takes the trackers out of an OK packet of a client that gets any.
+fn without_trackers(packet: &mut Vec<u8>) {
+    let end = packet.first() == Some(&0xfe) && packet.len() >= 7;
+    if packet.first() != Some(&0) && !end {
+        return;
+    }
+    // Affected rows, the id, then the status, the warnings, and a text in front of the trackers.
+    let status = after_length(packet, after_length(packet, 1)) + 1;
+    let Some(flags) = packet.get_mut(status) else { return };
+    if *flags & CHANGED != 0 {
+        *flags &= !CHANGED;
+        packet.truncate(after_text(packet, status + 3));
+    }
+    // An empty text may be there or not.
+    if packet.len() == status + 4 && packet.last() == Some(&0) {
+        packet.pop();
+    }
+}
+
+/// Where the bytes begin that follow a number in MySQL's own form.
+fn after_length(packet: &[u8], at: usize) -> usize {
+    match packet.get(at) {
+        Some(0xfc) => at + 3,
+        Some(0xfd) => at + 4,
+        Some(0xfe) => at + 9,
+        _ => at + 1,
+    }
+}
+
+fn after_text(packet: &[u8], at: usize) -> usize {
+    at + 1 + packet.get(at).map_or(0, |length| usize::from(*length))
+}
+
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let found: Vec<_> = memchr::memmem::find_iter(bytes, from).collect();
+    for at in found {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+}
+
+fn alike((a, right): &Packet, (b, seen): &Packet) -> bool {
+    let sorted = |packet: &[u8]| {
+        let mut bytes = packet.to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    let ok = right.first() == Some(&0) && seen.first() == Some(&0);
+    a == b && (right == seen || ok && sorted(right) == sorted(seen))
+}
+
+fn show(packets: &[Packet], at: usize) -> String {
+    let Some((sequence, packet)) = packets.get(at) else { return "nothing".to_owned() };
+    let mut text = packet.escape_ascii().to_string();
+    text.truncate(800);
+    format!("{sequence}: {text}")
+}
+
+/// Whether the protocol has told what `FOUND_ROWS()` is.
+#[derive(Default)]
+pub(crate) struct FoundRows {
+    untold: bool,
+}
+
+impl FoundRows {
+    /// Takes in a statement and its reply; whether it is a question whose answer was never told.
+    pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
+        const COUNTING: &[&str] =
+            &["UPDATE", "DO", "CALL", "EXECUTE", "SIGNAL", "!execute", "!fetch", "CREATE TEMP"];
+        let rows = !matches!(reply.packets.first(), Some((_, packet)) if packet[0] == 0 || packet[0] == 0xff);
+        if text.contains("FOUND_ROWS()") {
+            let asked = self.untold;
+            self.untold = false;
+            return asked;
+        }
+        let counting = COUNTING.iter().any(|verb| text.starts_with(verb))
+            || ["INTO @", "SELECT a FROM", ";"].iter().any(|part| text.contains(part));
+        if counting {
+            self.untold = true;
+        } else if rows && text.starts_with("SELECT") {
+            self.untold = reply.error().is_some();
+        }
+        false
+    }
+}

@@ -1,0 +1,192 @@
+//! Whatever a session says, Millpond's clients see what they would see on a connection of their
+//! own.
+//!
+//! Sessions of generated statements ([`statements`]) run at once over fewer connections than there
+//! are sessions, and each statement also on a direct connection: its twin. All packets of both
+//! replies are compared: rows, columns, counts, ids, warnings, status flags, trackers, errors.
+//! Millpond hands over connections after every statement that lets it (`hand_over = "always"`).
+//!
+//! # What is not compared, and why
+//!
+//! - The names of databases: the twins work in different ones, so that they are not in each
+//!   other's way. The names are equally long and put in each other's place.
+//! - The numbers of prepared statements and of connections: they are the client's handles, not
+//!   content. `CONNECTION_ID()` has to be what the greeting said, on both sides.
+//! - The order of trackers in an OK packet: the server's mood.
+//! - What the end of column definitions says of the statement's end: a server knows some of it
+//!   before the first row, a proxy that passes rows on does not.
+//! - The trackers of a reply in which MySQL reports the state of the transaction, as it does now and
+//!   then to clients that did not ask for it.
+//! - The flag that announces trackers where none follow: in an EOF packet, which has no room for
+//!   them, and in an OK packet with an empty list.
+//! - On MariaDB, trackers in a session after its first error: what a failing statement changed is
+//!   reported whenever the server next reports anything, and what Millpond asks for in between
+//!   brings it earlier.
+//! - `FOUND_ROWS()` after statements that count rows and send none (`UPDATE`, `INSERT … SELECT`, `DO`,
+//!   `SELECT … INTO`, `CALL`), where the protocol does not tell the number.
+//! - The reply to `COM_CHANGE_USER`, but for its success: the dialogue has other random numbers.
+//!
+//! # More of it
+//!
+//! `DIFFERENTIAL_STATEMENTS` says how many statements run on each server, `DIFFERENTIAL_SEED`
+//! which. A difference is shrunk; `PROPTEST_MAX_SHRINK_ITERS=0` shows it as it was found.
+#![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::print_stderr, reason = "remarks of a test")]
+
+mod compare;
+mod side;
+mod statements;
+mod step;
+#[path = "../support/mod.rs"]
+mod support;
+mod workspace;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::task::JoinSet;
+
+use self::compare::{FoundRows, Trackers};
+use self::side::Side;
+use self::step::Step;
+use self::support::flavor::Flavor;
+use self::support::millpond::{Millpond, Settings};
+use self::support::server::Server;
+use self::support::servers;
+
+/// Sessions that run at once.
+const SESSIONS: usize = 6;
+/// Connections that they share.
+const CONNECTIONS: usize = 3;
+/// Statements of one session, on average.
+const STEPS: usize = 40;
+
+#[test]
+fn sessions_on_mariadb_see_no_difference() {
+    on(Flavor::MariaDb);
+}
+
+#[test]
+fn sessions_on_mysql_see_no_difference() {
+    on(Flavor::MySql);
+}
+
+fn on(flavor: Flavor) {
+    if !servers::available().contains(&flavor) {
+        return;
+    }
+    let server = servers::shared(flavor);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(workspace::create(server, SESSIONS));
+    let settings = Settings {
+        pool: format!(
+            "max_size = {CONNECTIONS}\nmin_idle = {CONNECTIONS}\nhand_over = \"always\"\n\
+             borrow_timeout = \"2m\"\n"
+        ),
+        ..Settings::default()
+    };
+    let millpond = Millpond::start(server, &settings);
+    let said = AtomicUsize::new(0);
+    let wanted = number("DIFFERENTIAL_STATEMENTS", 5000);
+    let seed = number("DIFFERENTIAL_SEED", 1);
+    let config = Config {
+        cases: u32::try_from(wanted.div_ceil(SESSIONS * STEPS)).expect("a number of cases"),
+        failure_persistence: None,
+        max_shrink_iters: 200,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&(seed as u64).to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let sessions = prop::collection::vec(step::session(STEPS), 0..=SESSIONS);
+    let outcome = TestRunner::new_with_rng(config, rng).run(&sessions, |sessions| {
+        runtime.block_on(case(server, millpond.port, sessions, &said)).map_err(TestCaseError::fail)
+    });
+    eprintln!("{flavor}: {} statements compared", said.load(Ordering::Relaxed));
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(why, _)) => panic!("{flavor}: {why}\n{}", millpond.log()),
+        Err(error) => panic!("{flavor}: {error}"),
+    }
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
+}
+
+/// Runs sessions at once.
+async fn case(
+    server: &'static Server,
+    port: u16,
+    sessions: Vec<Vec<Step>>,
+    said: &AtomicUsize,
+) -> Result<(), String> {
+    let mut running = JoinSet::new();
+    for (number, steps) in sessions.into_iter().enumerate() {
+        running.spawn(session(server, port, number, steps));
+    }
+    let mut differences = String::new();
+    while let Some(done) = running.join_next().await {
+        match done.expect("a session's end") {
+            Ok(statements) => {
+                said.fetch_add(statements, Ordering::Relaxed);
+            }
+            Err(difference) => differences += &difference,
+        }
+    }
+    if differences.is_empty() { Ok(()) } else { Err(differences) }
+}
+
+/// Runs one session on both sides, up to the first difference.
+async fn session(
+    server: &'static Server,
+    port: u16,
+    number: usize,
+    steps: Vec<Step>,
+) -> Result<usize, String> {
+    let mut admin = server.admin().await;
+    workspace::refresh(&mut admin, number).await;
+    admin.disconnect().await.ok();
+    let names = [compare::DIRECT, compare::THROUGH].map(|side| format!("{side}{number}"));
+    let log_in = |error| format!("session {number} cannot log in: {error}");
+    let mut direct = Side::log_in(number, &names[0], server.port).await.map_err(log_in)?;
+    let mut through = Side::log_in(number, &names[1], port).await.map_err(log_in)?;
+    let (mut told, mut failed, mut found) = (String::new(), false, FoundRows::default());
+    let count = steps.len();
+    for step in steps {
+        let text = step.text(&names[0]);
+        told += &format!("  {text}\n");
+        let right = direct.say(&text).await;
+        let seen = through.say(&step.text(&names[1])).await;
+        let difference = match (right, seen) {
+            (Ok(Some(right)), Ok(Some(seen))) => {
+                let ids = [&direct, &through].map(Side::connection_id);
+                failed |= right.error().is_some();
+                let late = failed && server.flavor == Flavor::MariaDb;
+                let trackers = if late { Trackers::Ignored } else { Trackers::Compared };
+                let unknown = found.after(&text, &right);
+                if unknown { None } else { compare::difference(&text, ids, trackers, right, seen) }
+            }
+            (Ok(None), Ok(None)) => None,
+            (Err(_), Err(_)) => break,
+            (right, seen) => Some(format!("  right: {right:?}\n  seen: {seen:?}\n")),
+        };
+        if let Some(difference) = difference {
+            let last: Vec<_> = told.lines().rev().take(60).collect();
+            let last: Vec<_> = last.into_iter().rev().collect();
+            direct.quit().await;
+            through.quit().await;
+            return Err(format!("session {number}:\n{}\n{difference}", last.join("\n")));
+        }
+    }
+    direct.quit().await;
+    through.quit().await;
+    Ok(count)
+}

@@ -1,0 +1,169 @@
+//! One of two twins: a session on a direct connection, or through Millpond.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use mysql_common::constants::CapabilityFlags as Flags;
+
+use crate::support::accounts::APP;
+use crate::support::raw::login::{Encrypted, Login};
+use crate::support::raw::reply::{Expect, Raw, Reply};
+
+/// A logged-in client and its statements.
+pub(crate) struct Side {
+    raw: Raw,
+    login: Login,
+    statements: BTreeMap<u8, Statement>,
+}
+
+struct Statement {
+    id: [u8; 4],
+    parameters: u8,
+    /// Whether types were sent once.
+    bound: bool,
+    /// Parameters whose value was sent beforehand.
+    long: bool,
+}
+
+/// How a client of each generation logs in; there are more of them than connections.
+fn login(number: usize, database: &str) -> Login {
+    let old = Flags::CLIENT_MULTI_RESULTS | Flags::CLIENT_PS_MULTI_RESULTS;
+    let capabilities = match number % 4 {
+        0 => old | Flags::CLIENT_DEPRECATE_EOF | Flags::CLIENT_MULTI_STATEMENTS,
+        1 => old | Flags::CLIENT_DEPRECATE_EOF | Flags::CLIENT_SESSION_TRACK,
+        2 => old | Flags::CLIENT_MULTI_STATEMENTS | Flags::CLIENT_LOCAL_FILES,
+        _ => old | Flags::CLIENT_DEPRECATE_EOF | Flags::CLIENT_FOUND_ROWS,
+    };
+    Login {
+        capabilities,
+        database: Some(database.to_owned()),
+        encrypted: Encrypted::No,
+        ..Login::of(&APP)
+    }
+}
+
+impl Side {
+    pub(crate) async fn log_in(number: usize, database: &str, port: u16) -> io::Result<Self> {
+        let login = login(number, database);
+        Ok(Self { raw: login.at(port).await?, login, statements: BTreeMap::new() })
+    }
+
+    /// What `CONNECTION_ID()` has to be.
+    pub(crate) fn connection_id(&self) -> u32 {
+        self.raw.connection_id
+    }
+
+    pub(crate) async fn quit(self) {
+        self.raw.quit().await;
+    }
+
+    /// Says one step; `None` where it makes no sense without a statement.
+    pub(crate) async fn say(&mut self, text: &str) -> io::Result<Option<Reply>> {
+        let Some(command) = text.strip_prefix('!') else {
+            return self.raw.query(text).await.map(Some);
+        };
+        let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let one = |payload: &[u8]| payload.to_vec();
+        let payload = match verb {
+            "ping" => one(b"\x0e"),
+            "database" => [b"\x02", rest.as_bytes()].concat(),
+            "option" => [b"\x1b", &[rest.as_bytes()[0] - b'0', 0][..]].concat(),
+            "again" => {
+                self.statements.clear();
+                one(b"\x1f")
+            }
+            "change" => {
+                self.statements.clear();
+                return self.login.change_user(&mut self.raw).await.map(|()| None);
+            }
+            "fields" => {
+                let payload = [b"\x04", rest.as_bytes(), b"\0"].concat();
+                return self.raw.command(&payload, Expect::Rows).await.map(Some);
+            }
+            _ => return self.statement(verb, rest).await,
+        };
+        self.raw.command(&payload, Expect::One).await.map(Some)
+    }
+
+    async fn statement(&mut self, verb: &str, rest: &str) -> io::Result<Option<Reply>> {
+        let (slot, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let slot = slot.as_bytes()[0];
+        if verb == "prepare" {
+            return self.prepare(slot, rest).await.map(Some);
+        }
+        let Some(statement) = self.statements.get_mut(&slot) else { return Ok(None) };
+        let (payload, expect) = match verb {
+            "execute" => (statement.execute(rest), Expect::Results),
+            "fetch" => {
+                let rows: u32 = rest.parse().expect("a number of rows");
+                ([b"\x1c", &statement.id[..], &rows.to_le_bytes()].concat(), Expect::Rows)
+            }
+            "long" if statement.parameters > 0 => {
+                statement.long = true;
+                ([b"\x18", &statement.id[..], b"\0\0", b"12"].concat(), Expect::Nothing)
+            }
+            "reset" => {
+                statement.long = false;
+                ([b"\x1a", &statement.id[..]].concat(), Expect::One)
+            }
+            "close" => {
+                let payload = [b"\x19", &statement.id[..]].concat();
+                self.statements.remove(&slot);
+                (payload, Expect::Nothing)
+            }
+            _ => return Ok(None),
+        };
+        self.raw.command(&payload, expect).await.map(Some)
+    }
+
+    /// The number is the side's own affair, and taken out of the reply.
+    async fn prepare(&mut self, slot: u8, sql: &str) -> io::Result<Reply> {
+        // A slot's former statement is closed, as drivers do.
+        if let Some(former) = self.statements.remove(&slot) {
+            self.raw.command(&[b"\x19", &former.id[..]].concat(), Expect::Nothing).await?;
+        }
+        let payload = [b"\x16", sql.as_bytes()].concat();
+        let mut reply = self.raw.command(&payload, Expect::Statement).await?;
+        if let [0, id @ ..] = &mut reply.packets[0].1[..] {
+            let number = [id[0], id[1], id[2], id[3]];
+            let parameters = id[6];
+            id[..4].fill(0);
+            self.statements
+                .insert(slot, Statement { id: number, parameters, bound: false, long: false });
+        }
+        Ok(reply)
+    }
+}
+
+impl Statement {
+    fn execute(&mut self, how: &str) -> Vec<u8> {
+        let cursor = u8::from(how == "cursor");
+        let mut payload = [&[0x17][..], &self.id, &[cursor, 1, 0, 0, 0]].concat();
+        if self.parameters == 0 {
+            return payload;
+        }
+        let nulls = how == "null" && !self.long;
+        payload.push(if nulls { 0xff } else { 0 });
+        // A driver sends the types at the first execution, and then when they change.
+        let bind = how != "unbound" || !self.bound || self.long;
+        payload.push(u8::from(bind));
+        self.bound |= bind;
+        for parameter in 0..self.parameters {
+            let long = self.long && parameter == 0;
+            if bind {
+                payload.extend([if long { 0xfc } else { 0xfd }, 0]);
+            }
+        }
+        for parameter in 0..self.parameters {
+            if !(nulls || self.long && parameter == 0) {
+                payload.extend([2, b'4', b'0' + parameter]);
+            }
+        }
+        if self.long {
+            // The next execution has types of its own again.
+            self.bound = false;
+            self.long = false;
+        }
+        payload
+    }
+}

@@ -1,0 +1,56 @@
+//! One command of a generated session.
+
+use std::fmt;
+
+use proptest::prelude::*;
+
+use super::statements::KINDS;
+
+/// A line of [`super::statements`] with what was chosen for its words.
+#[derive(Clone)]
+pub(crate) struct Step {
+    line: &'static str,
+    choices: u32,
+}
+
+/// Sessions of this many steps.
+pub(crate) fn session(steps: usize) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), steps / 2..=steps * 3 / 2)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let kinds = KINDS
+        .iter()
+        .map(|kind| (kind.weight, (0..kind.lines.len()).prop_map(|at| kind.lines[at]).boxed()));
+    let line = prop::strategy::Union::new_weighted(kinds.collect());
+    (line, 0..100_000_u32).prop_map(|(line, choices)| Step { line, choices })
+}
+
+impl Step {
+    /// What a session says whose own database has this name.
+    pub(crate) fn text(&self, database: &str) -> String {
+        let mut choices = self.choices;
+        let mut text = String::new();
+        let mut rest = self.line;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (words, after) = after.split_once('}').expect("a closing brace");
+            text += before;
+            let words: Vec<_> = words.split('|').collect();
+            if words == ["#"] {
+                text += &(choices % 60 + 1).to_string();
+                choices /= 7;
+            } else {
+                text += words[choices as usize % words.len()];
+                choices /= words.len() as u32;
+            }
+            rest = after;
+        }
+        (text + rest).replace('§', database)
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text("app_d"))
+    }
+}

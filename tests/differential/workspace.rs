@@ -1,0 +1,75 @@
+//! The databases in which the sessions work: one for each session and side, made alike.
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
+use super::compare::{DIRECT, THROUGH};
+use crate::support::server::Server;
+
+const TABLES: &[&str] = &[
+    "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT)",
+    "CREATE TABLE t2 (a INT)",
+    "CREATE TABLE tg (a INT)",
+    "CREATE TABLE s (s VARCHAR(10) CHARACTER SET utf8mb4, n INT)",
+    "CREATE PROCEDURE si() BEGIN SELECT 42 INTO @si; END",
+    "CREATE PROCEDURE err() BEGIN SET time_zone = '+03:00'; SET @e = 1; \
+     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'boo'; END",
+    "CREATE PROCEDURE results() BEGIN SET time_zone = '+04:00'; SELECT 1 AS one; SET @pv2 = 6; \
+     SELECT 2 AS two; END",
+    "CREATE PROCEDURE trx() BEGIN START TRANSACTION; INSERT INTO t (a) VALUES (77); END",
+    "CREATE PROCEDURE warns() BEGIN SELECT CAST('w' AS SIGNED); END",
+    "CREATE PROCEDURE hides() BEGIN CREATE TEMPORARY TABLE IF NOT EXISTS tt SELECT 8 AS a; \
+     SELECT 5 INTO @c; END",
+    "CREATE FUNCTION uv() RETURNS INT DETERMINISTIC BEGIN SET @fv = 9; RETURN 1; END",
+    "CREATE FUNCTION tz() RETURNS INT DETERMINISTIC BEGIN SET time_zone = '+05:00'; RETURN 1; END",
+    "CREATE FUNCTION ins(n INT) RETURNS INT DETERMINISTIC BEGIN INSERT INTO t (a) VALUES (n); \
+     RETURN n; END",
+    "CREATE TRIGGER tgt BEFORE INSERT ON tg FOR EACH ROW BEGIN SELECT 7 INTO @trg; END",
+    "CREATE VIEW w AS SELECT tz() AS z",
+];
+
+const CONTENT: &[&str] = &[
+    "DROP TABLE IF EXISTS ddl",
+    "DROP VIEW IF EXISTS v",
+    "TRUNCATE t",
+    "TRUNCATE t2",
+    "TRUNCATE tg",
+    "TRUNCATE s",
+    "INSERT INTO t (a) VALUES (1), (2), (3)",
+    "INSERT INTO s VALUES ('eins', 1)",
+];
+
+/// Makes the databases of this many sessions.
+pub(crate) async fn create(server: &Server, sessions: usize) {
+    let mut admin = server.admin().await;
+    run(&mut admin, &["DROP ROLE IF EXISTS reader", "CREATE ROLE reader", "GRANT reader TO app"])
+        .await;
+    // Stored code is created under the mode of its creator.
+    for side in [DIRECT, THROUGH] {
+        for session in 0..sessions {
+            for name in [format!("{side}{session}"), format!("{side}{session}x")] {
+                let create = format!("CREATE DATABASE {name}");
+                run(&mut admin, &[&format!("DROP DATABASE IF EXISTS {name}"), &create]).await;
+                run(&mut admin, &[&format!("USE {name}")]).await;
+                run(&mut admin, TABLES).await;
+            }
+        }
+    }
+    admin.disconnect().await.ok();
+}
+
+/// Puts the tables of one session back to their first content, on both sides.
+pub(crate) async fn refresh(admin: &mut Conn, session: usize) {
+    for side in [DIRECT, THROUGH] {
+        for name in [format!("{side}{session}"), format!("{side}{session}x")] {
+            run(admin, &[&format!("USE {name}")]).await;
+            run(admin, CONTENT).await;
+        }
+    }
+}
+
+async fn run(admin: &mut Conn, statements: &[&str]) {
+    for sql in statements {
+        admin.query_drop(*sql).await.expect(sql);
+    }
+}
