@@ -155,7 +155,7 @@ impl Statement {
             }
         }
         for parameter in 0..self.parameters {
-            if !nulls && !(self.long && parameter == 0) {
+            if !(nulls || self.long && parameter == 0) {
                 payload.extend([2, b'4', b'0' + parameter]);
             }
         }
