@@ -210,9 +210,15 @@ impl Client {
         if self.borrow(sequence).await? == Borrowed::No {
             return Ok(None);
         }
+        if !self.session.unsettled.is_settled() {
+            // The environment may have to be put back exactly.
+            self.settle().await;
+        }
         let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
         let (key, environment) = (statement.key.clone(), statement.environment.clone());
-        let Some(lease) = &mut self.lease else { return Ok(None) };
+        let Some(lease) = &mut self.lease else {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
+        };
         if !own && let Some(found) = lease.connection().statements.get_mut(&key) {
             return Ok(Some(found.id));
         }

@@ -93,7 +93,7 @@ impl Client {
         if borrowed == Borrowed::No {
             return Ok(true);
         }
-        if borrowed == Borrowed::Kept && sole != Sole::ConnectionId {
+        if borrowed == Borrowed::Kept && !self.is_from_before(sole) {
             return Ok(false);
         }
         let Some(own) = self.own_answer(sole) else { return Ok(false) };
@@ -118,6 +118,20 @@ impl Client {
             Content::Ok(_) | Content::Prepared { .. } => {}
         }
         Ok(true)
+    }
+
+    /// Whether the session knows better than the connection that it has: from the time before
+    /// that, since not every statement replaces what the one before it left.
+    fn is_from_before(&self, sole: Sole) -> bool {
+        let residue = &self.session.residue;
+        match sole {
+            Sole::ConnectionId => true,
+            Sole::FoundRows => matches!(residue.found_rows, FoundRows::Known(_)),
+            Sole::RowCount => false,
+            Sole::Errors | Sole::ErrorCount | Sole::WarningCount | Sole::Warnings => {
+                matches!(residue.diagnostics, Diagnostics::Captured(_))
+            }
+        }
     }
 
     /// What the session knows by itself.

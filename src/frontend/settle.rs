@@ -53,7 +53,7 @@ impl Client {
     }
 
     /// Asks what the last statement left open.
-    async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         let Unsettled { after_error, charsets, results, locks } = self.session.unsettled;
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();

@@ -411,10 +411,13 @@ fn keeps_diagnostics(kind: StatementKind) -> bool {
             | StatementKind::Commit
             | StatementKind::Do
             | StatementKind::Empty
+            | StatementKind::ReleaseSavepoint
             | StatementKind::Rollback
+            | StatementKind::Savepoint
             | StatementKind::Select
             | StatementKind::Set
             | StatementKind::Use
+            | StatementKind::Xa
     )
 }
 

@@ -26,6 +26,12 @@
 //!   `SELECT … INTO`, `CALL`), where the protocol does not tell the number.
 //! - The reply to `COM_CHANGE_USER`, but for its success: the dialogue has other random numbers.
 //!
+//! # What is not said
+//!
+//! Questions for the last statement's diagnostics that are more than that question, such as
+//! `SELECT ROW_COUNT() + 1`, `SHOW WARNINGS LIMIT 1` or `GET DIAGNOSTICS`: Millpond answers for a
+//! connection that is not at hand only what it can answer whole.
+//!
 //! # More of it
 //!
 //! `DIFFERENTIAL_STATEMENTS` says how many statements run on each server, `DIFFERENTIAL_SEED`

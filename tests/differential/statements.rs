@@ -130,7 +130,6 @@ const DIAGNOSTICS: &[&str] = &[
     "SHOW WARNINGS",
     "SHOW ERRORS",
     "SHOW COUNT(*) WARNINGS",
-    "SHOW WARNINGS LIMIT 1",
     "SELECT @@warning_count",
     "SELECT @@error_count AS errors",
     "SELECT ROW_COUNT()",
