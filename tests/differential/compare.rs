@@ -58,7 +58,7 @@ pub(crate) fn difference(
 fn tells_transaction(packets: &[Packet]) -> bool {
     const STATE: &[u8] = b"\x05\x09\x08";
     packets.iter().any(|(_, packet)| {
-        packet.first() == Some(&0) && memchr::memmem::find(packet, STATE).is_some()
+        matches!(packet.first(), Some(0 | 0xfe)) && memchr::memmem::find(packet, STATE).is_some()
     })
 }
 
@@ -143,12 +143,16 @@ fn show(packets: &[Packet], at: usize) -> String {
 }
 
 /// Whether the protocol has told what `FOUND_ROWS()` is.
-#[derive(Default)]
 pub(crate) struct FoundRows {
     untold: bool,
 }
 
 impl FoundRows {
+    /// After a login: MariaDB shows what an earlier user of the thread found.
+    pub(crate) fn of_login() -> Self {
+        Self { untold: true }
+    }
+
     /// Takes in a statement and its reply; whether it is a question whose answer was never told.
     pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
         const COUNTING: &[&str] =

@@ -23,7 +23,7 @@
 //! - On MariaDB, trackers in a session after its first error: what a failing statement changed is
 //!   reported whenever the server next reports anything, and what Millpond asks for in between
 //!   brings it earlier.
-//! - `FOUND_ROWS()` after statements that count rows and send none (`UPDATE`, `INSERT … SELECT`, `DO`,
+//! - `FOUND_ROWS()` right after a login, where MariaDB shows another's, and after statements that count rows and send none (`UPDATE`, `INSERT … SELECT`, `DO`,
 //!   `SELECT … INTO`, `CALL`), where the protocol does not tell the number.
 //! - On MariaDB, old warnings after statements that run others (`EXECUTE`, `CALL`, binary statements,
 //!   several at once): MariaDB keeps the warnings of the past until a statement uses a table, and
@@ -169,7 +169,7 @@ async fn session(
     let mut direct = Side::log_in(number, &names[0], server.port).await.map_err(log_in)?;
     let mut through = Side::log_in(number, &names[1], port).await.map_err(log_in)?;
     let (mut told, mut failed) = (String::new(), false);
-    let (mut found, mut diagnostics) = (FoundRows::default(), Diagnostics::default());
+    let (mut found, mut diagnostics) = (FoundRows::of_login(), Diagnostics::default());
     let count = steps.len();
     for step in steps {
         let text = step.text(&names[0]);
