@@ -1,10 +1,12 @@
-//! What operators and their machines ask: metrics, liveness, readiness, on a port of its own.
+//! What operators and their machines ask: metrics, liveness, readiness, and a page to look at, on
+//! a port of its own.
 
 pub mod health;
 mod http;
 pub mod metrics;
 mod pages;
 mod readiness;
+mod status;
 
 pub use http::AdminServer;
 pub use pages::Pages;

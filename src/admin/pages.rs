@@ -8,6 +8,12 @@ use prometheus::{Registry, TextEncoder};
 use tokio::sync::watch;
 
 use super::readiness::Readiness;
+use super::status::status;
+
+/// What whoever asks for something else is told.
+const THERE_IS: &str = "there is / to look at, /status, /metrics, /healthz and /readyz\n";
+/// The page that shows `/status`; it needs nothing from elsewhere.
+const LOOK: &str = include_str!("status.html");
 
 /// What is served, and from what.
 #[derive(Clone, Debug)]
@@ -25,11 +31,13 @@ impl Pages {
     /// The answer to one request.
     pub(super) fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
         let page = match path {
+            "/" => Page::Look,
             "/healthz" => Page::Health,
             "/metrics" => Page::Metrics,
+            "/status" => Page::Status,
             // The second is what some meshes and older charts ask for by default.
             "/readyz" | "/ready" => Page::Readiness,
-            _ => return text(StatusCode::NOT_FOUND, "there is /metrics, /healthz and /readyz\n"),
+            _ => return text(StatusCode::NOT_FOUND, THERE_IS),
         };
         if method != Method::GET && method != Method::HEAD {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -37,9 +45,14 @@ impl Pages {
             return refusal;
         }
         match page {
+            Page::Look => of_kind(text(StatusCode::OK, LOOK), "text/html; charset=utf-8"),
             Page::Health => text(StatusCode::OK, "ok\n"),
             Page::Metrics => self.metrics(),
             Page::Readiness => self.ready(),
+            Page::Status => {
+                let status = status(&self.registry, *self.readiness.borrow()).to_string();
+                of_kind(text(StatusCode::OK, status), "application/json")
+            }
         }
     }
 
@@ -54,12 +67,7 @@ impl Pages {
 
     fn metrics(&self) -> Response<Full<Bytes>> {
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
-            Ok(metrics) => {
-                let mut page = text(StatusCode::OK, metrics);
-                let format = HeaderValue::from_static(prometheus::TEXT_FORMAT);
-                page.headers_mut().insert(CONTENT_TYPE, format);
-                page
-            }
+            Ok(metrics) => of_kind(text(StatusCode::OK, metrics), prometheus::TEXT_FORMAT),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         }
     }
@@ -67,8 +75,15 @@ impl Pages {
 
 enum Page {
     Health,
+    Look,
     Metrics,
     Readiness,
+    Status,
+}
+
+fn of_kind(mut page: Response<Full<Bytes>>, kind: &'static str) -> Response<Full<Bytes>> {
+    page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    page
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -209,9 +209,11 @@ async fn upkeep(service: Arc<Service>, idle: Option<Duration>) {
             _ = period.tick() => {}
         }
         let now = Instant::now();
-        for pool in service.pools() {
+        let pools = service.pools();
+        for pool in &pools {
             pool.maintain(now);
         }
+        service.metrics.pools_are(&pools, now);
         if let Some(idle) = idle
             && let Some(before) = seconds().checked_sub(idle.as_secs())
         {

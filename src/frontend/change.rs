@@ -118,6 +118,7 @@ impl Client {
         };
         self.pool = pool;
         *self.entry.handle().user.lock() = user.clone();
+        self.counted_pins = self.service.metrics.pins.session_of(&user);
         self.user = user;
         let environment = login_environment(&learned, self.capabilities, collation);
         let version = &learned.server.version;

@@ -3,6 +3,7 @@
 
 use super::cancel::Entry;
 use super::failure::{Again, Repetition};
+use super::pins::SessionPins;
 use super::service::{Admission, Service};
 use super::told::Told;
 use crate::net::channel::Channel;
@@ -53,8 +54,8 @@ pub struct Client {
     pub repetition: Repetition,
     /// Stored code was changed by the last statement.
     pub catalogue_changed: bool,
-    /// The reasons to pin that the metrics know of.
-    pub counted_pins: u32,
+    /// What the metrics know of its pins.
+    pub counted_pins: SessionPins,
     /// Its place among the service's clients.
     pub admission: Admission,
 }
@@ -125,11 +126,7 @@ impl Client {
 
     /// Tells the metrics about the reasons to pin.
     pub fn count_pins(&mut self) {
-        let now = self.session.pins.bits();
-        if now != self.counted_pins {
-            self.service.metrics.pins_changed(self.counted_pins, now);
-            self.counted_pins = now;
-        }
+        self.counted_pins.are(self.session.pins.bits());
     }
 }
 
@@ -137,7 +134,6 @@ impl Drop for Client {
     /// Whatever the client leaves is put in order: an open transaction is rolled back at once, a
     /// deposit that holds nothing but values goes back as it is.
     fn drop(&mut self) {
-        self.service.metrics.pins_changed(self.counted_pins, 0);
         if let Some(lease) = self.lease.take() {
             lease.clean_up();
         }

@@ -135,13 +135,26 @@ async fn welcome(
         Ok(true) => {
             put_login_ok(&mut client, sequence, &learned, &server_proof);
             match client.channel.flush().await {
-                Ok(()) => Err(client),
+                Ok(()) => {
+                    logged_in(&client, deadline - limit);
+                    Err(client)
+                }
                 Err(error) => Ok(leave(client, Stop::Client(error)).await),
             }
         }
         Ok(false) => Ok(leave(client, Stop::Denied).await),
         Err(stop) => Ok(leave(client, stop).await),
     }
+}
+
+/// Counts a login that began at `started`.
+fn logged_in(client: &Client, started: Instant) {
+    let metrics = &client.service.metrics;
+    let seconds = match client.channel.stream.is_tls() {
+        true => &metrics.tls_login_seconds,
+        false => &metrics.plain_login_seconds,
+    };
+    seconds.observe(started.elapsed().as_secs_f64());
 }
 
 fn configure(tcp: &TcpStream) -> io::Result<()> {
@@ -185,6 +198,7 @@ fn client(
     let session = Session::new(environment, &learned.server.version, &learned.baseline);
     let mut channel = Channel::new(stream, &input);
     channel.output = output;
+    let counted_pins = service.metrics.pins.session_of(&user.name);
     Some(Client {
         service,
         access,
@@ -203,7 +217,7 @@ fn client(
         again: None,
         repetition: Repetition::default(),
         catalogue_changed: false,
-        counted_pins: 0,
+        counted_pins,
         admission,
     })
 }

@@ -2,11 +2,15 @@
 
 use super::disturbance::{Disturbances, DisturbancesFamily};
 use super::outcome::Left;
-use crate::session::pin::PinReason;
+use super::pins::{PinsFamily, ServicePins};
+use crate::pool::Pool;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The metrics of all services.
 #[derive(Debug, Clone)]
@@ -14,11 +18,13 @@ pub struct FrontendMetrics {
     clients: IntGaugeVec,
     received: IntCounterVec,
     left: IntCounterVec,
-    queries: IntCounterVec,
-    query_seconds: HistogramVec,
-    pins: IntCounterVec,
-    pinned: IntGaugeVec,
+    login_seconds: HistogramVec,
+    command_seconds: HistogramVec,
+    backend_seconds: HistogramVec,
     client_bytes: IntCounterVec,
+    oldest_waiter: GaugeVec,
+    most_connections: IntGaugeVec,
+    pins: PinsFamily,
     disturbances: DisturbancesFamily,
 }
 
@@ -29,15 +35,27 @@ pub struct ServiceMetrics {
     pub clients: IntGauge,
     /// Clients that ever connected.
     pub received: IntCounter,
-    /// Commands that a backend ran.
-    pub queries: IntCounter,
+    /// From a connection to the end of its login, without TLS.
+    pub plain_login_seconds: Histogram,
+    /// From a connection to the end of its login, TLS included.
+    pub tls_login_seconds: Histogram,
     /// From a command to the end of its reply.
-    pub query_seconds: Histogram,
+    pub command_seconds: Histogram,
+    /// From a command sent to a server to the end of the reply.
+    pub backend_seconds: Histogram,
+    /// Bytes that clients sent, after their login.
+    pub bytes_received: IntCounter,
+    /// Bytes that clients were sent, after their login.
+    pub bytes_sent: IntCounter,
+    /// How long the statement that has waited longest for a connection has waited by now.
+    pub oldest_waiter: Gauge,
+    /// The most connections to one server.
+    pub most_connections: IntGauge,
+    /// Why sessions keep their connections.
+    pub pins: ServicePins,
     /// What clients notice of servers that fail.
     pub disturbances: Disturbances,
     left: Vec<IntCounter>,
-    pins: Vec<IntCounter>,
-    pinned: Vec<IntGauge>,
 }
 
 impl FrontendMetrics {
@@ -50,6 +68,9 @@ impl FrontendMetrics {
         let service = &["service"];
         let reason = &["service", "reason"];
         let buckets = prometheus::exponential_buckets(1e-4, 2.5, 14)?;
+        let histogram = |name: &str, help: &str, labels: &[&str]| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.clone()), labels)
+        };
         let metrics = Self {
             clients: IntGaugeVec::new(
                 Opts::new("millpond_client_connections", "Clients connected."),
@@ -63,32 +84,37 @@ impl FrontendMetrics {
                 Opts::new("millpond_client_connections_closed_total", "Clients gone, by reason."),
                 reason,
             )?,
-            queries: IntCounterVec::new(
-                Opts::new("millpond_commands_total", "Commands that a backend ran."),
+            login_seconds: histogram(
+                "millpond_client_login_seconds",
+                "Time from a connection to the end of its login, by transport (plain, tls).",
+                &["service", "transport"],
+            )?,
+            command_seconds: histogram(
+                "millpond_command_seconds",
+                "Time from a command to the end of its reply, waiting included.",
                 service,
             )?,
-            query_seconds: HistogramVec::new(
-                HistogramOpts::new(
-                    "millpond_command_seconds",
-                    "Time from a command to the end of its reply, waiting included.",
-                )
-                .buckets(buckets),
+            backend_seconds: histogram(
+                "millpond_backend_response_seconds",
+                "Time from a command sent to a server to the end of its reply.",
                 service,
             )?,
-            pins: IntCounterVec::new(
+            oldest_waiter: GaugeVec::new(
                 Opts::new(
-                    "millpond_session_pins_total",
-                    "How often sessions had to keep their backend connection, by reason.",
+                    "millpond_oldest_waiter_seconds",
+                    "How long the statement that has waited longest for a backend connection has \
+                     waited by now.",
                 ),
-                reason,
+                service,
             )?,
-            pinned: IntGaugeVec::new(
+            most_connections: IntGaugeVec::new(
                 Opts::new(
-                    "millpond_sessions_pinned",
-                    "Sessions that keep their backend connection now, by reason.",
+                    "millpond_backend_connections_allowed",
+                    "The most connections that Millpond opens to one server.",
                 ),
-                reason,
+                service,
             )?,
+            pins: PinsFamily::register(registry)?,
             client_bytes: IntCounterVec::new(
                 Opts::new("millpond_client_bytes_total", "Bytes from and to clients."),
                 &["service", "direction"],
@@ -98,33 +124,37 @@ impl FrontendMetrics {
         registry.register(Box::new(metrics.clients.clone()))?;
         registry.register(Box::new(metrics.received.clone()))?;
         registry.register(Box::new(metrics.left.clone()))?;
-        registry.register(Box::new(metrics.queries.clone()))?;
-        registry.register(Box::new(metrics.query_seconds.clone()))?;
-        registry.register(Box::new(metrics.pins.clone()))?;
-        registry.register(Box::new(metrics.pinned.clone()))?;
         registry.register(Box::new(metrics.client_bytes.clone()))?;
+        registry.register(Box::new(metrics.login_seconds.clone()))?;
+        registry.register(Box::new(metrics.command_seconds.clone()))?;
+        registry.register(Box::new(metrics.backend_seconds.clone()))?;
+        registry.register(Box::new(metrics.oldest_waiter.clone()))?;
+        registry.register(Box::new(metrics.most_connections.clone()))?;
         Ok(metrics)
     }
 
     /// The metrics of one service.
     pub fn of(&self, service: &str) -> ServiceMetrics {
         let only = &[service];
-        let pins = PinReason::ALL.iter();
+        let login = |transport| self.login_seconds.with_label_values(&[service, transport]);
+        let bytes = |direction| self.client_bytes.with_label_values(&[service, direction]);
         ServiceMetrics {
             clients: self.clients.with_label_values(only),
             received: self.received.with_label_values(only),
-            queries: self.queries.with_label_values(only),
-            query_seconds: self.query_seconds.with_label_values(only),
+            plain_login_seconds: login("plain"),
+            tls_login_seconds: login("tls"),
+            command_seconds: self.command_seconds.with_label_values(only),
+            backend_seconds: self.backend_seconds.with_label_values(only),
+            bytes_received: bytes("received"),
+            bytes_sent: bytes("sent"),
+            oldest_waiter: self.oldest_waiter.with_label_values(only),
+            most_connections: self.most_connections.with_label_values(only),
+            pins: self.pins.of(service),
             disturbances: self.disturbances.of(service),
             left: Left::ALL
                 .iter()
                 .map(|left| self.left.with_label_values(&[service, left.name()]))
                 .collect(),
-            pins: pins
-                .clone()
-                .map(|pin| self.pins.with_label_values(&[service, pin.name()]))
-                .collect(),
-            pinned: pins.map(|pin| self.pinned.with_label_values(&[service, pin.name()])).collect(),
         }
     }
 }
@@ -135,21 +165,12 @@ impl ServiceMetrics {
         self.left[left as usize].inc();
     }
 
-    /// The reasons to keep a backend connection changed from one set to another.
-    pub fn pins_changed(&self, before: u32, now: u32) {
-        if before == now {
-            return;
-        }
-        for (at, _) in PinReason::ALL.iter().enumerate() {
-            let bit = 1 << at;
-            match (before & bit != 0, now & bit != 0) {
-                (false, true) => {
-                    self.pins[at].inc();
-                    self.pinned[at].inc();
-                }
-                (true, false) => self.pinned[at].dec(),
-                _ => {}
-            }
-        }
+    /// Counts what only all pools together tell.
+    pub fn pools_are(&self, pools: &[Arc<Pool>], now: Instant) {
+        let oldest = pools.iter().filter_map(|pool| pool.oldest_waiter()).min();
+        let waited = oldest.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.oldest_waiter.set(waited.as_secs_f64());
+        let allowed = pools.iter().map(|pool| pool.allowed()).max().unwrap_or(0);
+        self.most_connections.set(i64::try_from(allowed).unwrap_or(i64::MAX));
     }
 }

@@ -13,6 +13,7 @@ pub mod kill;
 pub mod listener;
 pub mod metrics;
 pub mod outcome;
+pub mod pins;
 pub mod prepared;
 pub mod query;
 pub mod reply;

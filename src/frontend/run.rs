@@ -19,6 +19,7 @@ use crate::session::statement::Analysis;
 use crate::wire::capability::Capabilities;
 use crate::wire::exchange::{Exchange, ReplyShape};
 use bytes::BytesMut;
+use tokio::time::Instant;
 
 /// A command on its way to a backend.
 pub struct Request<'a> {
@@ -97,7 +98,7 @@ impl Client {
     /// The restores that the connection needs in front of the command.
     fn restores(&mut self, analysis: &Analysis) -> Vec<Restore> {
         let Some(lease) = &mut self.lease else { return Vec::new() };
-        let metrics = lease.pool().metrics.clone();
+        let pool = lease.pool().clone();
         let connection = lease.connection();
         let wanted = &self.session.environment;
         let mut steps = match align(&connection.environment, wanted, &connection.baseline) {
@@ -117,9 +118,9 @@ impl Client {
         }
         need::put_restores(&self.session, analysis, &connection.traces, &mut steps);
         if steps.is_empty() {
-            metrics.exact.inc()
+            pool.metrics.exact.inc()
         } else {
-            metrics.replayed.inc()
+            pool.metrics.replayed.inc()
         }
         steps
     }
@@ -326,6 +327,7 @@ impl Client {
         let side = ServerSide { stream: &mut connection.stream, input: &mut connection.input };
         let before = self.channel.output.len();
         let bound = self.service.limits.result_buffer;
+        let sent = Instant::now();
         let relayed = tokio::select! {
             biased;
             relayed = relay(side, &mut self.channel, &mut exchange, &mut editor, bound) => relayed,
@@ -336,6 +338,7 @@ impl Client {
         outcome.rows = exchange.rows();
         match relayed {
             Ok(()) => {
+                self.service.metrics.backend_seconds.observe(sent.elapsed().as_secs_f64());
                 connection.input.rest();
                 if let Some(error) = outcome.withheld.take() {
                     self.refused_by_reader(error);

@@ -54,9 +54,11 @@ pub fn seconds() -> u64 {
 async fn burst(client: &mut Client) -> Result<(), Stop> {
     loop {
         let framed = next_command(client).await?;
+        let started = Instant::now();
         let command = take_command(client, framed);
         super::dispatch::dispatch(client, &command, framed.sequence).await?;
         client.channel.flush().await?;
+        count(client, framed, started);
         if let Some(farewell) = client.entry.handle().farewell() {
             return Err(Stop::Dismissed(farewell));
         }
@@ -64,6 +66,14 @@ async fn burst(client: &mut Client) -> Result<(), Stop> {
             return Ok(());
         }
     }
+}
+
+/// Counts a command that has its answer.
+fn count(client: &mut Client, framed: Framed, started: Instant) {
+    let metrics = &client.service.metrics;
+    metrics.command_seconds.observe(started.elapsed().as_secs_f64());
+    metrics.bytes_received.inc_by(framed.length as u64);
+    metrics.bytes_sent.inc_by(std::mem::take(&mut client.channel.sent) as u64);
 }
 
 /// Reads a whole command.

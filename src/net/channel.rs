@@ -19,6 +19,8 @@ pub struct Channel {
     pub input: ReadBuffer,
     /// What waits to be sent.
     pub output: BytesMut,
+    /// How many bytes were sent; whoever counts them sets it back.
+    pub sent: usize,
 }
 
 /// Why no command could be read.
@@ -49,7 +51,7 @@ pub struct Framed {
 impl Channel {
     /// Takes over a connection; `leftover` is what the client sent behind its handshake.
     pub fn new(stream: Stream, leftover: &[u8]) -> Self {
-        Self { stream, input: ReadBuffer::with(leftover), output: BytesMut::new() }
+        Self { stream, input: ReadBuffer::with(leftover), output: BytesMut::new(), sent: 0 }
     }
 
     /// Waits until the client says something, without a buffer to say it into.
@@ -120,6 +122,7 @@ impl Channel {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.output.advance(n);
+            self.sent += n;
         }
         if self.stream.is_tls() {
             self.stream.flush().await?;
@@ -135,6 +138,7 @@ impl Channel {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.output.advance(n);
+            self.sent += n;
         }
         Poll::Ready(Ok(()))
     }

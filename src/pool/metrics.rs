@@ -1,5 +1,6 @@
 //! What the pools count.
 
+use super::census::Occupation;
 use super::manager::OpenError;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -11,6 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct PoolMetricsFamily {
     waiting: IntGaugeVec,
+    connections: IntGaugeVec,
     closed: IntCounterVec,
     stale: IntCounterVec,
     open_failures: IntCounterVec,
@@ -26,6 +28,8 @@ pub struct PoolMetricsFamily {
 pub struct PoolMetrics {
     /// Borrowers that wait.
     pub waiting: IntGauge,
+    /// Connections in the order of [`Occupation::ALL`].
+    pub connections: [IntGauge; 3],
     /// Connections closed in order.
     pub closed: IntCounter,
     /// Connections that the server had closed.
@@ -78,6 +82,14 @@ impl PoolMetricsFamily {
                 Opts::new("millpond_pool_waiting", "Clients that wait for a backend connection."),
                 &LABELS,
             )?,
+            connections: IntGaugeVec::new(
+                Opts::new(
+                    "millpond_backend_connections",
+                    "Backend connections, by what they do: borrowed, deposited with a session but \
+                     to be had, idle.",
+                ),
+                &[LABELS[0], LABELS[1], "state"],
+            )?,
             closed: counter(
                 "millpond_backend_connections_closed_total",
                 "Backend connections closed in order.",
@@ -119,6 +131,7 @@ impl PoolMetricsFamily {
             )?,
         };
         registry.register(Box::new(family.waiting.clone()))?;
+        registry.register(Box::new(family.connections.clone()))?;
         registry.register(Box::new(family.closed.clone()))?;
         registry.register(Box::new(family.stale.clone()))?;
         registry.register(Box::new(family.open_failures.clone()))?;
@@ -137,6 +150,9 @@ impl PoolMetricsFamily {
         let failure = |reason| self.borrow_failures.with_label_values(&[service, user, reason]);
         PoolMetrics {
             waiting: self.waiting.with_label_values(&labels),
+            connections: Occupation::ALL.map(|occupation| {
+                self.connections.with_label_values(&[service, user, occupation.name()])
+            }),
             closed: self.closed.with_label_values(&labels),
             stale: self.stale.with_label_values(&labels),
             deposits_taken: self.deposits_taken.with_label_values(&labels),

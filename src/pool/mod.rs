@@ -7,6 +7,7 @@
 //! pools of one server together.
 
 pub mod budget;
+pub mod census;
 pub mod deposit;
 pub mod lease;
 pub mod manager;
@@ -15,6 +16,7 @@ pub mod proven;
 pub mod upkeep;
 
 use self::budget::Budget;
+use self::census::Census;
 use self::deposit::{Deposit, Deposits};
 use self::lease::Lease;
 use self::manager::{Manager, OpenError, Opener};
@@ -25,8 +27,10 @@ use crate::backend::server::ServerId;
 use crate::config::HandOver;
 use crate::runtime::{Law, Tasks};
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -91,6 +95,9 @@ pub struct Pool {
     connections: managed::Pool<Manager>,
     deposits: Deposits,
     waiting: AtomicUsize,
+    queue: Mutex<BTreeMap<u64, Instant>>,
+    next_in_queue: AtomicU64,
+    census: Census,
     budget: Arc<Budget>,
     tasks: Tasks,
     closing: CancellationToken,
@@ -130,6 +137,9 @@ impl Pool {
             connections,
             deposits: Deposits::default(),
             waiting: AtomicUsize::new(0),
+            queue: Mutex::default(),
+            next_in_queue: AtomicU64::new(0),
+            census: Census::new(metrics.connections.clone()),
             budget,
             tasks,
             closing: CancellationToken::new(),
@@ -259,6 +269,11 @@ impl Pool {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// Since when the borrower that has waited longest waits.
+    pub fn oldest_waiter(&self) -> Option<Instant> {
+        self.queue.lock().first_key_value().map(|(_, since)| *since)
+    }
+
     /// The deposits of this pool.
     pub fn deposits(&self) -> &Deposits {
         &self.deposits
@@ -277,6 +292,16 @@ impl Pool {
     /// The tasks that finish what borrowers leave.
     pub(in crate::pool) fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    /// Tells the metrics how many connections there are.
+    pub(in crate::pool) fn count(&self) {
+        self.census.tell(self.counts());
+    }
+
+    /// The most connections to the pool's server, all pools together.
+    pub fn allowed(&self) -> usize {
+        self.budget.size()
     }
 
     /// The server's budget, which this pool shares with others.
@@ -329,15 +354,20 @@ pub struct Counts {
 }
 
 /// A place among the waiting; leaving it is dropping it.
-struct Waiting<'a>(&'a Pool);
+struct Waiting<'a> {
+    pool: &'a Pool,
+    number: u64,
+}
 
 impl<'a> Waiting<'a> {
     fn enter(pool: &'a Pool) -> Result<Self, AcquireError> {
         let before = pool.waiting.fetch_add(1, Ordering::SeqCst);
-        let place = Self(pool);
+        let number = pool.next_in_queue.fetch_add(1, Ordering::Relaxed);
+        let place = Self { pool, number };
         if before >= pool.settings.max_waiting {
             return Err(AcquireError::QueueFull);
         }
+        pool.queue.lock().insert(number, Instant::now());
         pool.metrics.waiting.inc();
         Ok(place)
     }
@@ -345,9 +375,10 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let before = self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-        if before <= self.0.settings.max_waiting {
-            self.0.metrics.waiting.dec();
+        self.pool.waiting.fetch_sub(1, Ordering::SeqCst);
+        // A borrower that was refused never stood in the queue.
+        if self.pool.queue.lock().remove(&self.number).is_some() {
+            self.pool.metrics.waiting.dec();
         }
     }
 }

@@ -16,6 +16,7 @@ impl Pool {
     /// every query's path.
     pub fn maintain(self: &Arc<Self>, now: Instant) {
         self.close_outdated(now);
+        self.count();
         if let Some(idle) = self.settings().max_idle_time
             && let Some(before) = now.checked_sub(idle)
         {

@@ -11,6 +11,7 @@
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`watching`]: metrics, dashboard, alert rules, status page.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
@@ -29,3 +30,4 @@ mod reading;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;
+mod watching;

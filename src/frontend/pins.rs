@@ -1,0 +1,204 @@
+//! How often, why and for how long the sessions of each user keep their backend connections.
+
+use crate::session::pin::PinReason;
+use parking_lot::RwLock;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use tokio::time::Instant;
+
+/// The metrics of all services.
+#[derive(Debug, Clone)]
+pub struct PinsFamily {
+    pins: IntCounterVec,
+    pinned: IntGaugeVec,
+    pin_seconds: HistogramVec,
+    transaction_seconds: HistogramVec,
+}
+
+impl PinsFamily {
+    /// Registers the metrics of all services.
+    ///
+    /// # Errors
+    ///
+    /// When one of the names is registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let user = &["service", "user"];
+        let reason = &["service", "user", "reason"];
+        // From a millisecond to over an hour.
+        let buckets = prometheus::exponential_buckets(1e-3, 4.0, 12)?;
+        let seconds = |name: &str, help: &str| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.clone()), user)
+        };
+        let family = Self {
+            pins: IntCounterVec::new(
+                Opts::new(
+                    "millpond_session_pins_total",
+                    "How often sessions had to keep their backend connection, by reason.",
+                ),
+                reason,
+            )?,
+            pinned: IntGaugeVec::new(
+                Opts::new(
+                    "millpond_sessions_pinned",
+                    "Sessions that keep their backend connection now, by reason.",
+                ),
+                reason,
+            )?,
+            pin_seconds: seconds(
+                "millpond_session_pin_seconds",
+                "How long sessions kept their backend connection, for whatever reasons.",
+            )?,
+            transaction_seconds: seconds(
+                "millpond_transaction_seconds",
+                "How long transactions were open.",
+            )?,
+        };
+        registry.register(Box::new(family.pins.clone()))?;
+        registry.register(Box::new(family.pinned.clone()))?;
+        registry.register(Box::new(family.pin_seconds.clone()))?;
+        registry.register(Box::new(family.transaction_seconds.clone()))?;
+        Ok(family)
+    }
+
+    /// The metrics of one service.
+    pub fn of(&self, service: &str) -> ServicePins {
+        ServicePins { family: self.clone(), service: service.into(), users: Arc::default() }
+    }
+}
+
+/// The metrics of one service, resolved when a user first comes.
+#[derive(Debug, Clone)]
+pub struct ServicePins {
+    family: PinsFamily,
+    service: Arc<str>,
+    users: Arc<RwLock<HashMap<Arc<str>, Arc<UserPins>>>>,
+}
+
+impl ServicePins {
+    /// What counts the pins of one session of this user.
+    pub fn session_of(&self, user: &Arc<str>) -> SessionPins {
+        let known = self.users.read().get(user).cloned();
+        let metrics = known.unwrap_or_else(|| {
+            let made = || Arc::new(UserPins::new(self.family.clone(), &self.service, user));
+            self.users.write().entry(user.clone()).or_insert_with(made).clone()
+        });
+        SessionPins { metrics, counted: 0, since: None, transaction_since: None }
+    }
+}
+
+/// The metrics of one user; a reason has series from its first pin on.
+#[derive(Debug)]
+struct UserPins {
+    family: PinsFamily,
+    labels: [Box<str>; 2],
+    reasons: [OnceLock<(IntCounter, IntGauge)>; PinReason::ALL.len()],
+    pin_seconds: Histogram,
+    transaction_seconds: Histogram,
+}
+
+impl UserPins {
+    fn new(family: PinsFamily, service: &str, user: &str) -> Self {
+        let labels = [service, user];
+        Self {
+            pin_seconds: family.pin_seconds.with_label_values(&labels),
+            transaction_seconds: family.transaction_seconds.with_label_values(&labels),
+            labels: labels.map(Box::from),
+            reasons: Default::default(),
+            family,
+        }
+    }
+
+    fn of(&self, reason: PinReason) -> &(IntCounter, IntGauge) {
+        self.reasons[reason as usize].get_or_init(|| {
+            let labels = [&*self.labels[0], &*self.labels[1], reason.name()];
+            let Self { family, .. } = self;
+            (family.pins.with_label_values(&labels), family.pinned.with_label_values(&labels))
+        })
+    }
+}
+
+/// What the metrics know of one session's pins; dropping it ends them.
+#[derive(Debug)]
+pub struct SessionPins {
+    metrics: Arc<UserPins>,
+    /// The reasons that are counted, as a set of bits.
+    counted: u32,
+    since: Option<Instant>,
+    transaction_since: Option<Instant>,
+}
+
+impl SessionPins {
+    /// The session has these reasons from now on ([`crate::session::pin::Pins::bits`]).
+    pub fn are(&mut self, reasons: u32) {
+        let before = std::mem::replace(&mut self.counted, reasons);
+        if before == reasons {
+            return;
+        }
+        for reason in PinReason::ALL {
+            let bit = 1 << reason as u8;
+            match (before & bit != 0, reasons & bit != 0) {
+                (false, true) => {
+                    let (pins, pinned) = self.metrics.of(reason);
+                    pins.inc();
+                    pinned.inc();
+                }
+                (true, false) => self.metrics.of(reason).1.dec(),
+                _ => {}
+            }
+        }
+        let transaction = 1 << PinReason::Transaction as u8;
+        let now = Instant::now();
+        let Self { metrics, since, transaction_since, .. } = self;
+        time(since, reasons != 0, now, &metrics.pin_seconds);
+        time(transaction_since, reasons & transaction != 0, now, &metrics.transaction_seconds);
+    }
+}
+
+impl Drop for SessionPins {
+    fn drop(&mut self) {
+        self.are(0);
+    }
+}
+
+/// Keeps the beginning of a state, and tells `seconds` how long it lasted at its end.
+fn time(since: &mut Option<Instant>, lasts: bool, now: Instant, seconds: &Histogram) {
+    if lasts {
+        since.get_or_insert(now);
+    } else if let Some(since) = since.take() {
+        seconds.observe(now.saturating_duration_since(since).as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn pins_are_counted_and_timed_by_user() {
+        let family = PinsFamily::register(&Registry::new()).unwrap();
+        let service = family.of("orders");
+        let mut session = service.session_of(&"app".into());
+        let transaction = 1 << PinReason::Transaction as u8;
+        let table = 1 << PinReason::TemporaryTable as u8;
+        session.are(transaction);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        session.are(transaction | table);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        session.are(table);
+        let labels = |reason| ["orders", "app", reason];
+        assert_eq!(family.pinned.with_label_values(&labels("temporary_table")).get(), 1);
+        assert_eq!(family.pinned.with_label_values(&labels("transaction")).get(), 0);
+        assert_eq!(family.pins.with_label_values(&labels("transaction")).get(), 1);
+        let transactions = family.transaction_seconds.with_label_values(&["orders", "app"]);
+        assert_eq!(transactions.get_sample_sum(), 5.0);
+        drop(session);
+        assert_eq!(family.pinned.with_label_values(&labels("temporary_table")).get(), 0);
+        let pins = family.pin_seconds.with_label_values(&["orders", "app"]);
+        assert_eq!((pins.get_sample_count(), pins.get_sample_sum()), (1, 5.0));
+    }
+}

@@ -1,0 +1,100 @@
+//! What operators look at: the metrics, the dashboard and alert rules over them, the status page.
+
+use crate::support::accounts::APP;
+use crate::support::millpond::{Millpond, Settings};
+use crate::support::{servers, testbed};
+use mysql_async::prelude::Queryable;
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+/// Metrics that have series only once something has gone wrong.
+const AT_TROUBLE: [&str; 1] = ["millpond_writer_changes_total"];
+
+/// The metrics that a text names.
+fn named(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("millpond_") || word.starts_with("process_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+async fn page_with(millpond: &Millpond, path: &str, awaited: &str) -> String {
+    for _ in 0..200 {
+        let page = millpond.page(path);
+        if page.contains(awaited) {
+            return page;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{path} never had {awaited}:\n{}", millpond.page(path));
+}
+
+#[test]
+fn every_metric_that_dashboard_and_rules_name_exists() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
+        let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
+        client.query_drop("BEGIN").await.unwrap();
+        client.query_drop("SELECT 1").await.unwrap();
+        client.query_drop("COMMIT").await.unwrap();
+        let page = millpond.page("/metrics");
+        let served = named(&page);
+        for file in ["grafana/dashboards/millpond.json", "prometheus/rules.yml"] {
+            let path = testbed::repository("docker").join(file);
+            let asked = named(&fs::read_to_string(&path).unwrap());
+            assert!(asked.len() > 5, "{file}: {asked:?}");
+            let absent: Vec<_> = asked
+                .difference(&served)
+                .filter(|name| !AT_TROUBLE.contains(&name.as_str()))
+                .collect();
+            assert!(absent.is_empty(), "{file} names {absent:?}, which is not in:\n{page}");
+        }
+        client.disconnect().await.unwrap();
+    });
+}
+
+#[test]
+fn metrics_tell_who_keeps_connections_and_why() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
+        let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
+        client.query_drop("BEGIN").await.unwrap();
+        client.query_drop("SELECT 1 FROM information_schema.tables LIMIT 1").await.unwrap();
+        let pinned = format!(
+            "millpond_sessions_pinned{{reason=\"transaction\",service=\"test\",user=\"{}\"}} 1\n",
+            APP.name
+        );
+        let page = page_with(&millpond, "/metrics", &pinned).await;
+        assert!(page.contains("millpond_client_bytes_total{direction=\"sent\""), "{page}");
+        page_with(&millpond, "/metrics", "state=\"borrowed\",user=\"app\"} 1\n").await;
+        client.query_drop("COMMIT").await.unwrap();
+        let ended = format!(
+            "millpond_transaction_seconds_count{{service=\"test\",user=\"{}\"}} 1\n",
+            APP.name
+        );
+        page_with(&millpond, "/metrics", &ended).await;
+        page_with(&millpond, "/metrics", &pinned.replace("} 1", "} 0")).await;
+        client.disconnect().await.unwrap();
+    });
+}
+
+#[test]
+fn the_status_is_json_and_its_page_needs_nothing_else() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::default());
+        let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
+        client.query_drop("SELECT 1").await.unwrap();
+        let status: serde_json::Value = serde_json::from_str(&millpond.page("/status")).unwrap();
+        let clients = &status["services"]["test"]["client_connections"][0]["value"];
+        assert!(clients.as_f64() >= Some(1.0), "{status}");
+        let page = millpond.page("/");
+        assert!(page.starts_with("<!doctype html>"), "{page}");
+        let elsewhere = |address: &&str| !address.starts_with("http://www.w3.org/");
+        let addresses = page.match_indices("http").map(|(at, _)| &page[at..]);
+        let foreign: Vec<_> =
+            addresses.filter(elsewhere).filter(|address| address.contains("://")).collect();
+        assert!(foreign.iter().all(|address| !address[..8].contains("://")), "{page}");
+        client.disconnect().await.unwrap();
+    });
+}
