@@ -17,7 +17,7 @@ use crate::frontend::service::Service;
 use crate::net::tls::TlsError;
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::router::Access;
-use crate::runtime::{Death, Law, Tasks};
+use crate::runtime::{Death, Law, Tasks, manager};
 use prometheus::Registry;
 use std::io;
 use std::net::SocketAddr;
@@ -104,6 +104,11 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), E
         services.push(built.service.clone());
         start(configured, built, &tasks)?;
     }
+    if let Some(period) = manager::watchdog_period() {
+        let alive = manager::keep_alive(period, tasks.stop_signal().clone());
+        tasks.spawn("watchdog", Law::Vital, alive);
+    }
+    manager::ready();
     tokio::pin!(stop);
     let ready = async {
         for service in &services {
@@ -119,6 +124,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), E
         () = ready => Ok(()),
     };
     readiness.send_replace(Readiness::Draining);
+    manager::stopping();
     drain(&tasks, &clients, services, config.runtime.drain_timeout).await;
     outcome
 }

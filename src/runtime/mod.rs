@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod logging;
+pub mod manager;
 pub mod signals;
 pub mod tasks;
 
