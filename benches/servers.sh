@@ -8,18 +8,23 @@ pids=()
 stop_all() {
   trap - EXIT INT TERM
   local pid
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do builtin kill "$pid" 2>/dev/null || true; done
   for pid in "${pids[@]}"; do
-    for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
-    kill -9 "$pid" 2>/dev/null || true
+    for _ in $(seq 100); do builtin kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    builtin kill -9 "$pid" 2>/dev/null || true
   done
   rm -rf "$folder"
 }
 trap stop_all EXIT
 trap 'exit 130' INT TERM
 
+# A port that nobody listens on now, below the range of outgoing connections.
 free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+  local port
+  while :; do
+    port=$((15000 + RANDOM % 17000))
+    (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return 0; }
+  done
 }
 
 # wait_for WHAT COMMAND...: until the command works, half a minute at the most.

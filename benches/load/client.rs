@@ -76,7 +76,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(target: &Target) -> Result<Self, Failure> {
-        let login = login(&target.endpoint, &target.request, &target.tls).await?;
+        let login = login(&target.endpoint, None, &target.request, &target.tls).await?;
         let capabilities = login.server.capabilities;
         Ok(Self { stream: login.stream, input: ReadBuffer::with(&login.leftover), capabilities })
     }

@@ -57,16 +57,12 @@ impl Supervisor {
     /// Watches until the process stops.
     pub async fn run(mut self, tasks: Tasks) {
         let stopping = tasks.stop_signal().clone();
-        if self.verdict.is_settled() {
-            // There is nothing to be found out about a lone server.
-            return stopping.cancelled().await;
-        }
-        let (pace, _) = watch::channel(Pace::Alert);
+        let (pace, _) = watch::channel(self.wanted_pace());
         let (seen, mut observations) = mpsc::channel(64);
-        let mut wishes = Vec::new();
+        let mut wishes: Vec<Arc<Notify>> = Vec::new();
         for server in self.verdict.snapshot().servers {
             let at_once = Arc::new(Notify::new());
-            wishes.push((server.id, at_once.clone()));
+            wishes.push(at_once.clone());
             let probe = Probe {
                 server,
                 prober: self.parts.prober.clone(),
@@ -89,12 +85,20 @@ impl Supervisor {
                 Some(suspicion) = self.suspicions.recv() => {
                     self.suspected(suspicion);
                     // Others may know more about it already.
-                    wishes.iter().for_each(|(_, at_once)| at_once.notify_one());
+                    if !self.verdict.is_settled() {
+                        wishes.iter().for_each(|at_once| at_once.notify_one());
+                    }
                 }
             }
-            let wanted = if self.verdict.is_in_doubt() { Pace::Alert } else { Pace::Calm };
+            let wanted = self.wanted_pace();
             pace.send_if_modified(|pace| std::mem::replace(pace, wanted) != wanted);
         }
+    }
+
+    /// About a lone server there is nothing to be decided: it is asked for its health only.
+    fn wanted_pace(&self) -> Pace {
+        let alert = self.verdict.is_in_doubt() && !self.verdict.is_settled();
+        if alert { Pace::Alert } else { Pace::Calm }
     }
 
     fn observed(&mut self, server: ServerId, observation: Observation) {

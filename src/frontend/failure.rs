@@ -7,6 +7,7 @@ use super::run::Request;
 use super::told::Told;
 use crate::backend::server::ServerId;
 use crate::config::Retry;
+use crate::failover::snapshot::Health;
 use crate::failover::suspicion::Evidence;
 use crate::router::{Access, Route};
 use crate::session::need::Leftover;
@@ -19,8 +20,9 @@ use tokio::time::Instant;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long it may take until it is known whether a server is gone, or just one connection to it.
-const JUDGMENT: Duration = Duration::from_millis(250);
+/// How long it may take until it is known whether a server is gone, or just one connection to it:
+/// usually a few milliseconds, but a server that hangs has to be waited for.
+const JUDGMENT: Duration = Duration::from_millis(1_500);
 
 /// How much of a command may have reached the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,10 +186,18 @@ impl Client {
         }
     }
 
-    /// Waits until it is known whether a server is still the right one.
+    /// Waits until it is known whether a server is still the right one: the supervisor, which has
+    /// been told that a connection broke, asks it.
     async fn is_given_up(&mut self, server: ServerId) -> Result<bool, Stop> {
         let deadline = Instant::now() + JUDGMENT;
+        let mut asked = false;
         while self.service.route(self.access, server) == Route::To(server) {
+            let snapshot = self.service.topology.snapshot();
+            match snapshot.server(server).map(|server| server.health) {
+                Some(Health::Suspect) => asked = true,
+                Some(Health::Up) if asked => return Ok(false),
+                _ => {}
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(false);

@@ -216,6 +216,11 @@ impl Client {
         }
         let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
         let (key, environment) = (statement.key.clone(), statement.environment.clone());
+        let analysis = statement.analysis.clone();
+        // A reset would take the statement with it: it comes before.
+        if !self.make_fit(&analysis, Placed::Anywhere, sequence).await? {
+            return Ok(None);
+        }
         let Some(lease) = &mut self.lease else {
             return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
         };

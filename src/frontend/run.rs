@@ -9,7 +9,7 @@ use crate::backend::connection::Connection;
 use crate::backend::dialogue::{Content, Question};
 use crate::net::link::{LinkError, send};
 use crate::net::relay::{RelayError, ServerSide, relay};
-use crate::session::align::{Alignment, Restore, align};
+use crate::session::align::{Alignment, Restore, align, needs_login};
 use crate::session::effect;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
@@ -96,8 +96,8 @@ impl Client {
     }
 
     /// The restores that the connection needs in front of the command.
-    fn restores(&mut self, analysis: &Analysis) -> Plan {
-        let Some(lease) = &mut self.lease else { return Plan::LoginAgain };
+    fn restores(&mut self, analysis: &Analysis) -> Vec<Restore> {
+        let Some(lease) = &mut self.lease else { return Vec::new() };
         let pool = lease.pool().clone();
         let connection = lease.connection();
         let wanted = &self.session.environment;
@@ -107,7 +107,7 @@ impl Client {
                 Vec::new()
             }
             Alignment::Replay(steps) => steps,
-            Alignment::LoginAgain => return Plan::LoginAgain,
+            Alignment::LoginAgain => unreachable!("the connection was made fit"),
         };
         if connection.traces.diagnostics == Leftover::Present
             && self.session.residue.diagnostics != Diagnostics::OnBackend
@@ -122,7 +122,7 @@ impl Client {
         } else {
             pool.metrics.replayed.inc()
         }
-        Plan::Steps(steps)
+        steps
     }
 
     async fn send_and_relay(
@@ -171,35 +171,48 @@ impl Client {
             self.put_error(sequence.wrapping_add(1), &Told::LOST_STATE);
             return Err(Stop::StateLost);
         }
+        if !self.make_fit(analysis, placed, sequence).await? {
+            return Ok(None);
+        }
+        let steps = self.restores(analysis);
+        if let Some(lease) = &mut self.lease
+            && !steps.is_empty()
+        {
+            need::restored(&self.session, analysis, &mut lease.connection().traces);
+        }
+        Ok(Some(steps))
+    }
+
+    /// Sees to it that restores alone put the session in place: resets the connection, or takes
+    /// another. False when the client has been told that there is none, or its command is run
+    /// again.
+    pub(super) async fn make_fit(
+        &mut self,
+        analysis: &Analysis,
+        placed: Placed,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
         loop {
             if !self.reset_if_foreign(analysis, sequence).await? {
-                return Ok(None);
+                return Ok(false);
             }
-            match self.restores(analysis) {
-                Plan::Steps(steps) => {
-                    if let Some(lease) = &mut self.lease
-                        && !steps.is_empty()
-                    {
-                        need::restored(&self.session, analysis, &mut lease.connection().traces);
-                    }
-                    return Ok(Some(steps));
-                }
-                Plan::LoginAgain => {
-                    // Only a connection that never had a database can do without one.
-                    if let Some(lease) = self.lease.take() {
-                        lease.pool().metrics.reset.inc();
-                        lease.discard();
-                    }
-                    self.entry.handle().gives();
-                    if placed == Placed::Here {
-                        // What was prepared for it went with the connection.
-                        self.run_again(Told::LOST_NOT_RUN, None);
-                        return Ok(None);
-                    }
-                    if self.borrow(sequence).await? == Borrowed::No {
-                        return Ok(None);
-                    }
-                }
+            let Some(lease) = &mut self.lease else { return Ok(false) };
+            if !needs_login(&lease.connection().environment, &self.session.environment) {
+                return Ok(true);
+            }
+            // Only a connection that never had a database can do without one.
+            if let Some(lease) = self.lease.take() {
+                lease.pool().metrics.reset.inc();
+                lease.discard();
+            }
+            self.entry.handle().gives();
+            if placed == Placed::Here {
+                // What was prepared for it went with the connection.
+                self.run_again(Told::LOST_NOT_RUN, None);
+                return Ok(false);
+            }
+            if self.borrow(sequence).await? == Borrowed::No {
+                return Ok(false);
             }
         }
     }
@@ -388,11 +401,6 @@ impl Client {
         }
         self.catalogue_changed |= on.catalogue;
     }
-}
-
-enum Plan {
-    Steps(Vec<Restore>),
-    LoginAgain,
 }
 
 /// Statements that fell out of the connection's cache are closed with the next write.

@@ -48,7 +48,7 @@ pub fn align(have: &Arc<Environment>, want: &Arc<Environment>, baseline: &Baseli
     if same(have, want) {
         return Alignment::Exact;
     }
-    if want.database.is_none() && have.database.is_some() {
+    if needs_login(have, want) {
         return Alignment::LoginAgain;
     }
     let mut steps = Vec::new();
@@ -73,6 +73,11 @@ pub fn align(have: &Arc<Environment>, want: &Arc<Environment>, baseline: &Baseli
         steps.push(Restore::Query(set_role(&want.role)));
     }
     Alignment::Replay(steps)
+}
+
+/// Whether no command can bring about what is wanted: none leaves a database for none.
+pub fn needs_login(have: &Environment, want: &Environment) -> bool {
+    want.database.is_none() && have.database.is_some()
 }
 
 fn set_names(names: &Names) -> Vec<u8> {

@@ -36,6 +36,9 @@ pub(crate) fn difference(
         return (told != greeted).then(|| format!("  {told:?} is not {greeted:?}\n"));
     }
     let (mut right, mut seen) = (normal(right), normal(seen));
+    if text.starts_with("!database") {
+        right.iter_mut().chain(&mut seen).for_each(|(_, packet)| without_warnings(packet));
+    }
     if trackers == Trackers::Ignored || tells_transaction(&right) {
         right.iter_mut().chain(&mut seen).for_each(|(_, packet)| without_trackers(packet));
     }
@@ -55,7 +58,7 @@ pub(crate) fn difference(
 fn tells_transaction(packets: &[Packet]) -> bool {
     const STATE: &[u8] = b"\x05\x09\x08";
     packets.iter().any(|(_, packet)| {
-        packet.first() == Some(&0) && memchr::memmem::find(packet, STATE).is_some()
+        matches!(packet.first(), Some(0 | 0xfe)) && memchr::memmem::find(packet, STATE).is_some()
     })
 }
 
@@ -73,6 +76,13 @@ fn normal(reply: Reply) -> Vec<Packet> {
         }
     }
     packets
+}
+
+/// Takes the number of warnings out of an OK packet that tells nothing else.
+fn without_warnings(packet: &mut [u8]) {
+    if let [0, 0, 0, _, _, low, high, ..] = packet {
+        (*low, *high) = (0, 0);
+    }
 }
 
 /// Takes the trackers out of an OK packet of a client that gets any.
@@ -133,12 +143,16 @@ fn show(packets: &[Packet], at: usize) -> String {
 }
 
 /// Whether the protocol has told what `FOUND_ROWS()` is.
-#[derive(Default)]
 pub(crate) struct FoundRows {
     untold: bool,
 }
 
 impl FoundRows {
+    /// After a login: MariaDB shows what an earlier user of the thread found.
+    pub(crate) fn of_login() -> Self {
+        Self { untold: true }
+    }
+
     /// Takes in a statement and its reply; whether it is a question whose answer was never told.
     pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
         const COUNTING: &[&str] =
@@ -155,6 +169,41 @@ impl FoundRows {
             self.untold = true;
         } else if rows && text.starts_with("SELECT") {
             self.untold = reply.error().is_some();
+        }
+        false
+    }
+}
+
+/// Whether it is known on MariaDB whose warnings `SHOW WARNINGS` shows.
+#[derive(Default)]
+pub(crate) struct Diagnostics {
+    untold: bool,
+}
+
+impl Diagnostics {
+    /// Takes in a statement and its reply; whether it is a question whose answer was never told.
+    pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
+        const INDIRECT: &[&str] = &[
+            "EXECUTE",
+            "!execute",
+            "!prepare",
+            "PREPARE",
+            "DEALLOCATE",
+            "CALL",
+            "!again",
+            "!change",
+        ];
+        const QUESTIONS: &[&str] = &["WARNINGS", "ERRORS", "warning_count", "error_count"];
+        if text.starts_with("SHOW SESSION") {
+            return false;
+        }
+        if QUESTIONS.iter().any(|question| text.contains(question)) {
+            return self.untold;
+        }
+        if reply.error().is_some() || text.contains("INTO t ") {
+            self.untold = false;
+        } else if text.contains(';') || INDIRECT.iter().any(|verb| text.starts_with(verb)) {
+            self.untold = true;
         }
         false
     }

@@ -32,9 +32,9 @@ const CONTENT: &[&str] = &[
     "DROP TABLE IF EXISTS ddl",
     "DROP VIEW IF EXISTS v",
     "TRUNCATE t",
-    "TRUNCATE t2",
-    "TRUNCATE tg",
-    "TRUNCATE s",
+    "DELETE FROM t2",
+    "DELETE FROM tg",
+    "DELETE FROM s",
     "INSERT INTO t (a) VALUES (1), (2), (3)",
     "INSERT INTO s VALUES ('eins', 1)",
 ];

@@ -89,8 +89,11 @@ impl Leashed {
 
     /// Sends a signal by its name, `TERM` for example.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("/bin/kill").args(["-s", name, &self.pid.to_string()]).status();
-        assert!(sent.expect("kill to start").success(), "SIG{name} to {}", self.pid);
+        // The shell's own kill: there may be no program of that name.
+        let sent = Command::new("/bin/sh")
+            .args(["-c", "kill -s \"$1\" \"$2\"", "kill", name, &self.pid.to_string()])
+            .status();
+        assert!(sent.expect("a shell to start").success(), "SIG{name} to {}", self.pid);
     }
 
     /// Waits until it has ended by itself: its exit code and log, or `None` when it still runs.

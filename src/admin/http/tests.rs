@@ -71,7 +71,7 @@ fn metrics_come_from_the_registry_that_was_given() {
 #[test]
 fn other_requests_are_refused() {
     let admin = start();
-    let (head, _) = admin.ask("GET /");
+    let (head, _) = admin.ask("GET /secrets");
     assert!(head.starts_with("http/1.1 404"), "{head}");
     let (head, _) = admin.ask("POST /metrics");
     assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head"), "{head}");
