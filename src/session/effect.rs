@@ -10,7 +10,7 @@ use super::residue::{Diagnostics, FoundRows, LastInsertId};
 use super::server::Flavor;
 use super::state::{Names, Role};
 use super::statement::{
-    Action, Analysis, CallPlace, DropScope, LockFunction, Marks, ObjectName, StatementKind,
+    Action, Analysis, CallPlace, DropScope, LockFunction, Marks, ObjectName, Sole, StatementKind,
 };
 use crate::wire::capability::Status;
 use std::sync::Arc;
@@ -363,6 +363,13 @@ fn residue(
     }
 }
 
+/// `SHOW WARNINGS` and `SHOW ERRORS`, whose rows are not counted; the numbers of them are.
+fn lists_diagnostics(analysis: &Analysis) -> bool {
+    analysis.kind == StatementKind::Show
+        && analysis.marks.has(Marks::SHOW_DIAGNOSTICS)
+        && !matches!(analysis.sole, Some(Sole::WarningCount | Sole::ErrorCount))
+}
+
 /// `FOUND_ROWS()` after a statement: most that have no rows leave it as it was (measured).
 fn found_rows(
     before: FoundRows,
@@ -373,7 +380,7 @@ fn found_rows(
     use StatementKind as Kind;
     let kind = analysis.kind;
     let counted = !matches!(kind, Kind::Empty | Kind::Explain | Kind::Help | Kind::Maintenance)
-        && !analysis.marks.has(Marks::SHOW_DIAGNOSTICS);
+        && !lists_diagnostics(analysis);
     if analysis.count > 1 || analysis.marks.has(Marks::OPAQUE) {
         return match result.rows {
             Some(rows) if result.error.is_none() => FoundRows::Known(rows),
