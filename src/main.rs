@@ -41,6 +41,8 @@ enum Command {
     Health(HealthArguments),
     /// Serve until SIGTERM or Ctrl-C, then let transactions finish
     Run(ConfigFile),
+    /// Ask a running Millpond on this machine what it is doing
+    Status(StatusArguments),
 }
 
 #[derive(Args)]
@@ -48,6 +50,15 @@ struct ConfigFile {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
     config: PathBuf,
+}
+
+#[derive(Args)]
+struct StatusArguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The admin port's address, instead of the configuration's
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "config")]
+    admin: Option<SocketAddr>,
 }
 
 #[derive(Args)]
@@ -76,6 +87,7 @@ fn main() -> ExitCode {
         Command::Check(file) => check(&file.config),
         Command::Health(arguments) => ask_health(&arguments),
         Command::Run(file) => run(&file.config),
+        Command::Status(arguments) => show_status(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,13 +125,24 @@ fn check(path: &Path) -> Result<(), Failure> {
     io::stdout().write_all(shown.as_bytes()).map_err(Failure::new)
 }
 
-fn ask_health(arguments: &HealthArguments) -> Result<(), Failure> {
-    let address = match arguments.admin {
+fn admin_address(given: Option<SocketAddr>, file: &ConfigFile) -> Result<SocketAddr, Failure> {
+    let address = match given {
         Some(address) => address,
-        None => load(&arguments.file.config)?.admin.listen,
+        None => load(&file.config)?.admin.listen,
     };
+    Ok(health::reachable(address))
+}
+
+fn show_status(arguments: &StatusArguments) -> Result<(), Failure> {
+    let address = admin_address(arguments.admin, &arguments.file)?;
+    let status =
+        health::status(address).map_err(|error| Failure::new(format!("{address}: {error}")))?;
+    io::stdout().write_all(status.as_bytes()).map_err(Failure::new)
+}
+
+fn ask_health(arguments: &HealthArguments) -> Result<(), Failure> {
+    let address = admin_address(arguments.admin, &arguments.file)?;
     let probe = if arguments.ready { Probe::Ready } else { Probe::Alive };
-    let address = health::reachable(address);
     health::ask(address, probe).map_err(|error| Failure::new(format!("{address}: {error}")))
 }
 

@@ -1,6 +1,7 @@
 //! Asking a running Millpond how it is, as `millpond health` does: a container without a shell or
 //! `curl` needs this for its health check.
 
+use super::shown::shown;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -9,6 +10,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// More than any answer to these questions has.
 const LONGEST_ANSWER: u64 = 4_096;
+/// More than any status has.
+const LONGEST_STATUS: u64 = 64 << 20;
 
 /// What to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +47,25 @@ pub fn ask(address: SocketAddr, probe: Probe) -> Result<(), Unhealthy> {
         Probe::Alive => "/healthz",
         Probe::Ready => "/readyz",
     };
-    let answer = fetch(address, path).map_err(|error| Unhealthy::Unreachable(error.kind()))?;
+    body(address, path, LONGEST_ANSWER).map(drop)
+}
+
+/// Asks the admin port at `address` for its status, as text for a shell. Blocks for some seconds at
+/// most.
+pub fn status(address: SocketAddr) -> Result<String, Unhealthy> {
+    let body = body(address, "/status", LONGEST_STATUS)?;
+    let status = serde_json::from_str(&body).map_err(|_| Unhealthy::NotHttp)?;
+    Ok(shown(&status))
+}
+
+/// The body of a page that is there.
+fn body(address: SocketAddr, path: &str, longest: u64) -> Result<String, Unhealthy> {
+    let answer =
+        fetch(address, path, longest).map_err(|error| Unhealthy::Unreachable(error.kind()))?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(Unhealthy::NotHttp)?;
     let status = head.strip_prefix("HTTP/1.1 ").ok_or(Unhealthy::NotHttp)?;
     match status.split(' ').next().unwrap_or_default() {
-        "200" => Ok(()),
+        "200" => Ok(body.to_owned()),
         status => {
             let reason = body.lines().next().unwrap_or_default().to_owned();
             Err(Unhealthy::No { status: status.to_owned(), reason })
@@ -66,12 +83,12 @@ pub fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-fn fetch(address: SocketAddr, path: &str) -> io::Result<String> {
+fn fetch(address: SocketAddr, path: &str, longest: u64) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: millpond\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
-    stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
+    stream.take(longest).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -6,6 +6,7 @@ mod http;
 pub mod metrics;
 mod pages;
 mod readiness;
+mod shown;
 mod status;
 
 pub use http::AdminServer;

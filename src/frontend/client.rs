@@ -111,7 +111,8 @@ impl Client {
     pub fn put_error(&mut self, sequence: u8, told: &Told) {
         let mut sequence = sequence;
         told.put(&mut self.channel.output, &mut sequence);
-        self.session.residue.row_count = -1;
+        self.session.residue.refused(told.code, &told.message);
+        self.session.warnings = 1;
     }
 
     /// The transaction, and whatever else a lost backend connection had, is over.

@@ -1,7 +1,7 @@
 //! From a command's first byte to what handles it.
 
 use super::client::{Client, Stop};
-use super::run::Request;
+use super::run::{Borrowed, Ran, Request};
 use super::told::Told;
 use crate::session::state::MultiStatements;
 use crate::session::statement::Analysis;
@@ -92,7 +92,23 @@ async fn ping(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), S
 }
 
 async fn init_db(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
-    forward(client, command, ReplyShape::Ok, sequence).await
+    if client.borrow(sequence).await? == Borrowed::No {
+        return Ok(());
+    }
+    // The last statement's warnings survive this command (measured).
+    let diagnostics = client.session.residue.diagnostics.clone();
+    let warnings = client.session.warnings;
+    let analysis = Analysis::default();
+    let request =
+        Request { analysis: &analysis, shape: ReplyShape::Ok, sequence, statement_id: None };
+    let ran = client.run(request, |out, _| put_parts(out, &[command])).await?;
+    if let Ran::Answered(outcome) = ran
+        && outcome.error.is_none()
+    {
+        client.session.residue.diagnostics = diagnostics;
+        client.session.warnings = warnings;
+    }
+    Ok(())
 }
 
 /// `COM_SET_OPTION`: restorable, and without effect until the next `COM_QUERY`.

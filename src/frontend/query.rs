@@ -125,9 +125,9 @@ impl Client {
     fn is_from_before(&self, sole: Sole) -> bool {
         let residue = &self.session.residue;
         match sole {
-            Sole::ConnectionId => true,
+            // What Millpond says on the connection in between changes the server's count.
+            Sole::ConnectionId | Sole::RowCount => true,
             Sole::FoundRows => matches!(residue.found_rows, FoundRows::Known(_)),
-            Sole::RowCount => false,
             Sole::Errors | Sole::ErrorCount | Sole::WarningCount | Sole::Warnings => {
                 matches!(residue.diagnostics, Diagnostics::Captured(_))
             }

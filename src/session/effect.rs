@@ -10,7 +10,7 @@ use super::residue::{Diagnostics, FoundRows, LastInsertId};
 use super::server::Flavor;
 use super::state::{Names, Role};
 use super::statement::{
-    Action, Analysis, CallPlace, LockFunction, Marks, ObjectName, StatementKind,
+    Action, Analysis, CallPlace, DropScope, LockFunction, Marks, ObjectName, Sole, StatementKind,
 };
 use crate::wire::capability::Status;
 use std::sync::Arc;
@@ -347,7 +347,7 @@ fn residue(
     } else if diagnostics {
         residue.diagnostics = Diagnostics::OnBackend;
         beyond.diagnostics = Some(true);
-    } else if !(flavor == Flavor::MariaDb && keeps_diagnostics(analysis.kind)) {
+    } else if !(flavor == Flavor::MariaDb && keeps_diagnostics(analysis)) {
         residue.diagnostics = Diagnostics::None;
         beyond.diagnostics = Some(false);
     }
@@ -363,6 +363,13 @@ fn residue(
     }
 }
 
+/// `SHOW WARNINGS` and `SHOW ERRORS`, whose rows are not counted; the numbers of them are.
+fn lists_diagnostics(analysis: &Analysis) -> bool {
+    analysis.kind == StatementKind::Show
+        && analysis.marks.has(Marks::SHOW_DIAGNOSTICS)
+        && !matches!(analysis.sole, Some(Sole::WarningCount | Sole::ErrorCount))
+}
+
 /// `FOUND_ROWS()` after a statement: most that have no rows leave it as it was (measured).
 fn found_rows(
     before: FoundRows,
@@ -373,7 +380,7 @@ fn found_rows(
     use StatementKind as Kind;
     let kind = analysis.kind;
     let counted = !matches!(kind, Kind::Empty | Kind::Explain | Kind::Help | Kind::Maintenance)
-        && !analysis.marks.has(Marks::SHOW_DIAGNOSTICS);
+        && !lists_diagnostics(analysis);
     if analysis.count > 1 || analysis.marks.has(Marks::OPAQUE) {
         return match result.rows {
             Some(rows) if result.error.is_none() => FoundRows::Known(rows),
@@ -404,21 +411,29 @@ fn found_rows(
 }
 
 /// MariaDB clears warnings only with a statement that uses a table (measured).
-fn keeps_diagnostics(kind: StatementKind) -> bool {
-    matches!(
-        kind,
-        StatementKind::Begin
-            | StatementKind::Commit
-            | StatementKind::Do
-            | StatementKind::Empty
-            | StatementKind::ReleaseSavepoint
-            | StatementKind::Rollback
-            | StatementKind::Savepoint
-            | StatementKind::Select
-            | StatementKind::Set
-            | StatementKind::Use
-            | StatementKind::Xa
-    )
+fn keeps_diagnostics(analysis: &Analysis) -> bool {
+    use StatementKind as Kind;
+    let temporary = |placed: &super::statement::Placed| {
+        matches!(placed.action, Action::DropTables { scope: DropScope::Temporary, .. })
+    };
+    match analysis.kind {
+        Kind::DropTable => analysis.actions().iter().all(temporary),
+        Kind::Explain | Kind::Select => !analysis.reads_tables,
+        Kind::Begin
+        | Kind::Commit
+        | Kind::Deallocate
+        | Kind::Do
+        | Kind::Empty
+        | Kind::Prepare
+        | Kind::ReleaseSavepoint
+        | Kind::Rollback
+        | Kind::Savepoint
+        | Kind::Set
+        | Kind::UnlockTables
+        | Kind::Use
+        | Kind::Xa => true,
+        _ => false,
+    }
 }
 
 /// The warnings of the last statement are gone with the connection that had them.

@@ -7,6 +7,8 @@
 //! takes in the answers.
 
 use super::literal::put_identifier;
+use crate::wire::frame::put_lenenc_bytes;
+use bytes::BytesMut;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A user variable's name in lower case: the server compares them so.
@@ -147,6 +149,18 @@ impl Residue {
             && self.variables.as_ref().is_none_or(|v| v.on_backend.is_empty())
     }
 
+    /// The last statement was refused without asking the server: what `SHOW WARNINGS` shows is
+    /// this error.
+    pub fn refused(&mut self, code: u16, message: &[u8]) {
+        let mut row = BytesMut::new();
+        for text in [b"Error", code.to_string().as_bytes(), message] {
+            put_lenenc_bytes(&mut row, text);
+        }
+        let result = CapturedResult { columns: Vec::new(), rows: vec![Box::from(&row[..])] };
+        self.diagnostics = Diagnostics::Captured(Box::new(result));
+        self.row_count = -1;
+    }
+
     /// Whether there are more or larger user variables than are carried about.
     pub fn has_too_many_variables(&self) -> bool {
         self.variables.as_ref().is_some_and(|v| {
@@ -248,11 +262,14 @@ impl Residue {
         let mut answers = answers.into_iter();
         if capture.diagnostics {
             let answer = answers.next().ok_or(CaptureMismatch)?;
-            self.diagnostics = if answer.result.rows.is_empty() {
-                Diagnostics::None
-            } else {
-                Diagnostics::Captured(Box::new(answer.result))
-            };
+            // An error of Millpond's own may have come since.
+            if self.diagnostics == Diagnostics::OnBackend {
+                self.diagnostics = if answer.result.rows.is_empty() {
+                    Diagnostics::None
+                } else {
+                    Diagnostics::Captured(Box::new(answer.result))
+                };
+            }
         }
         if capture.found_rows {
             let answer = answers.next().ok_or(CaptureMismatch)?;

@@ -53,6 +53,8 @@ pub struct Analysis {
     pub count: u32,
     /// Everything that was noticed, over all statements.
     pub marks: Marks,
+    /// Whether tables seem to be read: there is a `FROM` or a `JOIN`.
+    pub reads_tables: bool,
     /// The one thing that is asked for, if the text asks for nothing else.
     pub sole: Option<Sole>,
     /// The particulars, if there are any.
@@ -96,6 +98,7 @@ impl Analysis {
             kind: StatementKind::Prepare,
             count: 1,
             marks: self.marks.only(keep),
+            reads_tables: false,
             sole: None,
             details: (!details.user_variables.is_empty()).then(|| Box::new(details)),
         }
@@ -112,6 +115,7 @@ impl Analysis {
             kind: if self.count > 1 { self.kind } else { prepared.kind },
             count: self.count,
             marks: (self.marks | prepared.marks).without(Marks::PURE_READ),
+            reads_tables: self.reads_tables || prepared.reads_tables,
             sole: None,
             details: Some(Box::new(details)),
         }

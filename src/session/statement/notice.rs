@@ -79,7 +79,10 @@ impl<'a> Scan<'a> {
                 self.statement.pure = false;
                 self.statement.uses_tables = true;
             }
-            K::From | K::Join => self.statement.uses_tables = true,
+            K::From | K::Join => {
+                self.statement.uses_tables = true;
+                self.reads_tables = true;
+            }
             K::Null if previous == K::Is => self.mark(Marks::IS_NULL),
             K::SqlCalcFoundRows => self.mark(Marks::SQL_CALC_FOUND_ROWS),
             K::Update | K::Share if previous == K::For => self.mark(Marks::LOCKING_READ),

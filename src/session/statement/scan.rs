@@ -24,6 +24,8 @@ pub(super) struct Scan<'a> {
     sole: Option<Sole>,
     /// Every statement so far is a pure read.
     all_pure: bool,
+    /// A `FROM` or a `JOIN` was seen.
+    pub(super) reads_tables: bool,
     /// A routine's body may go on behind the next semicolon.
     in_body: bool,
     pub(super) statement: Statement<'a>,
@@ -120,6 +122,7 @@ impl<'a> Scan<'a> {
             details: None,
             sole: None,
             all_pure: true,
+            reads_tables: false,
             in_body: false,
         }
     }
@@ -338,6 +341,7 @@ impl<'a> Scan<'a> {
             kind: self.first,
             count: self.count,
             marks: self.marks,
+            reads_tables: self.reads_tables,
             sole: self.sole.filter(|_| self.count == 1),
             details: self.details,
         }
