@@ -1,23 +1,28 @@
 //! The only file that knows every floor: builds, wires, drains.
 
+mod logins;
+
+pub use self::logins::Refresh;
+
+use self::logins::{Logins, log_in};
 use crate::admin::{self, AdminServer, Pages, Readiness};
 use crate::backend::connection::Connection;
-use crate::backend::login::{LoginRequest, login};
+use crate::backend::login::LoginRequest;
 use crate::backend::server::ServerInfo;
 use crate::backend::setup::{Setup, set_up};
-use crate::config::secret::Secret;
 use crate::config::{
     Config, Endpoint, FrontTlsMode, PoolConfig, PoolSize, ServerVersionSetting, ServiceConfig,
-    UserSecret, UserTransport,
 };
+use crate::credentials::metrics::SecretMetricsFamily;
+use crate::credentials::rotation::Keyring;
 use crate::credentials::rsa::RsaKey;
-use crate::credentials::stores::{StoreError, Stores};
+use crate::credentials::stores::StoreError;
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::listener::listen;
 use crate::frontend::metrics::FrontendMetrics;
 use crate::frontend::serve::seconds;
 use crate::frontend::service::{GreetSettings, Limits, PoolMaker, Service, ServiceParts};
-use crate::frontend::users::{User, Users};
+use crate::frontend::users::Users;
 use crate::net::tls::{self, ClientTls, TlsError};
 use crate::pool::budget::Budget;
 use crate::pool::manager::{OpenError, Opener, Opening};
@@ -81,23 +86,45 @@ pub enum Error {
 /// How often pools are looked after.
 const UPKEEP: Duration = Duration::from_secs(1);
 
-/// Runs Millpond until `stop` resolves, and drains it then.
+/// Runs Millpond until `stop` resolves, and drains it then. `refresh` is for those who want the
+/// secrets fetched again now.
 ///
 /// # Errors
 ///
 /// When it cannot start, or cannot go on.
-pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
+pub async fn run(
+    config: Config,
+    refresh: &Refresh,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let tasks = Tasks::new();
     let metrics = Registry::new();
     admin::metrics::register(&metrics)?;
     let frontend = FrontendMetrics::register(&metrics)?;
     let pools = PoolMetricsFamily::register(&metrics)?;
+    let secrets = SecretMetricsFamily::register(&metrics)?;
+    let logins = Logins::new(&config, secrets, &tasks, refresh);
     let clients = Arc::new(Clients::default());
-    let mut built = Vec::new();
-    for service in &config.services {
-        let parts = Parts { tasks: &tasks, frontend: &frontend, pools: &pools, clients: &clients };
-        built.push((service, build(&config, service, parts).await?));
-    }
+    tokio::pin!(stop);
+    let building = async {
+        let mut built = Vec::new();
+        for service in &config.services {
+            let parts = Parts {
+                tasks: &tasks,
+                frontend: &frontend,
+                pools: &pools,
+                clients: &clients,
+                logins: &logins,
+            };
+            built.push((service, build(service, parts).await?));
+        }
+        Ok::<_, Error>(built)
+    };
+    let built = tokio::select! {
+        built = building => built?,
+        // While a secret is waited for.
+        () = &mut stop => return Ok(()),
+    };
     // Everything that can be wrong has been found out; now ports are bound.
     let readiness = watch::Sender::new(Readiness::Starting);
     let mut admin = open_admin(&config, metrics, &readiness)?;
@@ -106,7 +133,6 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), E
         start(configured, &service, monitor, &tasks)?;
         services.push(service);
     }
-    tokio::pin!(stop);
     let ready = async {
         for service in &services {
             service.wait_known().await;
@@ -203,16 +229,16 @@ struct Parts<'a> {
     frontend: &'a FrontendMetrics,
     pools: &'a PoolMetricsFamily,
     clients: &'a Arc<Clients>,
+    logins: &'a Logins,
 }
 
 async fn build(
-    config: &Config,
     service: &ServiceConfig,
     parts: Parts<'_>,
 ) -> Result<(Arc<Service>, Option<Arc<Pool>>), Error> {
     let tls_error = |source| Error::Tls { service: service.name.clone(), source };
     let name: Arc<str> = service.name.as_str().into();
-    let users = Arc::new(users(config, service).await?);
+    let users = Arc::new(parts.logins.users(service).await?);
     let maker = Maker {
         service: name.clone(),
         endpoints: service.backend.endpoints.clone().into(),
@@ -263,26 +289,6 @@ async fn build(
         extended_metadata: false,
     });
     Ok((built, pool))
-}
-
-/// Fetches the passwords of a service's users.
-async fn users(config: &Config, service: &ServiceConfig) -> Result<Users, Error> {
-    let stores = Stores::new(&config.secrets, std::env::vars_os());
-    let mut users = Users::new();
-    for (name, user) in &service.users {
-        let refused =
-            |source| Error::Secret { service: service.name.clone(), user: name.clone(), source };
-        let secret: Secret = match &user.secret {
-            UserSecret::Password(password) => password.clone(),
-            UserSecret::Stored(reference) => {
-                stores.fetch(reference).await.map_err(refused)?.password
-            }
-        };
-        let tls_only = user.transport == UserTransport::Tls;
-        let user = User { name: name.as_str().into(), secret, previous: None, tls_only };
-        users.insert(name.clone(), user);
-    }
-    Ok(users)
 }
 
 /// Looks after the pools and the idle clients of a service.
@@ -343,13 +349,14 @@ impl PoolMaker for Maker {
         }
         let request = LoginRequest {
             user: user.name.to_string(),
-            secret: user.secret.clone(),
+            secret: user.keyring.known().current.password.clone(),
             extra,
             database: None,
         };
         let opener = ServiceOpener {
             endpoints: self.endpoints.clone(),
             request,
+            keyring: user.keyring.clone(),
             tls: self.tls.clone(),
             settings: self.settings.clone(),
             connects: self.connects.clone(),
@@ -386,6 +393,7 @@ impl PoolMaker for Maker {
 struct ServiceOpener {
     endpoints: Arc<[Endpoint]>,
     request: LoginRequest,
+    keyring: Arc<Keyring>,
     tls: ClientTls,
     settings: PoolConfig,
     connects: Arc<Semaphore>,
@@ -403,14 +411,20 @@ impl Opener for ServiceOpener {
             tokio::time::timeout(limit, opening).await.unwrap_or(Err(OpenError::Timeout))
         })
     }
+
+    fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
+        self.keyring.is_outdated(connection.opened, connection.thread_id, now)
+    }
 }
 
 impl ServiceOpener {
     async fn open_now(&self, generation: u64) -> Result<Connection, OpenError> {
         let _permit = self.connects.acquire().await.map_err(|_| OpenError::GivenUp)?;
         let mut last = OpenError::NoServer;
+        // Part of the limit on connecting, so that a refusal is told as one and not as lateness.
+        let patience = self.settings.connect_timeout / 2;
         for endpoint in self.endpoints.iter() {
-            match login(endpoint, &self.request, &self.tls).await {
+            match log_in(endpoint, &self.request, &self.keyring, &self.tls, patience).await {
                 Ok(login) => {
                     let connection = set_up(login, self.setup(generation)).await?;
                     self.learned(&connection);
