@@ -70,7 +70,7 @@ async fn a_store_that_fails_changes_nothing() {
     }
     let families = desk.registry.gather();
     let ages = families.iter().find(|f| f.name() == "millpond_secret_age_seconds").unwrap();
-    assert!(ages.get_metric()[0].get_gauge().value() > 0.5, "three pauses");
+    assert!(ages.get_metric()[0].get_gauge().get_value() > 0.5, "three pauses");
 }
 
 #[tokio::test]
