@@ -13,7 +13,7 @@ use millpond::app;
 use millpond::config::Config;
 use millpond::runtime::{Signal, Signals, logging};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 /// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
 const USAGE: u8 = 64;
@@ -167,7 +167,8 @@ fn run(path: &Path) -> Result<(), Failure> {
 async fn serve(config: Config) -> Result<(), Failure> {
     let mut signals = Signals::install().map_err(Failure::new)?;
     let stop = CancellationToken::new();
-    let app = app::run(config, stop.clone().cancelled_owned());
+    let refresh = app::Refresh::default();
+    let app = app::run(config, &refresh, stop.clone().cancelled_owned());
     tokio::pin!(app);
     loop {
         let signal = tokio::select! {
@@ -180,7 +181,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
             signal = signals.next() => signal,
         };
         match signal {
-            Signal::Hangup => warn!("SIGHUP ignored: the configuration is read at the start only"),
+            Signal::Hangup => {
+                info!("SIGHUP: fetching secrets; the configuration is read at the start only");
+                refresh.ask();
+            }
             Signal::Interrupt if stop.is_cancelled() => {
                 error!("interrupted while draining");
                 return Err(Failure { code: FAILURE, message: None });

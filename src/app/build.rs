@@ -1,21 +1,17 @@
 //! From a checked configuration to a service.
 
 use super::Error;
+use super::logins::Logins;
 use super::maker::{Maker, MakerParts};
 use super::supervision::{preferences, supervise};
-use crate::config::secret::Secret;
-use crate::config::{
-    Config, FrontTlsMode, ServerVersionSetting, ServiceConfig, UserSecret, UserTransport,
-};
+use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig};
 use crate::credentials::rsa::RsaKey;
-use crate::credentials::stores::Stores;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::supervisor::Supervisor;
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::metrics::FrontendMetrics;
 use crate::frontend::service::{GreetSettings, Limits, Service, ServiceParts};
 use crate::frontend::topology::Topology;
-use crate::frontend::users::{User, Users};
 use crate::net::tls;
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::runtime::Tasks;
@@ -28,6 +24,7 @@ pub(super) struct Parts<'a> {
     pub pools: &'a PoolMetricsFamily,
     pub failover: &'a FailoverMetricsFamily,
     pub clients: &'a Arc<Clients>,
+    pub logins: &'a Logins,
 }
 
 /// A service, and what its tasks need.
@@ -36,14 +33,10 @@ pub(super) struct Built {
     pub supervision: Supervisor,
 }
 
-pub(super) async fn build(
-    config: &Config,
-    service: &ServiceConfig,
-    parts: Parts<'_>,
-) -> Result<Built, Error> {
+pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<Built, Error> {
     let tls_error = |source| Error::Tls { service: service.name.clone(), source };
     let name: Arc<str> = service.name.as_str().into();
-    let users = Arc::new(users(config, service).await?);
+    let users = Arc::new(parts.logins.users(service).await?);
     let back_tls = tls::connector(&service.backend.tls).map_err(tls_error)?;
     let metrics = parts.failover.of(&service.name);
     let (supervision, watched) = supervise(service, &users, &back_tls, metrics);
@@ -90,24 +83,4 @@ fn limits(service: &ServiceConfig) -> Limits {
         max_packet: service.max_packet,
         result_buffer: service.max_client_buffer,
     }
-}
-
-/// Fetches the passwords of a service's users.
-async fn users(config: &Config, service: &ServiceConfig) -> Result<Users, Error> {
-    let stores = Stores::new(&config.secrets, std::env::vars_os());
-    let mut users = Users::new();
-    for (name, user) in &service.users {
-        let refused =
-            |source| Error::Secret { service: service.name.clone(), user: name.clone(), source };
-        let secret: Secret = match &user.secret {
-            UserSecret::Password(password) => password.clone(),
-            UserSecret::Stored(reference) => {
-                stores.fetch(reference).await.map_err(refused)?.password
-            }
-        };
-        let tls_only = user.transport == UserTransport::Tls;
-        let user = User { name: name.as_str().into(), secret, previous: None, tls_only };
-        users.insert(name.clone(), user);
-    }
-    Ok(users)
 }

@@ -1,10 +1,12 @@
 //! Opens the connections of a service: one budget and one set of facts for each server.
 
+use super::logins::{Place, log_in};
 use crate::backend::connection::Connection;
-use crate::backend::login::{LoginRequest, login};
+use crate::backend::login::LoginRequest;
 use crate::backend::server::{ServerId, ServerInfo};
 use crate::backend::setup::{Setup, set_up};
 use crate::config::{PoolConfig, PoolSize};
+use crate::credentials::rotation::Keyring;
 use crate::failover::snapshot::Snapshot;
 use crate::failover::suspicion::{Evidence, Suspicions};
 use crate::frontend::service::PoolMaker;
@@ -23,6 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 /// What the pools of one service are made of.
 #[derive(Debug)]
@@ -94,7 +97,7 @@ impl PoolMaker for Maker {
         }
         let request = LoginRequest {
             user: user.name.to_string(),
-            secret: user.secret.clone(),
+            secret: user.keyring.known().current.password.clone(),
             extra,
             database: None,
         };
@@ -103,6 +106,7 @@ impl PoolMaker for Maker {
             snapshot: parts.snapshot.clone(),
             suspicions: parts.suspicions.clone(),
             request,
+            keyring: user.keyring.clone(),
             tls: parts.tls.clone(),
             settings: parts.settings.clone(),
             fresh: Setup::fresh_environment(),
@@ -139,6 +143,7 @@ struct ServerOpener {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     suspicions: Suspicions,
     request: LoginRequest,
+    keyring: Arc<Keyring>,
     tls: ClientTls,
     settings: PoolConfig,
     fresh: Arc<Environment>,
@@ -154,6 +159,10 @@ impl Opener for ServerOpener {
         })
     }
 
+    fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
+        self.keyring.is_outdated(connection.opened, connection.thread_id, now)
+    }
+
     fn found_closed(&self) {
         self.suspicions.report(self.server.id, Evidence::ConnectionLost);
     }
@@ -167,7 +176,10 @@ impl ServerOpener {
             let server = snapshot.server(self.server.id).ok_or(OpenError::NoServer)?;
             (server.endpoint.clone(), server.address)
         };
-        let login = login(&endpoint, address, &self.request, &self.tls).await?;
+        // Part of the limit on connecting, so that a refusal is told as one and not as lateness.
+        let patience = self.settings.connect_timeout / 2;
+        let place = Place { endpoint: &endpoint, address, tls: &self.tls };
+        let login = log_in(place, &self.request, &self.keyring, patience).await?;
         let connection = set_up(login, self.setup(generation)).await?;
         self.learned(&connection);
         Ok(connection)

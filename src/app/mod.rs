@@ -1,12 +1,17 @@
 //! The only room that knows every floor: builds, wires, drains.
 
 mod build;
+mod logins;
 mod maker;
 mod supervision;
 
+pub use self::logins::Refresh;
+
 use self::build::{Built, Parts, build};
+use self::logins::Logins;
 use crate::admin::{self, AdminServer, Pages, Readiness};
 use crate::config::{Config, ServiceConfig};
+use crate::credentials::metrics::SecretMetricsFamily;
 use crate::credentials::stores::StoreError;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::frontend::cancel::Registry as Clients;
@@ -72,30 +77,47 @@ pub enum Error {
 /// How often pools are looked after.
 const UPKEEP: Duration = Duration::from_secs(1);
 
-/// Runs Millpond until `stop` resolves, and drains it then.
+/// Runs Millpond until `stop` resolves, and drains it then. `refresh` is for those who want the
+/// secrets fetched again now.
 ///
 /// # Errors
 ///
 /// When it cannot start, or cannot go on.
-pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
+pub async fn run(
+    config: Config,
+    refresh: &Refresh,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let tasks = Tasks::new();
     let metrics = Registry::new();
     admin::metrics::register(&metrics)?;
     let frontend = FrontendMetrics::register(&metrics)?;
     let pools = PoolMetricsFamily::register(&metrics)?;
     let failover = FailoverMetricsFamily::register(&metrics)?;
+    let secrets = SecretMetricsFamily::register(&metrics)?;
+    let logins = Logins::new(&config, secrets, &tasks, refresh);
     let clients = Arc::new(Clients::default());
-    let mut built = Vec::new();
-    for service in &config.services {
-        let parts = Parts {
-            tasks: &tasks,
-            frontend: &frontend,
-            pools: &pools,
-            failover: &failover,
-            clients: &clients,
-        };
-        built.push((service, build(&config, service, parts).await?));
-    }
+    tokio::pin!(stop);
+    let building = async {
+        let mut built = Vec::new();
+        for service in &config.services {
+            let parts = Parts {
+                tasks: &tasks,
+                frontend: &frontend,
+                pools: &pools,
+                failover: &failover,
+                clients: &clients,
+                logins: &logins,
+            };
+            built.push((service, build(service, parts).await?));
+        }
+        Ok::<_, Error>(built)
+    };
+    let built = tokio::select! {
+        built = building => built?,
+        // While a secret is waited for.
+        () = &mut stop => return Ok(()),
+    };
     // Everything that can be wrong has been found out; now ports are bound.
     let readiness = watch::Sender::new(Readiness::Starting);
     let mut admin = open_admin(&config, metrics, &readiness)?;
@@ -109,7 +131,6 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), E
         tasks.spawn("watchdog", Law::Vital, alive);
     }
     manager::ready();
-    tokio::pin!(stop);
     let ready = async {
         for service in &services {
             service.wait_known().await;

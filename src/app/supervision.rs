@@ -1,7 +1,8 @@
 //! A service's supervisor, and how it logs in.
 
+use super::logins::{Place, log_in};
 use crate::backend::control::ControlConnection;
-use crate::backend::login::{LoginError, LoginRequest, login};
+use crate::backend::login::{LoginError, LoginRequest};
 use crate::config::ServiceConfig;
 use crate::failover::metrics::FailoverMetrics;
 use crate::failover::probe::{Connecting, ProbeSettings, Prober};
@@ -12,6 +13,7 @@ use crate::net::tls::ClientTls;
 use crate::router::Preferences;
 use crate::wire::capability::Capabilities;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The supervisor of a service's servers, and what it is seen by.
 pub(super) fn supervise(
@@ -65,11 +67,13 @@ impl Prober for MonitorLogin {
             let Some(user) = user else { return Err(LoginError::NoUser) };
             let request = LoginRequest {
                 user: user.name.to_string(),
-                secret: user.secret,
+                secret: user.keyring.known().current.password.clone(),
                 extra: Capabilities::default(),
                 database: None,
             };
-            let login = login(&endpoint, address, &request, &tls).await?;
+            let place = Place { endpoint: &endpoint, address, tls: &tls };
+            // A probe that is refused has the secret fetched; the next one may use it.
+            let login = log_in(place, &request, &user.keyring, Duration::ZERO).await?;
             Ok(ControlConnection::new(login))
         })
     }

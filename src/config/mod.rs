@@ -13,6 +13,7 @@ mod failover;
 mod given;
 mod pool;
 mod process;
+mod refresh;
 mod refusal;
 pub mod secret;
 mod section;
@@ -35,6 +36,7 @@ pub use backend::{BackendConfig, Endpoint, Provider};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{AdminConfig, AdminReach, LogConfig, LogFormat, LogLevel, RuntimeConfig};
+pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};
 use section::{Report, Section};
 pub use service::{ServerVersionSetting, ServiceConfig};
@@ -52,6 +54,8 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// The secret stores by name.
     pub secrets: BTreeMap<String, StoreConfig>,
+    /// How the secrets of each store are kept up to date.
+    pub refresh: BTreeMap<String, RefreshConfig>,
     /// The admin port.
     pub admin: AdminConfig,
     /// The log.
@@ -108,10 +112,10 @@ impl Config {
     pub fn show(&self) -> String {
         let services =
             self.services.iter().fold(Shown::new(), |all, one| all.section(&one.name, one.show()));
-        let secrets = self
-            .secrets
-            .iter()
-            .fold(Shown::new(), |all, (name, store)| all.section(name, store.show()));
+        let refresh = |name| self.refresh.get(name).copied().unwrap_or_default().show();
+        let secrets = self.secrets.iter().fold(Shown::new(), |all, (name, store)| {
+            all.section(name, store.show().all(refresh(name)))
+        });
         Shown::new()
             .section("services", services)
             .section("secrets", secrets)
@@ -122,10 +126,11 @@ impl Config {
     }
 
     fn read(top: &mut Section<'_>) -> Self {
-        let mut stores = BTreeMap::new();
-        for (name, store) in
-            top.each("secrets", |name, store| (name.to_owned(), StoreConfig::read(store)))
-        {
+        let (mut stores, mut refresh) = (BTreeMap::new(), BTreeMap::new());
+        for (name, kept, store) in top.each("secrets", |name, store| {
+            (name.to_owned(), RefreshConfig::read(store), StoreConfig::read(store))
+        }) {
+            refresh.insert(name.clone(), kept);
             // A store that was refused is still one that users may name.
             let unknown = StoreConfig::Env { prefix: String::new() };
             stores.insert(name, store.unwrap_or(unknown));
@@ -138,6 +143,7 @@ impl Config {
         let config = Self {
             services: services.into_iter().flatten().collect(),
             secrets: stores,
+            refresh,
             admin: top.section("admin", AdminConfig::read),
             log: top.section("log", LogConfig::read),
             runtime: top.section("runtime", RuntimeConfig::read),

@@ -1,5 +1,7 @@
 //! Floor 6: where passwords come from, and whether a client knows one.
 
+pub mod metrics;
+pub mod rotation;
 pub mod rsa;
 pub mod stores;
 pub mod verify;

@@ -1,7 +1,8 @@
 //! From a command's first byte to what handles it.
 
+use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::run::{Borrowed, Ran, Request};
+use super::run::{Ran, Request};
 use super::told::Told;
 use crate::session::state::MultiStatements;
 use crate::session::statement::Analysis;
@@ -99,8 +100,7 @@ async fn init_db(client: &mut Client, command: &[u8], sequence: u8) -> Result<()
     let diagnostics = client.session.residue.diagnostics.clone();
     let warnings = client.session.warnings;
     let analysis = Analysis::default();
-    let request =
-        Request { analysis: &analysis, shape: ReplyShape::Ok, sequence, statement_id: None };
+    let request = Request::new(&analysis, ReplyShape::Ok, sequence);
     let ran = client.run(request, |out, _| put_parts(out, &[command])).await?;
     if let Ran::Answered(outcome) = ran
         && outcome.error.is_none()

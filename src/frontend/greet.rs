@@ -3,6 +3,7 @@
 //! The dialogue is a server's own, wrong passwords and unknown users included, so that any
 //! driver's defaults work and nobody learns which of the two was wrong.
 
+mod claim;
 mod dialogue;
 
 pub use self::dialogue::Attempt;

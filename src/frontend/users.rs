@@ -1,6 +1,6 @@
 //! The users of a service, and the passwords that they may prove.
 
-use crate::config::secret::Secret;
+use crate::credentials::rotation::Keyring;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,10 +9,8 @@ use std::sync::Arc;
 pub struct User {
     /// The name, as a client gives it.
     pub name: Arc<str>,
-    /// The password.
-    pub secret: Secret,
-    /// The password before this one, while clients may still come with it.
-    pub previous: Option<Secret>,
+    /// The passwords that are right for it, now.
+    pub keyring: Arc<Keyring>,
     /// Whether the user may only come by TLS.
     pub tls_only: bool,
 }

@@ -69,6 +69,13 @@ pub trait Opener: Send + Sync + fmt::Debug {
 
     /// An idle connection was found closed by the server.
     fn found_closed(&self);
+
+    /// Whether a connection is to be replaced as soon as nobody uses it, because one that is opened
+    /// now would be logged in otherwise.
+    fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
+        let _ = (connection, now);
+        false
+    }
 }
 
 /// Opens and checks connections for deadpool.
@@ -126,6 +133,12 @@ impl Manager {
     /// The generation of connections that may be lent.
     pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether a connection is not to be lent again, although the server has nothing against it.
+    pub fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
+        connection.generation != self.generation()
+            || self.shared.opener.is_outdated(connection, now)
     }
 
     /// From now on, connections that are open already are closed when they come back.
@@ -223,8 +236,8 @@ impl managed::Manager for Manager {
     /// Refuses a connection that the server closed, that is too old, or of a former generation.
     async fn recycle(&self, slot: &mut Slot, _: &Metrics) -> RecycleResult<OpenError> {
         let connection = &mut slot.connection;
-        if connection.generation != self.generation() {
-            return Err(RecycleError::message("a former generation"));
+        if self.is_outdated(connection, Instant::now()) {
+            return Err(RecycleError::message("a former generation or login"));
         }
         if connection.is_stale() {
             self.shared.metrics.stale.inc();

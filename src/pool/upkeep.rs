@@ -38,13 +38,12 @@ impl Pool {
 
     fn close_outdated(&self, now: Instant) {
         let manager = self.connections().manager();
-        let generation = manager.generation();
         let idle_limit = self.settings().max_idle_time;
         // Visited from the longest idle to the last used; the minimum is kept of the latter.
         let mut beyond_minimum = self.counts().idle.saturating_sub(self.settings().min_idle);
         let removed = self.connections().retain(|slot, _| {
             let connection = &slot.connection;
-            if connection.expires <= now || connection.generation != generation {
+            if connection.expires <= now || manager.is_outdated(connection, now) {
                 return false;
             }
             let unused = now.saturating_duration_since(connection.last_used);

@@ -10,6 +10,7 @@
 //! - [`limits`]: full pools and too many clients, and what they are told.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`reading`]: where strings and comments end, asked of the servers.
+//! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`session`]: sessions that take turns on one connection.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
@@ -27,6 +28,7 @@ mod leaving;
 mod limits;
 mod prepared;
 mod reading;
+mod rotation;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;

@@ -93,6 +93,12 @@ pub enum StoreError {
         /// The store's name.
         store: String,
     },
+    /// The store has not answered in time.
+    #[error("the store {store:?} has not answered in time")]
+    Slow {
+        /// The store's name.
+        store: String,
+    },
     /// The store can't be read now; it may be later.
     #[error("{path}: {}", io::Error::from(*kind))]
     Unreadable {

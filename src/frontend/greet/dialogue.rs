@@ -9,6 +9,7 @@
 //! for although the answer is known: that is what a server does whose cache has no such user, and a
 //! client whose proof was wrong would be surprised by anything else.
 
+use super::claim::Claim;
 use super::{GreetContext, GreetError, MAX_PACKET, fresh_nonce};
 use crate::config::secret::Secret;
 use crate::credentials::verify::Verifier;
@@ -131,14 +132,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         let user = self.context.users.get(&name);
         // Something is compared also where there is no such user.
         let decoy = Secret::new(fresh_nonce()?);
-        let current = user.map(|user| &user.secret);
-        let previous = user.and_then(|user| user.previous.as_ref());
-        let verifier = Verifier::new(current, previous, &decoy);
+        let claim = Claim::new(user, &self.context.users, &decoy);
         let verdict = match plan {
-            Plan::Check(plugin) => self.check(plugin, attempt.proof, &verifier).await?,
+            Plan::Check(plugin) => self.check(plugin, attempt.proof, &claim).await?,
             Plan::Switch(plugin) => {
                 let proof = self.switch(plugin).await?;
-                self.check(plugin, &proof, &verifier).await?
+                self.check(plugin, &proof, &claim).await?
             }
         };
         let may_come = |user: &&User| verdict.right && (self.encrypted || !user.tls_only);
@@ -169,21 +168,25 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         &mut self,
         plugin: Plugin,
         proof: &[u8],
-        verifier: &Verifier<'_>,
+        claim: &Claim<'_>,
     ) -> Result<Verdict, GreetError> {
         if matches!(proof, [] | [0]) {
-            let right = verifier.no_password();
+            let right = claim.verifier(&claim.known()).no_password();
             return Ok(Verdict { right, with_password: false, server_proof: Vec::new() });
         }
         let mut server_proof = Vec::new();
         let right = match plugin {
-            Plugin::CachingSha2 => self.caching_sha2(proof, verifier).await?,
-            Plugin::ClearPassword => verifier.password(opened(proof).unwrap_or(proof)),
+            Plugin::CachingSha2 => self.caching_sha2(proof, claim).await?,
+            Plugin::ClearPassword => {
+                let password = opened(proof).unwrap_or(proof);
+                claim.check(|verifier| verifier.password(password).then_some(())).await.is_some()
+            }
             _ if proof.len() != NATIVE_PROOF => return Err(Fault::BadValue("proof").into()),
             _ => {
-                let secret = verifier.native(proof, &self.nonce);
+                let nonce = &self.nonce;
+                let secret = claim.check(|verifier| verifier.native(proof, nonce).cloned()).await;
                 server_proof =
-                    secret.and_then(|secret| self.server_proof(secret)).unwrap_or_default();
+                    secret.as_ref().and_then(|s| self.server_proof(s)).unwrap_or_default();
                 secret.is_some()
             }
         };
@@ -197,15 +200,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         mariadb.then(|| server_proof(secret.expose(), &self.nonce, tls.fingerprint()))
     }
 
-    async fn caching_sha2(
-        &mut self,
-        proof: &[u8],
-        verifier: &Verifier<'_>,
-    ) -> Result<bool, GreetError> {
+    async fn caching_sha2(&mut self, proof: &[u8], claim: &Claim<'_>) -> Result<bool, GreetError> {
         if proof.len() != SHA2_PROOF {
             return Ok(false);
         }
-        if verifier.caching_sha2(proof, &self.nonce) {
+        let nonce = &self.nonce;
+        let fast = |verifier: &Verifier<'_>| verifier.caching_sha2(proof, nonce).then_some(());
+        if claim.check(fast).await.is_some() {
             // Goes out with the OK, or whatever else the caller has to say.
             self.packets.put(&[AUTH_MORE_HEADER, FAST_AUTH_OK]);
             return Ok(true);
@@ -213,12 +214,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         self.packets.put(&[AUTH_MORE_HEADER, FULL_AUTH]);
         let answer = self.answer().await?;
         if self.encrypted {
-            return Ok(opened(&answer).is_some_and(|password| verifier.password(password)));
+            return Ok(opened(&answer).is_some_and(|password| claim.is_known(password)));
         }
         let sealed = if answer.as_slice() == [REQUEST_KEY] { self.sealed().await? } else { answer };
         let Some(mut password) = self.context.rsa.open(&sealed).await else { return Ok(false) };
         mask(&mut password, &self.nonce);
-        Ok(opened(&password).is_some_and(|password| verifier.password(password)))
+        Ok(opened(&password).is_some_and(|password| claim.is_known(password)))
     }
 
     /// Hands out the public key and reads what was encrypted with it.

@@ -8,6 +8,7 @@ mod hostile;
 use super::*;
 use crate::config::secret::Secret;
 use crate::config::{FrontTls, FrontTlsMode};
+use crate::credentials::rotation::Keyring;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -18,11 +19,11 @@ const VERSION: &str = "9.7.4";
 fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
     let user = |name: &str, secret: &str| User {
         name: name.into(),
-        secret: Secret::new(secret),
-        previous: None,
+        keyring: Arc::new(Keyring::fixed(Secret::new(secret))),
         tls_only: false,
     };
-    let app = User { previous: Some(Secret::new("previous")), ..user("app", "secret") };
+    let changed = Keyring::changed(Secret::new("previous"), Secret::new("secret"));
+    let app = User { keyring: Arc::new(changed), ..user("app", "secret") };
     let safe = User { tls_only: true, ..user("safe", "secret") };
     let users = [app, safe, user("free", "")];
     let front = FrontTls { mode: tls, identity: None, client_ca: None };

@@ -1,0 +1,143 @@
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::*;
+use crate::config::StoreConfig;
+use crate::credentials::metrics::SecretMetricsFamily;
+
+const POLICY: RefreshConfig = RefreshConfig {
+    refresh: None,
+    overlap: Duration::from_secs(60),
+    replace_over: Duration::from_secs(10),
+    on_start: OnStart::Fail,
+};
+
+/// A store in a file, and a login from it.
+struct Desk {
+    folder: tempfile::TempDir,
+    registry: prometheus::Registry,
+}
+
+impl Desk {
+    fn new(text: &str) -> Self {
+        let desk =
+            Self { folder: tempfile::tempdir().unwrap(), registry: prometheus::Registry::new() };
+        desk.write(text);
+        desk
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(self.folder.path().join("secrets"), text).unwrap();
+    }
+
+    async fn keyring(&self, policy: RefreshConfig) -> Result<Keyring, StoreError> {
+        let path = self.folder.path().join("secrets");
+        let stores = BTreeMap::from([("main".to_owned(), StoreConfig::File { path })]);
+        let reference = SecretRef { store: "main".into(), key: "app".into() };
+        let metrics = SecretMetricsFamily::register(&self.registry).unwrap().of(&reference);
+        let stores = Arc::new(Stores::new(&stores, []));
+        Keyring::fetched(stores, reference, policy, metrics).await
+    }
+}
+
+fn passwords(pairs: &[Pair]) -> Vec<&str> {
+    pairs.iter().map(|pair| std::str::from_utf8(pair.password.expose()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_change_makes_the_current_the_previous() {
+    let desk = Desk::new("app = 'one'");
+    let keyring = desk.keyring(POLICY).await.unwrap();
+    assert_eq!(keyring.refresh(0).await, Refreshed::Same);
+    desk.write("app = { username = 'b', password = 'two' }");
+    assert_eq!(keyring.refresh(0).await, Refreshed::Changed);
+    assert_eq!(keyring.refresh(0).await, Refreshed::Changed, "known already: nobody is asked");
+    let known = keyring.known();
+    assert_eq!((known.version, known.current.username.as_deref()), (1, Some("b")));
+    let now = Instant::now();
+    assert_eq!(known.accepted_previous(now), Some(&Secret::new("one")));
+    assert_eq!(known.accepted_previous(now + POLICY.overlap), None);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_changes_nothing() {
+    let desk = Desk::new("app = 'one'");
+    let keyring = desk.keyring(POLICY).await.unwrap();
+    for broken in ["app = ''", "app = [", "other = 'two'"] {
+        desk.write(broken);
+        assert_eq!(keyring.refresh(0).await, Refreshed::Same, "{broken}");
+        assert_eq!(keyring.known().current.password, Secret::new("one"));
+    }
+    let families = desk.registry.gather();
+    let ages = families.iter().find(|f| f.name() == "millpond_secret_age_seconds").unwrap();
+    assert!(ages.get_metric()[0].get_gauge().get_value() > 0.5, "three pauses");
+}
+
+#[tokio::test]
+async fn what_a_server_takes_is_tried_first() {
+    let keyring = Keyring::changed(Secret::new("one"), Secret::new("two"));
+    let known = keyring.known();
+    let attempts = keyring.attempts(&known);
+    assert_eq!(passwords(&attempts), ["two", "one"]);
+    keyring.worked(&known, &attempts[1]);
+    assert_eq!(passwords(&keyring.attempts(&known)), ["one", "two"]);
+    keyring.worked(&known, &attempts[0]);
+    assert_eq!(passwords(&keyring.attempts(&known)), ["two", "one"]);
+}
+
+#[tokio::test]
+async fn old_connections_are_replaced_one_after_another() {
+    let desk = Desk::new("app = 'one'");
+    let keyring = desk.keyring(POLICY).await.unwrap();
+    let opened = Instant::now();
+    assert!(!keyring.is_outdated(opened, 1, opened + POLICY.replace_over));
+    desk.write("app = 'two'");
+    keyring.refresh(0).await;
+    let changed = keyring.known().changed.unwrap();
+    let outdated = |part| {
+        let now = changed + POLICY.replace_over.mul_f64(part);
+        (0..1_000).filter(|number| keyring.is_outdated(opened, *number, now)).count()
+    };
+    assert!((450..550).contains(&outdated(0.5)), "{}", outdated(0.5));
+    assert_eq!(outdated(1.0), 1_000);
+    assert!(!keyring.is_outdated(changed, 1, changed + POLICY.replace_over), "a new one stays");
+}
+
+#[tokio::test]
+async fn at_the_start_a_secret_is_waited_for_or_not() {
+    let desk = Desk::new("");
+    assert!(matches!(desk.keyring(POLICY).await, Err(StoreError::Missing { .. })));
+    let desk = Desk::new("");
+    let waiting = desk.keyring(RefreshConfig { on_start: OnStart::Wait, ..POLICY });
+    let writing = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        desk.write("app = 'late'");
+    };
+    let (keyring, ()) = tokio::join!(waiting, writing);
+    assert_eq!(keyring.unwrap().known().current.password, Secret::new("late"));
+}
+
+#[tokio::test]
+async fn it_is_fetched_when_somebody_wants_it() {
+    let desk = Desk::new("app = 'one'");
+    let keyring = Arc::new(desk.keyring(POLICY).await.unwrap());
+    let (wanted, stop) = (watch::Sender::new(()), CancellationToken::new());
+    let keep = keyring.clone().keep(wanted.subscribe(), stop.clone());
+    let asking = async {
+        desk.write("app = 'two'");
+        wanted.send_replace(());
+        while keyring.known().version == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+    };
+    tokio::join!(keep, asking);
+    assert_eq!(keyring.known().current.password, Secret::new("two"));
+}
+
+#[tokio::test]
+async fn nothing_of_it_is_shown() {
+    let keyring = Keyring::changed(Secret::new("hunter2"), Secret::new("hunter3"));
+    let shown = format!("{keyring:?} {:?}", keyring.known());
+    assert!(!shown.contains("hunter") && !shown.contains("104, 117"), "{shown}");
+}
