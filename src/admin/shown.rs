@@ -50,6 +50,7 @@ fn service_shown(out: &mut String, name: &str, service: &Value) {
             .map(|value| (value, sum(metric, &[(label, value)])))
             .filter(|(_, count)| *count > 0.0 || metric == "server_up")
             .collect();
+        values.sort_unstable_by_key(|(value, _)| *value);
         values.dedup();
         for (value, count) in values {
             let _ = writeln!(out, "  {title:<12} {count} {value}");
@@ -66,7 +67,8 @@ fn sum(service: &Value, metric: &str, wanted: &[(&str, &str)]) -> f64 {
     series(service, metric)
         .filter(|series| wanted.iter().all(|(label, value)| series["labels"][label] == *value))
         .filter_map(|series| series["value"].as_f64().or(series["count"].as_f64()))
-        .sum()
+        // Not `sum`, which makes nothing a negative zero.
+        .fold(0.0, |all, one| all + one)
 }
 
 #[cfg(test)]
