@@ -108,7 +108,8 @@ fn on(flavor: Flavor) {
     let config = Config {
         cases: u32::try_from(wanted.div_ceil(SESSIONS * STEPS)).expect("a number of cases"),
         failure_persistence: None,
-        max_shrink_iters: 200,
+        max_shrink_iters: u32::try_from(number("PROPTEST_MAX_SHRINK_ITERS", 200))
+            .expect("a number"),
         ..Config::default()
     };
     let mut bytes = [0; 32];
