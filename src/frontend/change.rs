@@ -25,9 +25,11 @@ impl Client {
         let Some(learned) = self.service.learned() else { return Ok(()) };
         let fresh = login_environment(&learned, self.capabilities, None);
         let found_rows = self.session.residue.found_rows;
+        let multi_statements = self.session.environment.multi_statements;
         self.session.reset(&learned.server.version, &learned.baseline, &fresh);
-        // A reset leaves this one number (measured), and so does a change of the user.
+        // A reset leaves these two (measured), and so does a change of the user.
         self.session.residue.found_rows = found_rows;
+        self.session.set_multi_statements(multi_statements);
         self.put_ok(sequence.wrapping_add(1));
         Ok(())
     }
@@ -123,8 +125,10 @@ impl Client {
         let environment = login_environment(&learned, self.capabilities, collation);
         let version = &learned.server.version;
         let found_rows = self.session.residue.found_rows;
+        let multi_statements = self.session.environment.multi_statements;
         self.session = crate::session::model::Session::new(environment, version, &learned.baseline);
         self.session.residue.found_rows = found_rows;
+        self.session.set_multi_statements(multi_statements);
         if self.enter_database(database, sequence).await? {
             self.put_ok(sequence.wrapping_add(1));
         }

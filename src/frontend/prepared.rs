@@ -36,9 +36,12 @@ impl Client {
         let mut request = Request::new(&preparing, ReplyShape::Prepare, sequence);
         request.statement_id = Some(id);
         let code = [CommandCode::StmtPrepare.byte()];
+        let row_count = self.session.residue.row_count;
         let ran = self.run(request, |out, _| put_parts(out, &[&code, sql])).await?;
         let Ran::Answered(outcome) = ran else { return Ok(()) };
         let Some(prepared) = outcome.prepared else { return Ok(()) };
+        // The last statement is still the one before (measured).
+        self.session.residue.row_count = row_count;
         if let Some(lease) = &mut self.lease {
             lease.connection().statements.insert(key.clone(), prepared.id);
         }

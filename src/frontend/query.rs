@@ -41,7 +41,7 @@ impl Client {
         }
         let listed = analysis.marks.intersects(Marks::SHOW_VARIABLES | Marks::SESSION_TRACK)
             && !self.session.pins.has(PinReason::SessionTrack);
-        if listed && !self.trackers_of_client(sequence).await? {
+        if listed && !self.trackers_of_client(&analysis, sequence).await? {
             return Ok(());
         }
         let request = Request::new(&analysis, ReplyShape::Query, sequence);
@@ -67,8 +67,15 @@ impl Client {
     }
 
     /// Puts the session trackers of the client in force, so that it sees its own settings.
-    async fn trackers_of_client(&mut self, sequence: u8) -> Result<bool, Stop> {
-        if self.borrow(sequence).await? == Borrowed::No {
+    async fn trackers_of_client(
+        &mut self,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        // A reset would put Millpond's own in force again: it comes before.
+        if self.borrow(sequence).await? == Borrowed::No
+            || !self.make_fit(analysis, sequence).await?
+        {
             return Ok(false);
         }
         let Some(lease) = &mut self.lease else { return Ok(false) };

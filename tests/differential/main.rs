@@ -103,12 +103,13 @@ fn on(flavor: Flavor) {
     };
     let millpond = Millpond::start(server, &settings);
     let said = AtomicUsize::new(0);
-    let wanted = number("DIFFERENTIAL_STATEMENTS", 5000);
+    let wanted = number("DIFFERENTIAL_STATEMENTS", 2000);
     let seed = number("DIFFERENTIAL_SEED", 1);
     let config = Config {
         cases: u32::try_from(wanted.div_ceil(SESSIONS * STEPS)).expect("a number of cases"),
         failure_persistence: None,
-        max_shrink_iters: 200,
+        max_shrink_iters: u32::try_from(number("PROPTEST_MAX_SHRINK_ITERS", 200))
+            .expect("a number"),
         ..Config::default()
     };
     let mut bytes = [0; 32];
