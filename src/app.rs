@@ -4,7 +4,7 @@ mod logins;
 
 pub use self::logins::Refresh;
 
-use self::logins::{Logins, log_in};
+use self::logins::{BackLogin, Logins};
 use crate::admin::{self, AdminServer, Pages, Readiness};
 use crate::backend::connection::Connection;
 use crate::backend::login::LoginRequest;
@@ -14,7 +14,6 @@ use crate::config::{
     Config, Endpoint, FrontTlsMode, PoolConfig, PoolSize, ServerVersionSetting, ServiceConfig,
 };
 use crate::credentials::metrics::SecretMetricsFamily;
-use crate::credentials::rotation::Keyring;
 use crate::credentials::rsa::RsaKey;
 use crate::credentials::stores::StoreError;
 use crate::frontend::cancel::Registry as Clients;
@@ -356,7 +355,7 @@ impl PoolMaker for Maker {
         let opener = ServiceOpener {
             endpoints: self.endpoints.clone(),
             request,
-            keyring: user.keyring.clone(),
+            login: BackLogin::of(user),
             tls: self.tls.clone(),
             settings: self.settings.clone(),
             connects: self.connects.clone(),
@@ -393,7 +392,7 @@ impl PoolMaker for Maker {
 struct ServiceOpener {
     endpoints: Arc<[Endpoint]>,
     request: LoginRequest,
-    keyring: Arc<Keyring>,
+    login: BackLogin,
     tls: ClientTls,
     settings: PoolConfig,
     connects: Arc<Semaphore>,
@@ -413,7 +412,7 @@ impl Opener for ServiceOpener {
     }
 
     fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
-        self.keyring.is_outdated(connection.opened, connection.thread_id, now)
+        self.login.keyring.is_outdated(connection.opened, connection.thread_id, now)
     }
 }
 
@@ -424,7 +423,7 @@ impl ServiceOpener {
         // Part of the limit on connecting, so that a refusal is told as one and not as lateness.
         let patience = self.settings.connect_timeout / 2;
         for endpoint in self.endpoints.iter() {
-            match log_in(endpoint, &self.request, &self.keyring, &self.tls, patience).await {
+            match self.login.log_in(endpoint, &self.request, &self.tls, patience).await {
                 Ok(login) => {
                     let connection = set_up(login, self.setup(generation)).await?;
                     self.learned(&connection);

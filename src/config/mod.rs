@@ -10,6 +10,7 @@
 
 mod backend;
 mod given;
+mod network;
 mod pool;
 mod process;
 mod refresh;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, Provider};
+pub use network::{Network, NotANetwork};
 pub use pool::{PoolConfig, PoolSize};
 pub use process::{AdminConfig, AdminReach, LogConfig, LogFormat, LogLevel, RuntimeConfig};
 pub use refresh::{OnStart, RefreshConfig};
