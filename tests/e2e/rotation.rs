@@ -115,7 +115,7 @@ async fn rotate(server: &'static Server, order: Order) {
 /// One session: in a transaction, so that connections are held over changes.
 async fn visit(port: u16, password: &str, number: usize) -> Result<(), String> {
     let plugin = [Plugin::CachingSha2, Plugin::Native, Plugin::Clear][number % 3];
-    let encrypted = if number % 2 == 0 { Encrypted::Yes } else { Encrypted::No };
+    let encrypted = if number.is_multiple_of(2) { Encrypted::Yes } else { Encrypted::No };
     let login = Login {
         user: USER.to_owned(),
         password: password.to_owned(),
