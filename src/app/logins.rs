@@ -72,7 +72,13 @@ impl Logins {
                 }
             };
             let tls_only = user.transport == UserTransport::Tls;
-            let user = User { name: name.as_str().into(), keyring, tls_only };
+            let user = User {
+                name: name.as_str().into(),
+                keyring,
+                tls_only,
+                allow_from: user.allow_from.as_slice().into(),
+                database_user: user.database_user.as_deref().map(Into::into),
+            };
             users.insert(name.clone(), user);
         }
         Ok(users)
@@ -102,47 +108,66 @@ pub(super) struct Place<'a> {
     pub tls: &'a ClientTls,
 }
 
-/// Logs in with the current secret or, refused, with the previous, or with a newer one if the store
-/// has it within `patience`: a server and a store do not change at the same moment.
-///
-/// Cancel safe: an unfinished connection is closed.
-pub(super) async fn log_in(
-    place: Place<'_>,
-    request: &LoginRequest,
-    keyring: &Keyring,
-    patience: Duration,
-) -> Result<LoggedIn, LoginError> {
-    let Place { endpoint, address, tls } = place;
-    let deadline = Instant::now() + patience;
-    loop {
-        let known = keyring.known();
-        let mut refusal = None;
-        for pair in keyring.attempts(&known) {
-            let mut request = request.clone();
-            request.secret = pair.password.clone();
-            if let Some(username) = &pair.username {
-                request.user.clone_from(username);
-            }
-            match login(endpoint, address, &request, tls).await {
-                Ok(logged_in) => {
-                    keyring.worked(&known, &pair);
-                    return Ok(logged_in);
-                }
-                Err(error) if error.is_access_denied() => refusal = refusal.or(Some(error)),
-                Err(error) => return Err(error),
-            }
-        }
-        let refusal = refusal.unwrap_or(LoginError::Closed);
-        if keyring.is_fixed() {
-            return Err(refusal);
-        }
-        tracing::warn!(error = %refusal, "a server refuses the secret: asking for a newer one");
-        // Until there is one: what the server has now may be on its way to the store.
+/// How Millpond logs in to servers for one user.
+#[derive(Debug, Clone)]
+pub(super) struct BackLogin {
+    pub(super) keyring: Arc<Keyring>,
+    /// As whom, where the configuration says so.
+    as_whom: Option<Arc<str>>,
+}
+
+impl BackLogin {
+    pub(super) fn of(user: &User) -> Self {
+        Self { keyring: user.keyring.clone(), as_whom: user.database_user.clone() }
+    }
+
+    /// Logs in with the current secret or, refused, with the previous, or with a newer one if the
+    /// store has it within `patience`: a server and a store do not change at the same moment.
+    ///
+    /// Cancel safe: an unfinished connection is closed.
+    pub(super) async fn log_in(
+        &self,
+        place: Place<'_>,
+        request: &LoginRequest,
+        patience: Duration,
+    ) -> Result<LoggedIn, LoginError> {
+        let Place { endpoint, address, tls } = place;
+        let keyring = &self.keyring;
+        let deadline = Instant::now() + patience;
         loop {
-            match timeout_at(deadline, keyring.refresh(known.version)).await {
-                Ok(Refreshed::Changed) => break,
-                Ok(Refreshed::Same) => {}
-                Err(_) => return Err(refusal),
+            let known = keyring.known();
+            let mut refusal = None;
+            for pair in keyring.attempts(&known) {
+                let mut request = request.clone();
+                request.secret = pair.password.clone();
+                if let Some(username) = self.as_whom.as_deref().or(pair.username.as_deref()) {
+                    request.user = username.to_owned();
+                }
+                match login(endpoint, address, &request, tls).await {
+                    Ok(logged_in) => {
+                        keyring.worked(&known, &pair);
+                        return Ok(logged_in);
+                    }
+                    Err(error) if error.is_access_denied() => refusal = refusal.or(Some(error)),
+                    Err(error) => return Err(error),
+                }
+            }
+            let refusal = refusal.unwrap_or(LoginError::Closed);
+            if keyring.is_fixed() {
+                return Err(refusal);
+            }
+            if !patience.is_zero() {
+                tracing::warn!(
+                    error = %refusal, "a server refuses the secret: asking for a newer one"
+                );
+            }
+            // Until there is one: what the server has now may be on its way to the store.
+            loop {
+                match timeout_at(deadline, keyring.refresh(known.version)).await {
+                    Ok(Refreshed::Changed) => break,
+                    Ok(Refreshed::Same) => {}
+                    Err(_) => return Err(refusal),
+                }
             }
         }
     }

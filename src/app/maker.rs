@@ -1,12 +1,11 @@
 //! Opens the connections of a service: one budget and one set of facts for each server.
 
-use super::logins::{Place, log_in};
+use super::logins::{BackLogin, Place};
 use crate::backend::connection::Connection;
 use crate::backend::login::LoginRequest;
 use crate::backend::server::{ServerId, ServerInfo};
 use crate::backend::setup::{Setup, set_up};
 use crate::config::{PoolConfig, PoolSize};
-use crate::credentials::rotation::Keyring;
 use crate::failover::snapshot::Snapshot;
 use crate::failover::suspicion::{Evidence, Suspicions};
 use crate::frontend::service::PoolMaker;
@@ -106,7 +105,7 @@ impl PoolMaker for Maker {
             snapshot: parts.snapshot.clone(),
             suspicions: parts.suspicions.clone(),
             request,
-            keyring: user.keyring.clone(),
+            login: BackLogin::of(user),
             tls: parts.tls.clone(),
             settings: parts.settings.clone(),
             fresh: Setup::fresh_environment(),
@@ -143,7 +142,7 @@ struct ServerOpener {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     suspicions: Suspicions,
     request: LoginRequest,
-    keyring: Arc<Keyring>,
+    login: BackLogin,
     tls: ClientTls,
     settings: PoolConfig,
     fresh: Arc<Environment>,
@@ -160,7 +159,7 @@ impl Opener for ServerOpener {
     }
 
     fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
-        self.keyring.is_outdated(connection.opened, connection.thread_id, now)
+        self.login.keyring.is_outdated(connection.opened, connection.thread_id, now)
     }
 
     fn found_closed(&self) {
@@ -179,7 +178,7 @@ impl ServerOpener {
         // Part of the limit on connecting, so that a refusal is told as one and not as lateness.
         let patience = self.settings.connect_timeout / 2;
         let place = Place { endpoint: &endpoint, address, tls: &self.tls };
-        let login = log_in(place, &self.request, &self.keyring, patience).await?;
+        let login = self.login.log_in(place, &self.request, patience).await?;
         let connection = set_up(login, self.setup(generation)).await?;
         self.learned(&connection);
         Ok(connection)

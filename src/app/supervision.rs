@@ -1,6 +1,6 @@
 //! A service's supervisor, and how it logs in.
 
-use super::logins::{Place, log_in};
+use super::logins::{BackLogin, Place};
 use crate::backend::control::ControlConnection;
 use crate::backend::login::{LoginError, LoginRequest};
 use crate::config::ServiceConfig;
@@ -73,7 +73,7 @@ impl Prober for MonitorLogin {
             };
             let place = Place { endpoint: &endpoint, address, tls: &tls };
             // A probe that is refused has the secret fetched; the next one may use it.
-            let login = log_in(place, &request, &user.keyring, Duration::ZERO).await?;
+            let login = BackLogin::of(&user).log_in(place, &request, Duration::ZERO).await?;
             Ok(ControlConnection::new(login))
         })
     }

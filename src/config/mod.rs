@@ -11,6 +11,7 @@
 mod backend;
 mod failover;
 mod given;
+mod network;
 mod pool;
 mod process;
 mod refresh;
@@ -34,6 +35,7 @@ use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, Provider};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
+pub use network::{Network, NotANetwork};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{AdminConfig, AdminReach, LogConfig, LogFormat, LogLevel, RuntimeConfig};
 pub use refresh::{OnStart, RefreshConfig};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::given::Choice;
+use super::network::Network;
 use super::secret::Secret;
 use super::section::Section;
 use super::show::{HIDDEN, Shown};
@@ -41,6 +42,10 @@ pub struct UserConfig {
     pub secret: UserSecret,
     /// Whether the user may connect without TLS.
     pub transport: UserTransport,
+    /// From where the user may connect; from anywhere when there is none.
+    pub allow_from: Vec<Network>,
+    /// As whom Millpond logs in for it; the store's user name or its own when there is none.
+    pub database_user: Option<String>,
 }
 
 /// How a user may connect.
@@ -65,6 +70,9 @@ impl UserConfig {
             Some(true) => UserTransport::Tls,
             Some(false) | None => UserTransport::Any,
         };
+        let networks = "addresses or networks such as \"10.0.0.0/8\"";
+        let allow_from = section.list("allow_from", networks, |text| text.parse().ok());
+        let database_user = section.text("database_user");
         if let Some(stored) = &stored
             && !stores.contains_key(&stored.store)
         {
@@ -83,7 +91,8 @@ impl UserConfig {
             (true, false) | (false, true) => {}
         }
         let secret = password.map(UserSecret::Password).or(stored.map(UserSecret::Stored))?;
-        Some(Self { secret, transport })
+        let allow_from = allow_from.unwrap_or_default();
+        Some(Self { secret, transport, allow_from, database_user })
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -93,7 +102,11 @@ impl UserConfig {
                 Shown::new().put("secret", format!("{store}:{key}"))
             }
         };
-        shown.put("require_tls", self.transport == UserTransport::Tls)
+        let networks: Vec<String> = self.allow_from.iter().map(Network::to_string).collect();
+        shown
+            .put("require_tls", self.transport == UserTransport::Tls)
+            .maybe("allow_from", (!networks.is_empty()).then_some(networks))
+            .maybe("database_user", self.database_user.clone())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::failure::Sent;
-use super::run::Request;
+use super::run::{Placed, Request};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::effect;
@@ -74,7 +74,7 @@ impl Client {
     ) -> Result<bool, Stop> {
         // A reset would put Millpond's own in force again: it comes before.
         if self.borrow(sequence).await? == Borrowed::No
-            || !self.make_fit(analysis, sequence).await?
+            || !self.make_fit(analysis, Placed::Anywhere, sequence).await?
         {
             return Ok(false);
         }

@@ -92,7 +92,7 @@ const WRONG: &[(&str, &str)] = &[
     ("users.app.pasword = \"x\"", "users.app.pasword: unknown key; did you mean `password`?"),
     (
         "users.app.host = \"%\"",
-        "users.app.host: unknown key; known here: password, secret, require_tls",
+        "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, database_user",
     ),
     // Impossible combinations.
     ("pool.min_idle = 21", "pool.min_idle = 21: more than max_size = 20: expected at most 20"),

@@ -59,7 +59,10 @@ impl Proven<'_> {
     /// The user, and what the OK has to say; or the denial that a server would write.
     pub(super) fn admit(self, host: &str) -> Result<(User, Vec<u8>), GreetError> {
         let Self { user, name, with_password, server_proof } = self;
-        match user {
+        if let Some(user) = user.filter(|user| !user.may_come_from(host)) {
+            tracing::info!(user = &*user.name, host, "refused: not from this address (allow_from)");
+        }
+        match user.filter(|user| user.may_come_from(host)) {
             Some(user) => Ok((user.clone(), server_proof)),
             None => {
                 let shown: String = name.chars().take(SHOWN_NAME).collect();

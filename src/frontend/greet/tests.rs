@@ -15,17 +15,22 @@ use tokio::net::{TcpListener, TcpStream};
 const HOST: &str = "10.0.0.9";
 const VERSION: &str = "9.7.4";
 
-/// Users: `app` with two passwords, `safe` who may only come by TLS, `free` without a password.
+/// Users: `app` with two passwords, `safe` who may only come by TLS, `far` who may not come
+/// from here, `free` without a password.
 fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
     let user = |name: &str, secret: &str| User {
         name: name.into(),
         keyring: Arc::new(Keyring::fixed(Secret::new(secret))),
         tls_only: false,
+        allow_from: [].into(),
+        database_user: None,
     };
     let changed = Keyring::changed(Secret::new("previous"), Secret::new("secret"));
     let app = User { keyring: Arc::new(changed), ..user("app", "secret") };
     let safe = User { tls_only: true, ..user("safe", "secret") };
-    let users = [app, safe, user("free", "")];
+    let far =
+        User { allow_from: ["192.0.2.0/24".parse().unwrap()].into(), ..user("far", "secret") };
+    let users = [app, safe, far, user("free", "")];
     let front = FrontTls { mode: tls, identity: None, client_ca: None };
     GreetContext {
         version: VERSION.into(),

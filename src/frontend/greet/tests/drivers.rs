@@ -225,6 +225,7 @@ async fn tls_is_required_of_those_who_need_it_once_they_have_proven_who_they_are
     for (context, user, password, tls, end) in [
         (&preferred, "safe", "secret", true, "OK".to_owned()),
         (&preferred, "safe", "secret", false, denied("safe", "YES")),
+        (&preferred, "far", "secret", true, denied("far", "YES")),
         (&required, "app", "secret", true, "OK".into()),
         (&required, "app", "secret", false, prohibited.into()),
         (&required, "app", "wrong", false, denied("app", "YES")),
