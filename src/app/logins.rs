@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout_at};
 
 /// Asks for all secrets to be fetched again.
@@ -106,6 +106,8 @@ pub(super) struct Place<'a> {
     pub endpoint: &'a Endpoint,
     pub address: Option<SocketAddr>,
     pub tls: &'a ClientTls,
+    /// Bounds the logins under way at a time; not held while a newer secret is waited for.
+    pub gate: Option<&'a Semaphore>,
 }
 
 /// How Millpond logs in to servers for one user.
@@ -124,17 +126,24 @@ impl BackLogin {
     /// Logs in with the current secret or, refused, with the previous, or with a newer one if the
     /// store has it within `patience`: a server and a store do not change at the same moment.
     ///
+    /// Gives the place at the gate, too, for what is to be done behind it.
+    ///
     /// Cancel safe: an unfinished connection is closed.
-    pub(super) async fn log_in(
+    pub(super) async fn log_in<'a>(
         &self,
-        place: Place<'_>,
+        place: Place<'a>,
         request: &LoginRequest,
         patience: Duration,
-    ) -> Result<LoggedIn, LoginError> {
-        let Place { endpoint, address, tls } = place;
+    ) -> Result<(LoggedIn, Option<SemaphorePermit<'a>>), LoginError> {
+        let Place { endpoint, address, tls, gate } = place;
         let keyring = &self.keyring;
         let deadline = Instant::now() + patience;
         loop {
+            let permit = match gate {
+                // It is never closed.
+                Some(gate) => gate.acquire().await.ok(),
+                None => None,
+            };
             let known = keyring.known();
             let mut refusal = None;
             for pair in keyring.attempts(&known) {
@@ -146,12 +155,13 @@ impl BackLogin {
                 match login(endpoint, address, &request, tls).await {
                     Ok(logged_in) => {
                         keyring.worked(&known, &pair);
-                        return Ok(logged_in);
+                        return Ok((logged_in, permit));
                     }
                     Err(error) if error.is_access_denied() => refusal = refusal.or(Some(error)),
                     Err(error) => return Err(error),
                 }
             }
+            drop(permit);
             let refusal = refusal.unwrap_or(LoginError::Closed);
             if keyring.is_fixed() {
                 return Err(refusal);

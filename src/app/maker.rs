@@ -169,7 +169,6 @@ impl Opener for ServerOpener {
 
 impl ServerOpener {
     async fn open_now(&self, generation: u64) -> Result<Connection, OpenError> {
-        let _permit = self.server.connects.acquire().await.map_err(|_| OpenError::GivenUp)?;
         let (endpoint, address) = {
             let snapshot = self.snapshot.borrow();
             let server = snapshot.server(self.server.id).ok_or(OpenError::NoServer)?;
@@ -177,8 +176,9 @@ impl ServerOpener {
         };
         // Part of the limit on connecting, so that a refusal is told as one and not as lateness.
         let patience = self.settings.connect_timeout / 2;
-        let place = Place { endpoint: &endpoint, address, tls: &self.tls };
-        let login = self.login.log_in(place, &self.request, patience).await?;
+        let gate = Some(&self.server.connects);
+        let place = Place { endpoint: &endpoint, address, tls: &self.tls, gate };
+        let (login, _permit) = self.login.log_in(place, &self.request, patience).await?;
         let connection = set_up(login, self.setup(generation)).await?;
         self.learned(&connection);
         Ok(connection)

@@ -71,9 +71,9 @@ impl Prober for MonitorLogin {
                 extra: Capabilities::default(),
                 database: None,
             };
-            let place = Place { endpoint: &endpoint, address, tls: &tls };
+            let place = Place { endpoint: &endpoint, address, tls: &tls, gate: None };
             // A probe that is refused has the secret fetched; the next one may use it.
-            let login = BackLogin::of(&user).log_in(place, &request, Duration::ZERO).await?;
+            let (login, _) = BackLogin::of(&user).log_in(place, &request, Duration::ZERO).await?;
             Ok(ControlConnection::new(login))
         })
     }
