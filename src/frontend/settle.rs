@@ -190,7 +190,7 @@ impl Client {
             })
             .collect();
         if self.session.residue.captured(&capture, answers).is_ok() {
-            need::captured(&self.session, &mut lease.connection().traces);
+            need::captured(&self.session, &capture, &mut lease.connection().traces);
             lease.release();
         } else {
             lease.discard();

@@ -2,7 +2,9 @@
 
 use super::align::Restore;
 use super::model::Session;
-use super::residue::{Diagnostics, FoundRows, LastInsertId, VariableName, put_variable_name};
+use super::residue::{
+    Capture, Diagnostics, FoundRows, LastInsertId, VariableName, put_variable_name,
+};
 use super::statement::{Access, Analysis, Marks, StatementKind};
 use crate::wire::capability::Status;
 use std::collections::BTreeMap;
@@ -186,16 +188,39 @@ pub fn touched(session: &mut Session, analysis: &Analysis, traces: &mut Traces) 
     }
 }
 
-/// What was on the connection has been captured: it is known there, too.
-pub fn captured(session: &Session, traces: &mut Traces) {
-    if let LastInsertId::Known(id) = session.residue.last_insert_id {
+/// What `capture` asked the connection for is known now, so what the connection has is known, too.
+/// Of anything else that the session has, the connection may have somebody else's.
+pub fn captured(session: &Session, capture: &Capture, traces: &mut Traces) {
+    if capture.asks_last_insert_id()
+        && let LastInsertId::Known(id) = session.residue.last_insert_id
+    {
         traces.last_insert_id = Some(id);
     }
-    for (name, literal) in &mut traces.variables {
-        if let Some(known) = session.residue.variable(name)
-            && literal.is_none()
-        {
-            *literal = Some(known.into());
+    for name in capture.variables() {
+        if let Some(known) = session.residue.variable(name) {
+            traces.variables.insert(name.into(), Some(known.into()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::server::ServerVersion;
+    use crate::session::state::{Baseline, Environment};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_capture_tells_nothing_of_what_it_did_not_ask_for() {
+        let environment = Arc::new(Environment::at_login("utf8mb4", "utf8mb4_general_ci"));
+        let version = ServerVersion::parse(b"9.7.0");
+        let mut session = Session::new(environment, &version, &Baseline::default());
+        // The session knows its last insert id; the connection has another session's.
+        session.residue.last_insert_id = LastInsertId::Known(0);
+        let mut traces = Traces { last_insert_id: None, ..Traces::default() };
+        traces.variables.insert(b"x"[..].into(), None);
+        captured(&session, &session.residue.capture(), &mut traces);
+        assert_eq!(traces.last_insert_id, None);
+        assert_eq!(traces.variables.get(&b"x"[..]), Some(&None));
     }
 }

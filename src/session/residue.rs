@@ -113,6 +113,18 @@ pub struct Capture {
     variables: Vec<VariableName>,
 }
 
+impl Capture {
+    /// Whether it asks for the last insert id.
+    pub fn asks_last_insert_id(&self) -> bool {
+        self.last_insert_id
+    }
+
+    /// The names of the variables that it asks for.
+    pub fn variables(&self) -> impl Iterator<Item = &[u8]> {
+        self.variables.iter().map(|name| &**name)
+    }
+}
+
 /// The answer to one question of a [`Capture`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
