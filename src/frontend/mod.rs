@@ -17,6 +17,7 @@ pub mod pins;
 pub mod prepared;
 pub mod query;
 pub mod reply;
+pub mod restore;
 pub mod run;
 pub mod serve;
 pub mod service;

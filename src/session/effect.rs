@@ -3,15 +3,15 @@
 //! Pure functions over the session's values: the server's trackers are the ground truth, the
 //! statement's text tells what trackers do not show.
 
+mod action;
+mod diagnostics;
+
 use super::changes::Changes;
 use super::model::Session;
-use super::pin::{Holds, PinReason, TableName, UnknownLocks};
-use super::residue::{Diagnostics, FoundRows, LastInsertId};
+use super::pin::{Holds, PinReason};
+use super::residue::{Diagnostics, FoundRows};
 use super::server::Flavor;
-use super::state::{Names, Role};
-use super::statement::{
-    Action, Analysis, CallPlace, DropScope, LockFunction, Marks, ObjectName, Sole, StatementKind,
-};
+use super::statement::{Action, Analysis, Marks};
 use crate::wire::capability::Status;
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ pub fn after(
     if analysis.touches_session() {
         take_in_text(session, analysis, result, flavor, &mut beyond);
     }
-    residue(session, analysis, result, flavor, &mut beyond);
+    diagnostics::residue(session, analysis, result, flavor, &mut beyond);
     beyond
 }
 
@@ -172,7 +172,7 @@ fn take_in_text(
         session.pins.put(PinReason::Xa, Holds::Yes);
     }
     for placed in analysis.actions() {
-        take_in_action(session, &placed.action, ran, flavor, beyond);
+        action::take_in(session, &placed.action, ran, flavor, beyond);
     }
 }
 
@@ -210,229 +210,6 @@ fn transactions(session: &mut Session, marks: Marks, result: &Result<'_>) {
     // Under autocommit=0 a savepoint exists although the status says that no transaction does.
     if marks.has(Marks::SAVEPOINT) && !status.has(Status::AUTOCOMMIT) {
         session.pins.put(PinReason::Savepoint, Holds::Yes);
-    }
-}
-
-fn take_in_action(
-    session: &mut Session,
-    action: &Action,
-    ran: Ran,
-    flavor: Flavor,
-    beyond: &mut Beyond,
-) {
-    let pins = &mut session.pins;
-    let begun = ran != Ran::Failed;
-    let certain = ran == Ran::Certainly;
-    match action {
-        // Locks are taken and released even by a statement that fails later.
-        Action::Lock { function, name, place } => {
-            take_in_lock(
-                session,
-                *function,
-                name.as_deref(),
-                certain && *place != CallPlace::Within,
-            );
-        }
-        Action::Mark(mark) => lock_or_unlock(session, *mark, ran),
-        Action::Begin if certain => pins.put(PinReason::TableLock, Holds::No),
-        Action::Backup(_) if begun => pins.put(PinReason::Backup, Holds::Yes),
-        Action::CreateTemporaryTable { name: Some(table), .. } if begun => {
-            let table = resolve(session, table);
-            session.pins.temporary_table_created(table);
-        }
-        Action::CreateTemporaryTable { name: None, .. } => pins.temporary_tables_unknown(),
-        Action::DropTables { names, .. } if certain => {
-            let tables: Vec<_> = names.iter().map(|table| resolve(session, table)).collect();
-            session.pins.tables_dropped(&tables);
-        }
-        Action::RenameTables(_) if pins.has(PinReason::TemporaryTable) => {
-            pins.temporary_tables_unknown();
-        }
-        Action::HandlerOpen { alias, .. } if begun => pins.handler_opened(alias),
-        Action::HandlerClose(handler) if certain => pins.handler_closed(&handler.name),
-        Action::Prepare { name, prepared, .. } if begun => {
-            pins.text_statement_prepared(name, prepared.clone());
-        }
-        // The former statement of this name is gone even if the new one could not be prepared.
-        Action::Prepare { name, .. } => pins.text_statement_deallocated(name),
-        Action::Deallocate(name) if certain => pins.text_statement_deallocated(name),
-        Action::SetNames { charset, collation } if certain => {
-            let text = |name: &[u8]| -> Box<str> { String::from_utf8_lossy(name).into() };
-            let environment = Arc::make_mut(&mut session.environment);
-            environment.names = Names {
-                charset: charset.as_deref().map(text),
-                collation: collation.as_deref().map(text),
-            };
-            environment.separate_charsets = None;
-            session.unsettled.results = false;
-            beyond.environment = true;
-        }
-        Action::SetRole(text) if begun => match flavor {
-            Flavor::MySql if certain => {
-                let environment = Arc::make_mut(&mut session.environment);
-                environment.role = Role::Set(text.clone());
-                beyond.environment = true;
-            }
-            // MariaDB has no statement that returns to the role of the login.
-            _ => pins.put(PinReason::Role, Holds::Yes),
-        },
-        _ => {}
-    }
-}
-
-/// `GET_LOCK` and its kin; `certain` that the call was made, and made once.
-fn take_in_lock(session: &mut Session, function: LockFunction, name: Option<&[u8]>, certain: bool) {
-    match function {
-        LockFunction::Get => {
-            let unknown = if name.is_some() { UnknownLocks::None } else { UnknownLocks::Some };
-            let names: Vec<Box<[u8]>> = name.map(Into::into).into_iter().collect();
-            session.pins.user_locks_taken(&names, unknown);
-        }
-        LockFunction::ReleaseAll if certain => session.pins.user_locks_released(),
-        LockFunction::Release | LockFunction::ReleaseAll => {
-            session.unsettled.locks = session.pins.has(PinReason::UserLock);
-        }
-    }
-}
-
-/// Statements that lock tables or the server, and those that unlock them.
-fn lock_or_unlock(session: &mut Session, mark: Marks, ran: Ran) {
-    let pins = &mut session.pins;
-    for (lock, reason) in [
-        (Marks::LOCK_TABLES, PinReason::TableLock),
-        (Marks::FLUSH_LOCK, PinReason::ReadLock),
-        (Marks::LOCK_INSTANCE, PinReason::InstanceLock),
-    ] {
-        if mark == lock && ran != Ran::Failed {
-            pins.put(reason, Holds::Yes);
-        }
-    }
-    if ran != Ran::Certainly {
-        return;
-    }
-    if mark == Marks::UNLOCK_TABLES {
-        pins.put(PinReason::TableLock, Holds::No);
-        pins.put(PinReason::ReadLock, Holds::No);
-    }
-    if mark == Marks::UNLOCK_INSTANCE {
-        pins.put(PinReason::InstanceLock, Holds::No);
-    }
-}
-
-fn resolve(session: &Session, table: &ObjectName) -> TableName {
-    let database = table.database.clone().or_else(|| session.environment.database.clone());
-    TableName { database, name: table.name.clone() }
-}
-
-/// Row counts, warnings and the last insert id.
-fn residue(
-    session: &mut Session,
-    analysis: &Analysis,
-    result: &Result<'_>,
-    flavor: Flavor,
-    beyond: &mut Beyond,
-) {
-    let marks = analysis.marks;
-    let residue = &mut session.residue;
-    let failed = result.error.is_some();
-    residue.row_count = match result.rows {
-        None if !failed => result.affected_rows.cast_signed(),
-        _ => -1,
-    };
-    residue.found_rows = found_rows(residue.found_rows, analysis, result, flavor);
-    let diagnostics = failed || result.warnings > 0;
-    session.warnings = if failed { 1 } else { result.warnings };
-    if marks.intersects(Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS) && !diagnostics {
-        // Asking for warnings does not clear them.
-    } else if diagnostics {
-        residue.diagnostics = Diagnostics::OnBackend;
-        beyond.diagnostics = Some(true);
-    } else if !(flavor == Flavor::MariaDb && keeps_diagnostics(analysis)) {
-        residue.diagnostics = Diagnostics::None;
-        beyond.diagnostics = Some(false);
-    }
-    let inserts = result.inserted_id
-        || marks.has(Marks::LAST_INSERT_ID_SET)
-        || marks.intersects(Marks::IMPURE | Marks::OPAQUE)
-        || analysis.kind == StatementKind::Call
-        || (analysis.kind.inserts() && (failed || result.rows.is_some()))
-        || (analysis.count > 1 && failed);
-    if inserts {
-        residue.last_insert_id = LastInsertId::OnBackend;
-        beyond.last_insert_id = true;
-    }
-}
-
-/// `SHOW WARNINGS` and `SHOW ERRORS`, whose rows are not counted; the numbers of them are.
-fn lists_diagnostics(analysis: &Analysis) -> bool {
-    analysis.kind == StatementKind::Show
-        && analysis.marks.has(Marks::SHOW_DIAGNOSTICS)
-        && !matches!(analysis.sole, Some(Sole::WarningCount | Sole::ErrorCount))
-}
-
-/// `FOUND_ROWS()` after a statement: most that have no rows leave it as it was (measured).
-fn found_rows(
-    before: FoundRows,
-    analysis: &Analysis,
-    result: &Result<'_>,
-    flavor: Flavor,
-) -> FoundRows {
-    use StatementKind as Kind;
-    let kind = analysis.kind;
-    let counted = !matches!(kind, Kind::Empty | Kind::Explain | Kind::Help | Kind::Maintenance)
-        && !lists_diagnostics(analysis);
-    if analysis.count > 1 || analysis.marks.has(Marks::OPAQUE) {
-        return match result.rows {
-            Some(rows) if result.error.is_none() => FoundRows::Known(rows),
-            _ => FoundRows::Unknown,
-        };
-    }
-    match result.rows {
-        Some(_) if analysis.marks.has(Marks::SQL_CALC_FOUND_ROWS) => FoundRows::OnBackend,
-        Some(rows) if counted && result.error.is_none() => FoundRows::Known(rows),
-        Some(_) if counted => FoundRows::Unknown,
-        Some(_) => before,
-        None if result.error.is_some() && kind != Kind::Call => before,
-        None => match kind {
-            Kind::Select if flavor == Flavor::MySql => FoundRows::Known(result.affected_rows),
-            Kind::Do if flavor == Flavor::MySql => FoundRows::Known(1),
-            Kind::Update if flavor == Flavor::MySql => FoundRows::Unknown,
-            Kind::Call
-            | Kind::Compound
-            | Kind::CreateTable
-            | Kind::CreateTemporaryTable
-            | Kind::Execute
-            | Kind::Other
-            | Kind::Select
-            | Kind::With => FoundRows::Unknown,
-            _ => before,
-        },
-    }
-}
-
-/// MariaDB clears warnings only with a statement that uses a table (measured).
-fn keeps_diagnostics(analysis: &Analysis) -> bool {
-    use StatementKind as Kind;
-    let temporary = |placed: &super::statement::Placed| {
-        matches!(placed.action, Action::DropTables { scope: DropScope::Temporary, .. })
-    };
-    match analysis.kind {
-        Kind::DropTable => analysis.actions().iter().all(temporary),
-        Kind::Explain | Kind::Select => !analysis.reads_tables,
-        Kind::Begin
-        | Kind::Commit
-        | Kind::Deallocate
-        | Kind::Do
-        | Kind::Empty
-        | Kind::Prepare
-        | Kind::ReleaseSavepoint
-        | Kind::Rollback
-        | Kind::Savepoint
-        | Kind::Set
-        | Kind::UnlockTables
-        | Kind::Use
-        | Kind::Xa => true,
-        _ => false,
     }
 }
 

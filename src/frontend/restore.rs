@@ -1,0 +1,210 @@
+//! Puts a session in place on a backend connection: what has to be said in front of its statement,
+//! and the answers to that.
+
+use super::borrow::Borrowed;
+use super::client::{Client, Stop};
+use super::failure::Sent;
+use super::run::{Placed, Request};
+use super::told::Told;
+use crate::backend::dialogue::{Content, Question};
+use crate::session::align::{Alignment, Restore, align, needs_login};
+use crate::session::need::{self, Leftover};
+use crate::session::residue::Diagnostics;
+use crate::session::server::Flavor;
+use crate::session::statement::Analysis;
+
+impl Client {
+    /// What has to be said to the connection in front of a statement; `None` when the client has
+    /// been told that there is no connection for it.
+    pub(super) async fn steps(
+        &mut self,
+        analysis: &Analysis,
+        placed: Placed,
+        sequence: u8,
+    ) -> Result<Option<Vec<Restore>>, Stop> {
+        if need::reads_lost(&self.session, analysis) {
+            self.put_error(sequence.wrapping_add(1), &Told::LOST_STATE);
+            return Err(Stop::StateLost);
+        }
+        if !self.make_fit(analysis, placed, sequence).await? {
+            return Ok(None);
+        }
+        let steps = self.restores(analysis);
+        if let Some(lease) = &mut self.lease
+            && !steps.is_empty()
+        {
+            need::restored(&self.session, analysis, &mut lease.connection().traces);
+        }
+        Ok(Some(steps))
+    }
+
+    /// Resets the connection where it has something that this statement must not see. False when
+    /// the client has been told that it does not work.
+    async fn reset_if_foreign(&mut self, analysis: &Analysis, sequence: u8) -> Result<bool, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(false) };
+        let connection = lease.connection();
+        if self.session.pins.is_empty()
+            && need::must_reset(&self.session, analysis, &connection.traces)
+        {
+            let reset = connection.reset().await;
+            lease.pool().metrics.reset.inc();
+            if let Err(error) = reset {
+                tracing::warn!(%error, "a backend connection could not be reset");
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The restores that the connection needs in front of the command.
+    fn restores(&mut self, analysis: &Analysis) -> Vec<Restore> {
+        let Some(lease) = &mut self.lease else { return Vec::new() };
+        let pool = lease.pool().clone();
+        let connection = lease.connection();
+        let wanted = &self.session.environment;
+        let mut steps = match align(&connection.environment, wanted, &connection.baseline) {
+            Alignment::Exact => {
+                connection.environment = wanted.clone();
+                Vec::new()
+            }
+            Alignment::Replay(steps) => steps,
+            Alignment::LoginAgain => unreachable!("the connection was made fit"),
+        };
+        if connection.traces.diagnostics == Leftover::Present
+            && self.session.residue.diagnostics != Diagnostics::OnBackend
+            && connection.server.version.flavor == Flavor::MariaDb
+        {
+            // MariaDB keeps warnings until a statement uses a table: those of another session.
+            steps.push(Restore::Query(b"SELECT 1 FROM (SELECT 1) x".to_vec()));
+        }
+        need::put_restores(&self.session, analysis, &connection.traces, &mut steps);
+        if steps.is_empty() {
+            pool.metrics.exact.inc()
+        } else {
+            pool.metrics.replayed.inc()
+        }
+        steps
+    }
+
+    /// Sees to it that restores alone put the session in place: resets the connection, or takes
+    /// another. False when the client has been told that there is none, or its command is run
+    /// again.
+    pub(super) async fn make_fit(
+        &mut self,
+        analysis: &Analysis,
+        placed: Placed,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        loop {
+            if !self.reset_if_foreign(analysis, sequence).await? {
+                return Ok(false);
+            }
+            let Some(lease) = &mut self.lease else { return Ok(false) };
+            if !needs_login(&lease.connection().environment, &self.session.environment) {
+                return Ok(true);
+            }
+            // Only a connection that never had a database can do without one.
+            if let Some(lease) = self.lease.take() {
+                lease.pool().metrics.reset.inc();
+                lease.discard();
+            }
+            self.entry.handle().gives();
+            if placed == Placed::Here {
+                // What was prepared for it went with the connection.
+                self.run_again(Told::LOST_NOT_RUN, None);
+                return Ok(false);
+            }
+            if self.borrow(sequence).await? == Borrowed::No {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Puts the session in place on its connection now, for a statement of Millpond's own.
+    pub(super) async fn align_now(
+        &mut self,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let steps = self.steps(analysis, Placed::Anywhere, sequence).await?;
+        let Some(steps) = steps else { return Ok(false) };
+        if steps.is_empty() {
+            return Ok(true);
+        }
+        self.restore_first(&steps, sequence).await
+    }
+
+    /// Says restores and waits for their answers: nothing may run behind one that fails.
+    pub(super) async fn restore_first(
+        &mut self,
+        steps: &[Restore],
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(false) };
+        let questions: Vec<_> = steps.iter().map(Question::from).collect();
+        let connection = lease.connection();
+        let replies = match connection.ask(&questions).await {
+            Ok(replies) => replies,
+            Err(error) => {
+                tracing::debug!(%error, "session state could not be restored");
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            }
+        };
+        for reply in replies {
+            if let Content::Err(error) = reply.content {
+                // The session cannot be put in place: the client is told what the server said,
+                // and the half-aligned connection goes.
+                let told = Told {
+                    code: error.code,
+                    sqlstate: error.sqlstate,
+                    message: error.message.into(),
+                };
+                self.pool.proven.forget();
+                if let Some(lease) = self.lease.take() {
+                    lease.discard();
+                }
+                self.put_error(sequence.wrapping_add(1), &told);
+                return Ok(false);
+            }
+        }
+        self.pool.proven.add(steps);
+        self.restored();
+        Ok(true)
+    }
+
+    /// Reads the answers to restores that were sent in front of the command.
+    pub(super) async fn read_restores(
+        &mut self,
+        steps: &[Restore],
+        request: &Request<'_>,
+    ) -> Result<bool, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(false) };
+        let connection = lease.connection();
+        for step in steps {
+            match connection.reply(&Question::from(step)).await {
+                Ok(reply) if !matches!(reply.content, Content::Err(_)) => {}
+                Ok(_) => {
+                    // The command runs now in a session that is not the client's. Its answer is
+                    // worth nothing, and nobody may ever see this connection again.
+                    tracing::warn!("a restore failed that had always worked");
+                    self.pool.proven.forget();
+                    return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a backend connection failed");
+                    return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
+                }
+            }
+        }
+        self.restored();
+        Ok(true)
+    }
+
+    /// The connection has what the session wants.
+    fn restored(&mut self) {
+        let Some(lease) = &mut self.lease else { return };
+        let connection = lease.connection();
+        connection.environment = self.session.environment.clone();
+        connection.traces.diagnostics = Leftover::None;
+    }
+}

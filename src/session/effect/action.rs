@@ -1,0 +1,121 @@
+//! What the actions of a statement do to the session: locks, tables, handlers, names.
+
+use super::{Beyond, Ran};
+use crate::session::model::Session;
+use crate::session::pin::{Holds, PinReason, TableName, UnknownLocks};
+use crate::session::server::Flavor;
+use crate::session::state::{Names, Role};
+use crate::session::statement::{Action, CallPlace, LockFunction, Marks, ObjectName};
+use std::sync::Arc;
+
+/// Takes in one action of a statement that has run, or may have.
+pub(super) fn take_in(
+    session: &mut Session,
+    action: &Action,
+    ran: Ran,
+    flavor: Flavor,
+    beyond: &mut Beyond,
+) {
+    let pins = &mut session.pins;
+    let begun = ran != Ran::Failed;
+    let certain = ran == Ran::Certainly;
+    match action {
+        // Locks are taken and released even by a statement that fails later.
+        Action::Lock { function, name, place } => {
+            take_in_lock(
+                session,
+                *function,
+                name.as_deref(),
+                certain && *place != CallPlace::Within,
+            );
+        }
+        Action::Mark(mark) => lock_or_unlock(session, *mark, ran),
+        Action::Begin if certain => pins.put(PinReason::TableLock, Holds::No),
+        Action::Backup(_) if begun => pins.put(PinReason::Backup, Holds::Yes),
+        Action::CreateTemporaryTable { name: Some(table), .. } if begun => {
+            let table = resolve(session, table);
+            session.pins.temporary_table_created(table);
+        }
+        Action::CreateTemporaryTable { name: None, .. } => pins.temporary_tables_unknown(),
+        Action::DropTables { names, .. } if certain => {
+            let tables: Vec<_> = names.iter().map(|table| resolve(session, table)).collect();
+            session.pins.tables_dropped(&tables);
+        }
+        Action::RenameTables(_) if pins.has(PinReason::TemporaryTable) => {
+            pins.temporary_tables_unknown();
+        }
+        Action::HandlerOpen { alias, .. } if begun => pins.handler_opened(alias),
+        Action::HandlerClose(handler) if certain => pins.handler_closed(&handler.name),
+        Action::Prepare { name, prepared, .. } if begun => {
+            pins.text_statement_prepared(name, prepared.clone());
+        }
+        // The former statement of this name is gone even if the new one could not be prepared.
+        Action::Prepare { name, .. } => pins.text_statement_deallocated(name),
+        Action::Deallocate(name) if certain => pins.text_statement_deallocated(name),
+        Action::SetNames { charset, collation } if certain => {
+            let text = |name: &[u8]| -> Box<str> { String::from_utf8_lossy(name).into() };
+            let environment = Arc::make_mut(&mut session.environment);
+            environment.names = Names {
+                charset: charset.as_deref().map(text),
+                collation: collation.as_deref().map(text),
+            };
+            environment.separate_charsets = None;
+            session.unsettled.results = false;
+            beyond.environment = true;
+        }
+        Action::SetRole(text) if begun => match flavor {
+            Flavor::MySql if certain => {
+                let environment = Arc::make_mut(&mut session.environment);
+                environment.role = Role::Set(text.clone());
+                beyond.environment = true;
+            }
+            // MariaDB has no statement that returns to the role of the login.
+            _ => pins.put(PinReason::Role, Holds::Yes),
+        },
+        _ => {}
+    }
+}
+
+/// `GET_LOCK` and its kin; `certain` that the call was made, and made once.
+fn take_in_lock(session: &mut Session, function: LockFunction, name: Option<&[u8]>, certain: bool) {
+    match function {
+        LockFunction::Get => {
+            let unknown = if name.is_some() { UnknownLocks::None } else { UnknownLocks::Some };
+            let names: Vec<Box<[u8]>> = name.map(Into::into).into_iter().collect();
+            session.pins.user_locks_taken(&names, unknown);
+        }
+        LockFunction::ReleaseAll if certain => session.pins.user_locks_released(),
+        LockFunction::Release | LockFunction::ReleaseAll => {
+            session.unsettled.locks = session.pins.has(PinReason::UserLock);
+        }
+    }
+}
+
+/// Statements that lock tables or the server, and those that unlock them.
+fn lock_or_unlock(session: &mut Session, mark: Marks, ran: Ran) {
+    let pins = &mut session.pins;
+    for (lock, reason) in [
+        (Marks::LOCK_TABLES, PinReason::TableLock),
+        (Marks::FLUSH_LOCK, PinReason::ReadLock),
+        (Marks::LOCK_INSTANCE, PinReason::InstanceLock),
+    ] {
+        if mark == lock && ran != Ran::Failed {
+            pins.put(reason, Holds::Yes);
+        }
+    }
+    if ran != Ran::Certainly {
+        return;
+    }
+    if mark == Marks::UNLOCK_TABLES {
+        pins.put(PinReason::TableLock, Holds::No);
+        pins.put(PinReason::ReadLock, Holds::No);
+    }
+    if mark == Marks::UNLOCK_INSTANCE {
+        pins.put(PinReason::InstanceLock, Holds::No);
+    }
+}
+
+fn resolve(session: &Session, table: &ObjectName) -> TableName {
+    let database = table.database.clone().or_else(|| session.environment.database.clone());
+    TableName { database, name: table.name.clone() }
+}

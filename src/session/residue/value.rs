@@ -1,0 +1,125 @@
+//! How a user variable's value is written, so that an assignment gives it back as it was.
+
+use super::{ColumnType, put_variable_name};
+
+pub(super) const LONGLONG: u8 = 8;
+const DOUBLE: u8 = 5;
+const NEWDECIMAL: u8 = 246;
+const GEOMETRY: u8 = 255;
+pub(super) const UNSIGNED: u16 = 32;
+
+/// The right side of an assignment that gives a variable this value, type and collation again
+/// (measured on both servers, session-state table of user variables); `None` for a variable that
+/// was never assigned.
+pub(super) fn literal(
+    name: &[u8],
+    column: ColumnType,
+    values: &[Option<Vec<u8>>],
+) -> Option<Box<[u8]>> {
+    let [value, hex, charset, collation] = values else { return None };
+    let text = |v: &Option<Vec<u8>>| v.clone().unwrap_or_default();
+    let mut out = Vec::new();
+    match (column.code, value) {
+        (LONGLONG, None) => put_cast(&mut out, b"NULL", integer_type(column)),
+        (LONGLONG, Some(n)) if column.flags & UNSIGNED != 0 => {
+            put_cast(&mut out, n, integer_type(column));
+        }
+        (LONGLONG, Some(n)) | (NEWDECIMAL, Some(n)) => out.extend_from_slice(n),
+        (NEWDECIMAL, None) => put_cast(&mut out, b"NULL", b"DECIMAL(65,30)"),
+        (DOUBLE, None) => put_cast(&mut out, b"NULL", b"DOUBLE"),
+        (DOUBLE, Some(n)) => {
+            out.extend_from_slice(n);
+            if !n.contains(&b'e') {
+                out.extend_from_slice(b"e0");
+            }
+        }
+        (GEOMETRY, Some(_)) => {
+            // The internal form: four bytes of SRID before the well-known binary.
+            let hex = text(hex);
+            let (_, wkb) = hex.split_at_checked(8)?;
+            out.extend_from_slice(b"ST_GEOMFROMWKB(x'");
+            out.extend_from_slice(wkb);
+            out.extend_from_slice(b"')");
+        }
+        (_, None) if is_unset(column) => return None,
+        (_, None) => {
+            put_typed_string(&mut out, b"", &text(charset), &text(collation));
+            out.push(b',');
+            put_variable_name(&mut out, name);
+            out.extend_from_slice(b"=NULL");
+        }
+        (_, Some(_)) => put_typed_string(&mut out, &text(hex), &text(charset), &text(collation)),
+    }
+    Some(out.into())
+}
+
+/// How both servers describe the column of a variable that was never assigned.
+fn is_unset(column: ColumnType) -> bool {
+    const VAR_STRING: u8 = 253;
+    const MEDIUM_BLOB: u8 = 250;
+    const LONG_BLOB: u8 = 251;
+    const BLOB: u8 = 252;
+    matches!(column.code, VAR_STRING | MEDIUM_BLOB | LONG_BLOB | BLOB)
+        && matches!(column.length, 65_532 | 16_777_216)
+}
+
+fn integer_type(column: ColumnType) -> &'static [u8] {
+    if column.flags & UNSIGNED != 0 { b"UNSIGNED" } else { b"SIGNED" }
+}
+
+fn put_cast(out: &mut Vec<u8>, value: &[u8], target: &[u8]) {
+    out.extend_from_slice(b"CAST(");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b" AS ");
+    out.extend_from_slice(target);
+    out.push(b')');
+}
+
+fn put_typed_string(out: &mut Vec<u8>, hex: &[u8], charset: &[u8], collation: &[u8]) {
+    if charset == b"binary" {
+        out.extend_from_slice(b"x'");
+        out.extend_from_slice(hex);
+        out.push(b'\'');
+        return;
+    }
+    out.push(b'_');
+    out.extend_from_slice(charset);
+    out.extend_from_slice(b" x'");
+    out.extend_from_slice(hex);
+    out.extend_from_slice(b"' COLLATE ");
+    out.extend_from_slice(collation);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Option<Vec<u8>> {
+        Some(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn literals_recreate_the_type() {
+        let number = |code, flags, v: Option<Vec<u8>>| {
+            let column = ColumnType { code, flags, length: 20 };
+            let rest = [value("31"), value("binary"), value("binary")];
+            let values = [&[v][..], &rest].concat();
+            literal(b"a", column, &values).map(|l| String::from_utf8_lossy(&l).into_owned())
+        };
+        assert_eq!(number(LONGLONG, 0, value("-5")).as_deref(), Some("-5"));
+        assert_eq!(number(LONGLONG, UNSIGNED, value("5")).as_deref(), Some("CAST(5 AS UNSIGNED)"));
+        assert_eq!(number(LONGLONG, 0, None).as_deref(), Some("CAST(NULL AS SIGNED)"));
+        assert_eq!(number(DOUBLE, 0, value("1.5")).as_deref(), Some("1.5e0"));
+        assert_eq!(number(DOUBLE, 0, value("1e100")).as_deref(), Some("1e100"));
+        assert_eq!(number(NEWDECIMAL, 0, value("1.50")).as_deref(), Some("1.50"));
+        assert_eq!(number(253, 0, value("1")).as_deref(), Some("x'31'"));
+        assert_eq!(number(253, 0, None).as_deref(), Some("x'',@`a`=NULL"));
+    }
+
+    #[test]
+    fn a_variable_that_was_never_assigned_is_not_recreated() {
+        let unset = ColumnType { code: 250, flags: 0, length: 16_777_216 };
+        let values = [None, None, value("binary"), value("binary")];
+        assert_eq!(literal(b"a", unset, &values), None);
+    }
+}
