@@ -20,6 +20,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 /// The largest control packet: an OK packet can carry a long list of GTIDs, hardly more.
 const MAX_CONTROL: usize = 1 << 24;
 
+/// The room that a reply gets at first.
+const FIRST_ROOM: usize = 1024;
+
 /// Sees the control packets of a reply and says what the client gets for them.
 pub trait Editor {
     /// Appends to `out` what the client is to get instead of `packet` (its header included; empty
@@ -75,6 +78,8 @@ pub async fn relay<E: Editor>(
     bound: usize,
 ) -> Result<(), RelayError> {
     let ServerSide { stream, input } = server;
+    // Most replies are small, and go out in one piece.
+    client.output.reserve(FIRST_ROOM);
     loop {
         match exchange.step(input.filled_mut()).map_err(LinkError::Fault)? {
             Step::Done => return Ok(()),

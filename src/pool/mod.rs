@@ -13,6 +13,7 @@ pub mod lease;
 pub mod manager;
 pub mod metrics;
 pub mod proven;
+mod queue;
 pub mod upkeep;
 
 use self::budget::Budget;
@@ -22,15 +23,15 @@ use self::lease::Lease;
 use self::manager::{Manager, OpenError, Opener};
 use self::metrics::PoolMetrics;
 use self::proven::Proven;
+use self::queue::{Queue, Waiting};
 use crate::backend::connection::Connection;
 use crate::backend::server::ServerId;
 use crate::config::HandOver;
 use crate::runtime::{Law, Tasks};
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -95,8 +96,7 @@ pub struct Pool {
     connections: managed::Pool<Manager>,
     deposits: Deposits,
     waiting: AtomicUsize,
-    queue: Mutex<BTreeMap<u64, Instant>>,
-    next_in_queue: AtomicU64,
+    queue: Mutex<Queue>,
     census: Census,
     budget: Arc<Budget>,
     tasks: Tasks,
@@ -138,7 +138,6 @@ impl Pool {
             deposits: Deposits::default(),
             waiting: AtomicUsize::new(0),
             queue: Mutex::default(),
-            next_in_queue: AtomicU64::new(0),
             census: Census::new(metrics.connections.clone()),
             budget,
             tasks,
@@ -271,7 +270,7 @@ impl Pool {
 
     /// Since when the borrower that has waited longest waits.
     pub fn oldest_waiter(&self) -> Option<Instant> {
-        self.queue.lock().first_key_value().map(|(_, since)| *since)
+        self.queue.lock().oldest()
     }
 
     /// The deposits of this pool.
@@ -351,34 +350,4 @@ pub struct Counts {
     pub deposited: usize,
     /// Borrowers that wait.
     pub waiting: usize,
-}
-
-/// A place among the waiting; leaving it is dropping it.
-struct Waiting<'a> {
-    pool: &'a Pool,
-    number: u64,
-}
-
-impl<'a> Waiting<'a> {
-    fn enter(pool: &'a Pool) -> Result<Self, AcquireError> {
-        let before = pool.waiting.fetch_add(1, Ordering::SeqCst);
-        let number = pool.next_in_queue.fetch_add(1, Ordering::Relaxed);
-        let place = Self { pool, number };
-        if before >= pool.settings.max_waiting {
-            return Err(AcquireError::QueueFull);
-        }
-        pool.queue.lock().insert(number, Instant::now());
-        pool.metrics.waiting.inc();
-        Ok(place)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.pool.waiting.fetch_sub(1, Ordering::SeqCst);
-        // A borrower that was refused never stood in the queue.
-        if self.pool.queue.lock().remove(&self.number).is_some() {
-            self.pool.metrics.waiting.dec();
-        }
-    }
 }
