@@ -40,6 +40,7 @@
 //!
 //! `DIFFERENTIAL_STATEMENTS` says how many statements run on each server, `DIFFERENTIAL_SEED`
 //! which. A difference is shrunk; `PROPTEST_MAX_SHRINK_ITERS=0` shows it as it was found.
+//! `DIFFERENTIAL_ALL=1` goes on behind a difference, and shows all of them in the end.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
@@ -52,6 +53,7 @@ mod step;
 mod support;
 mod workspace;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
@@ -116,10 +118,18 @@ fn on(flavor: Flavor) {
     bytes[..8].copy_from_slice(&(seed as u64).to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let sessions = prop::collection::vec(step::session(STEPS), 0..=SESSIONS);
+    let all = number("DIFFERENTIAL_ALL", 0) > 0;
+    let found = Mutex::new(Vec::new());
     let outcome = TestRunner::new_with_rng(config, rng).run(&sessions, |sessions| {
-        runtime.block_on(case(server, millpond.port, sessions, &said)).map_err(TestCaseError::fail)
+        match runtime.block_on(case(server, millpond.port, sessions, &said)) {
+            Err(difference) if all => found.lock().expect("the differences").push(difference),
+            outcome => return outcome.map_err(TestCaseError::fail),
+        }
+        Ok(())
     });
     eprintln!("{flavor}: {} statements compared", said.load(Ordering::Relaxed));
+    let found = found.into_inner().expect("the differences");
+    assert!(found.is_empty(), "{flavor}: {} differences\n{}", found.len(), found.join("\n"));
     match outcome {
         Ok(()) => {}
         Err(TestError::Fail(why, _)) => panic!("{flavor}: {why}\n{}", millpond.log()),
