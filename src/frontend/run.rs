@@ -11,8 +11,8 @@ use crate::net::relay::{RelayError, ServerSide, relay};
 use crate::session::effect;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
-use crate::session::statement::Analysis;
-use crate::wire::capability::Capabilities;
+use crate::session::statement::{Analysis, Marks};
+use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::{Exchange, ReplyShape};
 use bytes::BytesMut;
 use tokio::time::Instant;
@@ -121,6 +121,10 @@ impl Client {
             ReplyEditor::new(self.capabilities, connection.capabilities, &server.trackers);
         editor.statement_id = request.statement_id;
         editor.status = self.session.status;
+        if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
+            // Such as ANALYZE TABLE, which commits before it has anything to show.
+            editor.status = editor.status.without(Status::IN_TRANS | Status::IN_TRANS_READONLY);
+        }
         if self.session.pins.has(PinReason::SessionTrack) {
             editor.pass_trackers = PassTrackers::All;
         }

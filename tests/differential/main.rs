@@ -53,9 +53,11 @@ mod step;
 mod support;
 mod workspace;
 
-use std::sync::Mutex;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::task::JoinSet;
@@ -65,6 +67,7 @@ use self::side::Side;
 use self::step::Step;
 use self::support::flavor::Flavor;
 use self::support::millpond::{Millpond, Settings};
+use self::support::raw::reply::Reply;
 use self::support::server::Server;
 use self::support::servers;
 
@@ -72,6 +75,8 @@ use self::support::servers;
 const SESSIONS: usize = 6;
 /// Connections that they share.
 const CONNECTIONS: usize = 3;
+/// How long a statement may take, its waiting for a connection and for locks included.
+const LONGEST_REPLY: Duration = Duration::from_secs(30);
 /// Statements of one session, on average.
 const STEPS: usize = 40;
 
@@ -122,13 +127,13 @@ fn on(flavor: Flavor) {
     let found = Mutex::new(Vec::new());
     let outcome = TestRunner::new_with_rng(config, rng).run(&sessions, |sessions| {
         match runtime.block_on(case(server, millpond.port, sessions, &said)) {
-            Err(difference) if all => found.lock().expect("the differences").push(difference),
+            Err(difference) if all => found.lock().push(difference),
             outcome => return outcome.map_err(TestCaseError::fail),
         }
         Ok(())
     });
     eprintln!("{flavor}: {} statements compared", said.load(Ordering::Relaxed));
-    let found = found.into_inner().expect("the differences");
+    let found = found.into_inner();
     assert!(found.is_empty(), "{flavor}: {} differences\n{}", found.len(), found.join("\n"));
     match outcome {
         Ok(()) => {}
@@ -165,6 +170,16 @@ async fn case(
     if differences.is_empty() { Ok(()) } else { Err(differences) }
 }
 
+/// A reply that does not come is an error like another, so that its statement is shown.
+async fn in_time(
+    reply: impl Future<Output = io::Result<Option<Reply>>>,
+) -> io::Result<Option<Reply>> {
+    match tokio::time::timeout(LONGEST_REPLY, reply).await {
+        Ok(reply) => reply,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
 /// Runs one session on both sides, up to the first difference.
 async fn session(
     server: &'static Server,
@@ -185,8 +200,8 @@ async fn session(
     for step in steps {
         let text = step.text(&names[0]);
         told += &format!("  {text}\n");
-        let right = direct.say(&text).await;
-        let seen = through.say(&step.text(&names[1])).await;
+        let right = in_time(direct.say(&text)).await;
+        let seen = in_time(through.say(&step.text(&names[1]))).await;
         let difference = match (right, seen) {
             (Ok(Some(right)), Ok(Some(seen))) => {
                 let ids = [&direct, &through].map(Side::connection_id);

@@ -36,10 +36,11 @@ pub(super) fn literal(
         (GEOMETRY, Some(_)) => {
             // The internal form: four bytes of SRID before the well-known binary.
             let hex = text(hex);
-            let (_, wkb) = hex.split_at_checked(8)?;
+            let (srid, wkb) = hex.split_at_checked(8)?;
+            let srid = u32::from_str_radix(std::str::from_utf8(srid).ok()?, 16).ok()?.swap_bytes();
             out.extend_from_slice(b"ST_GEOMFROMWKB(x'");
             out.extend_from_slice(wkb);
-            out.extend_from_slice(b"')");
+            out.extend_from_slice(format!("',{srid})").as_bytes());
         }
         (_, None) if is_unset(column) => return None,
         (_, None) => {
@@ -114,6 +115,16 @@ mod tests {
         assert_eq!(number(NEWDECIMAL, 0, value("1.50")).as_deref(), Some("1.50"));
         assert_eq!(number(253, 0, value("1")).as_deref(), Some("x'31'"));
         assert_eq!(number(253, 0, None).as_deref(), Some("x'',@`a`=NULL"));
+    }
+
+    #[test]
+    fn a_geometry_keeps_its_reference_system() {
+        let column = ColumnType { code: GEOMETRY, flags: 0, length: 0 };
+        let hex = value("E6100000010100000000000000000000000000000000000000");
+        let values = [value("..."), hex, value("binary"), value("binary")];
+        let made = literal(b"a", column, &values).unwrap();
+        let expected = "ST_GEOMFROMWKB(x'010100000000000000000000000000000000000000',4326)";
+        assert_eq!(String::from_utf8_lossy(&made), expected);
     }
 
     #[test]
