@@ -195,7 +195,7 @@ async fn session(
     let mut direct = Side::log_in(number, &names[0], server.port).await.map_err(log_in)?;
     let mut through = Side::log_in(number, &names[1], port).await.map_err(log_in)?;
     let (mut told, mut failed) = (String::new(), false);
-    let (mut found, mut diagnostics) = (FoundRows::of_login(), Diagnostics::default());
+    let (mut found, mut diagnostics) = (FoundRows::of_login(server.flavor), Diagnostics::default());
     let count = steps.len();
     for step in steps {
         let text = step.text(&names[0]);
