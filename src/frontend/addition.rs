@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// Asks the session's connection for its diagnostics, which does not clear them there.
-    async fn bring_diagnostics(&mut self) {
+    pub(super) async fn bring_diagnostics(&mut self) {
         if self.session.residue.diagnostics != Diagnostics::OnBackend {
             return;
         }

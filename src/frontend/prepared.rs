@@ -237,6 +237,10 @@ impl Client {
         };
         statement.long_data.clear();
         self.close_cursor(id);
+        if self.session.unsettled.after_error {
+            // Whether the transaction goes on.
+            self.settle_error().await;
+        }
         self.session.warnings = 0;
         self.session.residue.row_count = 0;
         self.put_ok(sequence.wrapping_add(1));

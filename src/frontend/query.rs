@@ -48,6 +48,8 @@ impl Client {
         self.run(request, |out, backend| put(out, backend, &query)).await?;
         if listed && !self.session.pins.has(PinReason::SessionTrack) {
             self.channel.flush().await?;
+            // The next statement on this connection clears them.
+            self.bring_diagnostics().await;
             self.trackers_back().await;
         }
         Ok(())

@@ -189,7 +189,7 @@ pub(crate) struct Diagnostics {
 impl Diagnostics {
     /// Takes in a statement and its reply; whether it is a question whose answer was never told.
     pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
-        const INDIRECT: &[&str] = &["CALL"];
+        const INDIRECT: &[&str] = &["CALL", "SELECT ins(", "SELECT tz(", "SELECT uv("];
         const QUESTIONS: &[&str] = &["WARNINGS", "ERRORS", "warning_count", "error_count"];
         if text.starts_with("SHOW SESSION") {
             return false;

@@ -4,6 +4,7 @@
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
 //! - [`failures`]: servers that die, and statements that are killed.
+//! - [`handover`]: what hand-overs between sessions once got wrong.
 //! - [`hostile`]: bytes that no client should send.
 //! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
 //! - [`leaving`]: clients that vanish: in a transaction, while they wait.
@@ -22,6 +23,7 @@ mod crowd;
 mod exactness;
 mod failover;
 mod failures;
+mod handover;
 mod hostile;
 mod leaks;
 mod leaving;
