@@ -79,12 +79,9 @@ impl Client {
         request: Request<'_>,
         put: impl FnOnce(&mut BytesMut, Capabilities),
     ) -> Result<Ran, Stop> {
-        if self.session.unsettled.after_error
-            && !self.capabilities.has(Capabilities::DEPRECATE_EOF)
-            && (self.session.pins.has(PinReason::Transaction)
-                || !self.session.status.has(Status::AUTOCOMMIT))
+        if self.session.unsettled.after_error && !self.capabilities.has(Capabilities::DEPRECATE_EOF)
         {
-            // In front of the rows, this client hears whether its transaction goes on.
+            // In front of the rows, this client hears whether a transaction goes on.
             self.settle_error().await;
         }
         let steps = self.steps(request.analysis, request.placed, request.sequence).await?;

@@ -84,7 +84,7 @@ pub fn must_reset(session: &Session, analysis: &Analysis, traces: &Traces) -> bo
     let foreign = |name: &[u8]| is_foreign(session, traces, name);
     // What may hold the connection from now on cannot have it reset later.
     let may_hold = analysis.touches_session()
-        || analysis.marks.has(Marks::SET_TRANSACTION_NEXT)
+        || analysis.marks.intersects(Marks::SET_TRANSACTION_NEXT | Marks::CALL)
         || !session.status.has(Status::AUTOCOMMIT);
     if may_hold || reads_everything(analysis) || analysis.marks.has(Marks::SHOW_VARIABLES) {
         return traces.variables.keys().any(|name| foreign(name));

@@ -194,6 +194,10 @@ impl Diagnostics {
         if text.starts_with("SHOW SESSION") {
             return false;
         }
+        if text.contains("; SHOW") {
+            self.untold = reply.error().is_none();
+            return false;
+        }
         if QUESTIONS.iter().any(|question| text.contains(question)) {
             return self.untold;
         }

@@ -9,6 +9,7 @@
 //! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
 //! - [`leaving`]: clients that vanish: in a transaction, while they wait.
 //! - [`limits`]: full pools and too many clients, and what they are told.
+//! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
@@ -28,6 +29,7 @@ mod hostile;
 mod leaks;
 mod leaving;
 mod limits;
+mod marks;
 mod prepared;
 mod reading;
 mod rotation;

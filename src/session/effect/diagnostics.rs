@@ -5,6 +5,7 @@ use crate::session::model::Session;
 use crate::session::residue::{Diagnostics, FoundRows, LastInsertId};
 use crate::session::server::Flavor;
 use crate::session::statement::{Action, Analysis, DropScope, Marks, Placed, Sole, StatementKind};
+use crate::wire::capability::Status;
 
 /// Row counts, warnings and the last insert id.
 pub(super) fn residue(
@@ -93,6 +94,9 @@ fn found_rows(
             _ => FoundRows::OnBackend,
         };
     }
+    if result.status.is_some_and(|status| status.has(Status::CURSOR_EXISTS)) {
+        return FoundRows::OnBackend;
+    }
     if let Some(rows) = result.rows {
         return match result.error {
             None if kind == Kind::Explain
@@ -157,6 +161,11 @@ fn keeps_diagnostics(analysis: &Analysis) -> bool {
     let temporary = |placed: &Placed| {
         matches!(placed.action, Action::DropTables { scope: DropScope::Temporary, .. })
     };
+    let kinds = analysis.details.as_ref().map_or(&[][..], |details| &details.statements);
+    if analysis.count > 1 {
+        let changes_rows = kinds.iter().any(|kind| kind.changes_rows());
+        return !analysis.reads_tables && !changes_rows;
+    }
     match analysis.kind {
         Kind::DropTable => analysis.actions().iter().all(temporary),
         Kind::Execute | Kind::Explain | Kind::Select => !analysis.reads_tables,
