@@ -184,11 +184,14 @@ pub fn restored(session: &Session, analysis: &Analysis, traces: &mut Traces) {
 
 /// The statement has run: variables that it may have assigned are the backend's knowledge now.
 pub fn touched(session: &mut Session, analysis: &Analysis, traces: &mut Traces) {
-    if !analysis.marks.has(Marks::WRITES_VARIABLES) {
+    // For its binary log, MySQL makes a variable that does not exist yet when a statement that
+    // changes rows reads it.
+    let makes = analysis.kind.changes_rows();
+    if !analysis.marks.has(Marks::WRITES_VARIABLES) && !makes {
         return;
     }
     for variable in analysis.user_variables() {
-        if variable.access == Access::Write {
+        if variable.access == Access::Write || makes {
             session.residue.variable_touched(&variable.name);
             traces.variables.insert(variable.name.clone(), None);
         }

@@ -26,8 +26,8 @@
 //!   them, and in a packet with an empty list.
 //! - On MariaDB, trackers in a session after its first error: what a failing statement changed is
 //!   reported whenever the server next reports anything, and what Millpond asks for in between
-//!   brings it earlier. On MySQL, those of `SELECT ROW_COUNT()` and `SELECT CONNECTION_ID()` after
-//!   an error, which Millpond answers.
+//!   brings it earlier. On MySQL, those of `SELECT ROW_COUNT()`, `SELECT CONNECTION_ID()`, `SHOW VARIABLES`
+//!   and `COM_STMT_RESET` after an error, for which Millpond asks something itself.
 //! - `FOUND_ROWS()` after a login to MariaDB, which shows another's, and after `CALL`: whether the
 //!   routine counted rows is not told.
 //! - On MariaDB, old warnings after several statements at once and after stored routines: MariaDB
@@ -43,8 +43,9 @@
 //! a cursor, the session ends.
 //!
 //! Questions for the last statement's diagnostics that are more than that question, such as
-//! `SELECT ROW_COUNT() + 1`, `SHOW WARNINGS LIMIT 1` or `GET DIAGNOSTICS`: Millpond answers for a
-//! connection that is not at hand only what it can answer whole.
+//! `SELECT ROW_COUNT() + 1`, `SHOW WARNINGS LIMIT 1` or `GET DIAGNOSTICS`, and binary statements that
+//! ask them: Millpond answers for a connection that is not at hand only what it can answer whole.
+//! `FOUND_ROWS()` after `SHOW CREATE` and `EXPLAIN UPDATE`, which do not count their rows.
 //!
 //! # More of it
 //!
@@ -224,7 +225,9 @@ async fn session(
             (Ok(Some(right)), Ok(Some(seen))) => {
                 let ids = [&direct, &through].map(Side::connection_id);
                 failed |= right.error().is_some();
-                let own = ["ROW_COUNT()", "CONNECTION_ID()"].iter().any(|f| text.contains(f));
+                let own = ["ROW_COUNT()", "CONNECTION_ID()", "SHOW SESSION", "!reset"]
+                    .iter()
+                    .any(|f| text.contains(f));
                 let late = failed && (own || server.flavor == Flavor::MariaDb);
                 let trackers = if late { Trackers::Ignored } else { Trackers::Compared };
                 let maria = server.flavor == Flavor::MariaDb;

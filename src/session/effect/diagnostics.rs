@@ -99,12 +99,8 @@ fn found_rows(
     }
     if let Some(rows) = result.rows {
         return match result.error {
-            None if kind == Kind::Explain
-                && flavor == Flavor::MariaDb
-                && !analysis.reads_tables =>
-            {
-                FoundRows::Known(0)
-            }
+            // DESCRIBE counts its rows, EXPLAIN does not.
+            None if kind == Kind::Explain && !analysis.reads_tables => FoundRows::OnBackend,
             _ if !counted => before,
             _ if analysis.marks.has(Marks::SQL_CALC_FOUND_ROWS) => FoundRows::OnBackend,
             None => FoundRows::Known(rows),
@@ -128,7 +124,9 @@ fn found_rows(
         {
             FoundRows::OnBackend
         }
-        Kind::Insert | Kind::Replace | Kind::Set if analysis.reads_tables => FoundRows::OnBackend,
+        Kind::Delete | Kind::Insert | Kind::Replace | Kind::Set if analysis.reads_tables => {
+            FoundRows::OnBackend
+        }
         _ => before,
     }
 }
@@ -168,17 +166,17 @@ fn keeps_diagnostics(analysis: &Analysis) -> bool {
     }
     match analysis.kind {
         Kind::DropTable => analysis.actions().iter().all(temporary),
-        Kind::Execute | Kind::Explain | Kind::Select => !analysis.reads_tables,
+        Kind::Do | Kind::Execute | Kind::Explain | Kind::Select | Kind::Set => {
+            !analysis.reads_tables
+        }
         Kind::Prepare => !analysis.prepares_with_tables(),
         Kind::Begin
         | Kind::Commit
         | Kind::Deallocate
-        | Kind::Do
         | Kind::Empty
         | Kind::ReleaseSavepoint
         | Kind::Rollback
         | Kind::Savepoint
-        | Kind::Set
         | Kind::UnlockTables
         | Kind::Use
         | Kind::Xa => true,
