@@ -8,7 +8,7 @@ use crate::net::stream::Stream;
 use crate::session::need::{Leftover, Traces};
 use crate::session::prepared::BackendStatements;
 use crate::session::server::Flavor;
-use crate::session::state::{Baseline, Environment, MultiStatements};
+use crate::session::state::{Baseline, Environment, MultiStatements, Role};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, put_statement_command};
 use bytes::BytesMut;
@@ -104,6 +104,9 @@ impl Connection {
         if let Content::Ok(status) = &reply.content {
             self.status = *status;
         }
+        if reply.warnings > 0 || matches!(reply.content, Content::Err(_)) {
+            self.traces.diagnostics = Leftover::Present;
+        }
         Ok(reply)
     }
 
@@ -134,7 +137,8 @@ impl Connection {
     pub async fn reset(&mut self) -> Result<(), StateError> {
         let names = set_names(&self.fresh);
         let mut questions = vec![Question::Reset];
-        if self.traces.role == Leftover::Present {
+        // A role may be here because a session brought it along.
+        if self.traces.role == Leftover::Present || self.environment.role != Role::Login {
             questions.push(Question::Query(match self.server.version.flavor {
                 Flavor::MySql => b"SET ROLE DEFAULT",
                 Flavor::MariaDb => b"SET ROLE NONE",

@@ -35,6 +35,8 @@ pub enum Question<'a> {
     Query(&'a [u8]),
     /// `COM_RESET_CONNECTION`
     Reset,
+    /// `COM_STMT_RESET`
+    ResetStatement(u32),
     /// `COM_SET_OPTION`
     SetOption(SetOption),
 }
@@ -63,6 +65,7 @@ impl Question<'_> {
             Self::Prepare(sql) => simple(out, CommandCode::StmtPrepare, sql),
             Self::Query(sql) => put_query(out, capabilities, sql),
             Self::Reset => simple(out, CommandCode::ResetConnection, b""),
+            Self::ResetStatement(id) => simple(out, CommandCode::StmtReset, &id.to_le_bytes()),
             Self::SetOption(option) => put_packet_with(out, &mut sequence, |out| {
                 out.put_u8(CommandCode::SetOption.byte());
                 out.put_u16_le(option as u16);
@@ -73,7 +76,11 @@ impl Question<'_> {
     /// What the reply looks like.
     pub fn shape(&self) -> ReplyShape {
         match self {
-            Self::InitDb(_) | Self::Ping | Self::Reset | Self::SetOption(_) => ReplyShape::Ok,
+            Self::InitDb(_)
+            | Self::Ping
+            | Self::Reset
+            | Self::ResetStatement(_)
+            | Self::SetOption(_) => ReplyShape::Ok,
             Self::Prepare(_) => ReplyShape::Prepare,
             Self::Query(_) => ReplyShape::Query,
         }
@@ -89,6 +96,8 @@ pub struct Reply {
     pub changes: Changes,
     /// Warnings of the last result.
     pub warnings: u16,
+    /// The status flags, where an OK ended the reply.
+    pub status: Option<Status>,
 }
 
 /// What a server answered.
@@ -169,6 +178,7 @@ struct Gathering {
     content: Option<Content>,
     changes: Changes,
     warnings: u16,
+    status: Option<Status>,
     passed: Vec<u8>,
 }
 
@@ -179,6 +189,7 @@ impl Gathering {
             content: None,
             changes: Changes::default(),
             warnings: 0,
+            status: None,
             passed: Vec::new(),
         }
     }
@@ -197,12 +208,14 @@ impl Gathering {
             Control::Ok => {
                 let ok = OkPacket::parse(payload, self.capabilities)?;
                 self.warnings = ok.warnings;
+                self.status = Some(ok.status);
                 self.changes.absorb(ok.state_changes)?;
                 self.content = Some(Content::Ok(ok.status));
             }
             Control::ResultEnd => {
                 let ok = OkPacket::parse(payload, self.capabilities)?;
                 self.warnings = ok.warnings;
+                self.status = Some(ok.status);
                 self.changes.absorb(ok.state_changes)?;
                 // COM_SET_OPTION ends with such a packet too, and has no rows.
                 if !matches!(self.content, Some(Content::Rows(_))) {
@@ -260,7 +273,8 @@ impl Gathering {
         }
         let content =
             self.content.ok_or(Fault::Unexpected { expected: "an answer to Millpond" })?;
-        Ok(Reply { content, changes: self.changes, warnings: self.warnings })
+        let Self { changes, warnings, status, .. } = self;
+        Ok(Reply { content, changes, warnings, status })
     }
 }
 

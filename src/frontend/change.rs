@@ -10,16 +10,31 @@ use super::users::User;
 use crate::backend::dialogue::{Content, Question};
 use crate::net::buffer::ReadBuffer;
 use crate::net::packet::{PacketStream, Parts};
-use crate::session::pin::PinReason;
+use crate::session::need::Leftover;
+use crate::session::pin::{Holds, PinReason};
+use crate::session::residue::FoundRows;
 use crate::wire::capability::Capabilities;
 use crate::wire::command::ChangeUser;
 use bytes::BytesMut;
 use std::sync::Arc;
 
+/// What becomes of a role that a reset of the connection leaves in force, as MariaDB's does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RoleThen {
+    /// The session keeps it, and with it the connection.
+    Stays,
+    /// It goes with the connection.
+    Goes,
+}
+
 impl Client {
     /// `COM_RESET_CONNECTION`
     pub(super) async fn reset_session(&mut self, sequence: u8) -> Result<(), Stop> {
-        if !self.clean_lease(sequence).await? {
+        if !self.bring_found_rows(sequence).await? {
+            return Ok(());
+        }
+        let role_stays = self.session.pins.has(PinReason::Role);
+        if !self.clean_lease(RoleThen::Stays, sequence).await? {
             return Ok(());
         }
         let Some(learned) = self.service.learned() else { return Ok(()) };
@@ -30,13 +45,16 @@ impl Client {
         // A reset leaves these two (measured), and so does a change of the user.
         self.session.residue.found_rows = found_rows;
         self.session.set_multi_statements(multi_statements);
+        if role_stays {
+            self.session.pins.put(PinReason::Role, Holds::Yes);
+        }
         self.put_ok(sequence.wrapping_add(1));
         Ok(())
     }
 
     /// Resets the backend connection that the session has, if it has one. False when that failed
     /// and the client has been told.
-    async fn clean_lease(&mut self, sequence: u8) -> Result<bool, Stop> {
+    async fn clean_lease(&mut self, role: RoleThen, sequence: u8) -> Result<bool, Stop> {
         if let Some(deposit) = self.deposit.take()
             && let Some(lease) = deposit.take_back()
         {
@@ -49,6 +67,9 @@ impl Client {
         let role_stays = self.session.pins.has(PinReason::Role);
         let Some(lease) = &mut self.lease else { return Ok(true) };
         let connection = lease.connection();
+        if role_stays && role == RoleThen::Stays {
+            connection.traces.role = Leftover::None;
+        }
         if let Err(error) = connection.reset().await {
             tracing::debug!(%error, "a backend connection could not be reset");
             self.session.pins.clear();
@@ -67,6 +88,10 @@ impl Client {
                 Arc::make_mut(&mut self.session.environment).database =
                     connection.environment.database.clone();
             }
+        }
+        if role_stays && role == RoleThen::Stays {
+            connection.traces.role = Leftover::Present;
+            return Ok(true);
         }
         let thread_free = self.entry.handle().gives();
         if !thread_free {
@@ -99,10 +124,40 @@ impl Client {
                 });
             }
         };
-        if !self.clean_lease(sequence).await? {
+        if !self.bring_found_rows(sequence).await? {
+            return Ok(());
+        }
+        // MariaDB lets the same user keep it, and any other, who does not get it here.
+        let same = user.name == self.user;
+        let role = if same { RoleThen::Stays } else { RoleThen::Goes };
+        if !self.clean_lease(role, sequence).await? {
             return Ok(());
         }
         self.become_user(user.name, collation, database, sequence).await
+    }
+
+    /// Asks for `FOUND_ROWS()`, which outlives a reset, where only the connection knows it. False
+    /// when the client has been told that there is none.
+    async fn bring_found_rows(&mut self, sequence: u8) -> Result<bool, Stop> {
+        if self.session.residue.found_rows != FoundRows::OnBackend {
+            return Ok(true);
+        }
+        if self.borrow(sequence).await? == Borrowed::No {
+            return Ok(false);
+        }
+        let still = self.session.residue.found_rows == FoundRows::OnBackend;
+        if still && let Some(lease) = &mut self.lease {
+            let question = Question::Query(b"SELECT FOUND_ROWS()");
+            let Ok(replies) = lease.connection().ask(&[question]).await else {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            };
+            for reply in replies {
+                if let Content::Rows(answer) = reply.content {
+                    self.session.residue.found_rows_are(&answer);
+                }
+            }
+        }
+        Ok(true)
     }
 
     async fn become_user(
@@ -129,6 +184,9 @@ impl Client {
         self.session = crate::session::model::Session::new(environment, version, &learned.baseline);
         self.session.residue.found_rows = found_rows;
         self.session.set_multi_statements(multi_statements);
+        if self.lease.is_some() {
+            self.session.pins.put(PinReason::Role, Holds::Yes);
+        }
         if self.enter_database(database, sequence).await? {
             self.put_ok(sequence.wrapping_add(1));
         }

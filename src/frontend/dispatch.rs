@@ -1,8 +1,7 @@
 //! From a command's first byte to what handles it.
 
-use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::run::{Ran, Request};
+use super::run::Request;
 use super::told::Told;
 use crate::session::state::MultiStatements;
 use crate::session::statement::Analysis;
@@ -26,16 +25,15 @@ pub async fn dispatch(client: &mut Client, command: &[u8], sequence: u8) -> Resu
 
 async fn handle(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
     let Some(code) = super::serve::code(command) else {
-        client.put_error(sequence.wrapping_add(1), &Told::UNKNOWN_COMMAND);
-        return Ok(());
+        return client.refuse(&Told::UNKNOWN_COMMAND, sequence).await;
     };
     let payload = &command[1..];
     match code {
         CommandCode::Quit => return Err(Stop::Quit),
         CommandCode::Query => client.query(payload, sequence).await?,
         CommandCode::Ping => ping(client, command, sequence).await?,
-        CommandCode::InitDb => init_db(client, command, sequence).await?,
-        CommandCode::SetOption => set_option(client, payload, sequence),
+        CommandCode::InitDb => client.init_db(command, sequence).await?,
+        CommandCode::SetOption => set_option(client, command, sequence).await?,
         CommandCode::StmtPrepare => client.prepare(payload, sequence).await?,
         CommandCode::StmtExecute => client.execute(payload, sequence).await?,
         CommandCode::StmtBulkExecute => client.bulk_execute(payload, sequence).await?,
@@ -43,7 +41,7 @@ async fn handle(client: &mut Client, command: &[u8], sequence: u8) -> Result<(),
         CommandCode::StmtFetch => client.fetch(payload, sequence).await?,
         CommandCode::StmtReset => client.reset_statement(payload, sequence).await?,
         CommandCode::StmtClose => client.close_statement(payload).await?,
-        CommandCode::FieldList => forward(client, command, ReplyShape::FieldList, sequence).await?,
+        CommandCode::FieldList => client.field_list(command, sequence).await?,
         CommandCode::Statistics => {
             forward(client, command, ReplyShape::Statistics, sequence).await?;
         }
@@ -62,7 +60,7 @@ async fn handle(client: &mut Client, command: &[u8], sequence: u8) -> Result<(),
         | CommandCode::Clone
         | CommandCode::RegisterReplica
         | CommandCode::TableDump => {
-            client.put_error(sequence.wrapping_add(1), &Told::UNKNOWN_COMMAND);
+            client.refuse(&Told::UNKNOWN_COMMAND, sequence).await?;
         }
     }
     Ok(())
@@ -92,35 +90,32 @@ async fn ping(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), S
     Ok(())
 }
 
-async fn init_db(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
-    if client.borrow(sequence).await? == Borrowed::No {
-        return Ok(());
-    }
-    // The last statement's warnings survive this command (measured).
-    let diagnostics = client.session.residue.diagnostics.clone();
-    let warnings = client.session.warnings;
-    let analysis = Analysis::default();
-    let request = Request::new(&analysis, ReplyShape::Ok, sequence);
-    let ran = client.run(request, |out, _| put_parts(out, &[command])).await?;
-    if let Ran::Answered(outcome) = ran
-        && outcome.error.is_none()
-    {
-        client.session.residue.diagnostics = diagnostics;
-        client.session.warnings = warnings;
-    }
-    Ok(())
-}
-
-/// `COM_SET_OPTION`: restorable, and without effect until the next `COM_QUERY`.
-fn set_option(client: &mut Client, payload: &[u8], sequence: u8) {
-    let option = match payload {
-        [0, 0] => MultiStatements::On,
-        [1, 0] => MultiStatements::Off,
+/// `COM_SET_OPTION`: restorable, and without effect until the next `COM_QUERY`. A server that has
+/// something to report does so with its answer.
+async fn set_option(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
+    let option = match command {
+        [_, 0, 0] => MultiStatements::On,
+        [_, 1, 0] => MultiStatements::Off,
         _ => {
-            client.put_error(sequence.wrapping_add(1), &Told::UNKNOWN_COMMAND);
-            return;
+            return client.refuse(&Told::UNKNOWN_COMMAND, sequence).await;
         }
     };
+    if client.lease.is_none() {
+        client.session.set_multi_statements(option);
+        client.session.residue.row_count = -1;
+        client.put_eof(sequence.wrapping_add(1));
+        return Ok(());
+    }
+    let residue = client.session.residue.clone();
+    let warnings = client.session.warnings;
+    forward(client, command, ReplyShape::Ok, sequence).await?;
+    // It is no statement, but for ROW_COUNT() (measured).
+    client.session.residue = residue;
+    client.session.residue.row_count = -1;
+    client.session.warnings = warnings;
     client.session.set_multi_statements(option);
-    client.put_eof(sequence.wrapping_add(1));
+    if client.lease.is_some() {
+        client.environment_follows();
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Floor 10: clients.
 
+mod addition;
 pub mod borrow;
 pub mod cancel;
 pub mod catalogue;

@@ -8,7 +8,7 @@ use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::align::{Alignment, align};
 use crate::session::pin::{Holds, PinReason};
-use crate::session::prepared::{ClientStatement, Cursor, StatementKey};
+use crate::session::prepared::{ClientStatement, Cursor, StatementKey, environment_to_prepare};
 use crate::session::server::Flavor;
 use crate::session::state::same;
 use crate::session::statement::{Analysis, analyze};
@@ -23,6 +23,32 @@ use std::sync::Arc;
 /// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
 const TOO_MANY_STATEMENTS: u16 = 1461;
 
+/// Which of the connection's statements will do for an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// Any of the same key.
+    Cached,
+    /// One of its own, such as for a cursor.
+    Never,
+}
+
+/// Where an execution runs.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The server's number of the statement.
+    backend_id: u32,
+    serves: Serves,
+}
+
+/// How long the server's statement is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Serves {
+    /// For other executions, too.
+    Again,
+    /// For this execution and its cursor.
+    Once,
+}
+
 impl Client {
     /// `COM_STMT_PREPARE`
     pub(super) async fn prepare(&mut self, sql: &[u8], sequence: u8) -> Result<(), Stop> {
@@ -30,6 +56,14 @@ impl Client {
         let analysis = Arc::new(analyze(sql, &self.session.dialect, &catalogue));
         // The preparation itself does nothing but to variables that the text assigns to.
         let preparing = analysis.preparing();
+        // MySQL gives a statement the types that its user variables have now (measured).
+        let tied = !analysis.user_variables().is_empty();
+        if tied
+            && (self.borrow(sequence).await? == Borrowed::No
+                || !self.make_fit(&Analysis::opaque(), Placed::Anywhere, sequence).await?)
+        {
+            return Ok(());
+        }
         let key = Arc::new(StatementKey::new(sql, &self.session.environment));
         let environment = self.session.environment.clone();
         let id = self.session.statements().next_id();
@@ -42,7 +76,7 @@ impl Client {
         let Some(prepared) = outcome.prepared else { return Ok(()) };
         // The last statement is still the one before (measured).
         self.session.residue.row_count = row_count;
-        if let Some(lease) = &mut self.lease {
+        if !tied && let Some(lease) = &mut self.lease {
             lease.connection().statements.insert(key.clone(), prepared.id);
         }
         self.session.statements().insert(
@@ -55,8 +89,10 @@ impl Client {
                 types: None,
                 long_data: Vec::new(),
                 cursor: Cursor::Closed,
+                only: tied.then_some(prepared.id),
             },
         );
+        self.pin_statements();
         Ok(())
     }
 
@@ -65,7 +101,7 @@ impl Client {
         let id = statement_id(payload)?;
         let capabilities = self.capabilities;
         let Some(statement) = self.session.statements().get_mut(id) else {
-            return self.unknown_statement(id, "mysqld_stmt_execute", sequence);
+            return self.unknown_statement(id, "mysqld_stmt_execute", sequence).await;
         };
         let parameters = statement.parameters;
         let execute = Execute::parse(payload, parameters, capabilities)?;
@@ -74,17 +110,18 @@ impl Client {
         }
         let Some(types) = statement.types.clone().or((parameters == 0).then(Default::default))
         else {
-            self.put_error(sequence.wrapping_add(1), &Told::NOT_BOUND);
-            return Ok(());
+            return self.refuse(&self.not_bound(), sequence).await;
         };
         let analysis = statement.analysis.clone();
         let long_data = std::mem::take(&mut statement.long_data);
         self.close_cursor(id);
         let wants_cursor = execute.wants_cursor();
-        let Some(backend_id) = self.place(id, sequence, wants_cursor).await? else {
+        let share = if wants_cursor { Share::Never } else { Share::Cached };
+        let Some(place) = self.place(id, sequence, share).await? else {
             self.keep_long_data(id, long_data);
             return Ok(());
         };
+        let backend_id = place.backend_id;
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;
         let ran = self
@@ -102,9 +139,12 @@ impl Client {
             return Ok(());
         };
         let open = outcome.status.is_some_and(|s| s.has(Status::CURSOR_EXISTS));
-        if wants_cursor {
-            self.cursor_opened(id, backend_id, open);
+        if open && let Some(statement) = self.session.statements().get_mut(id) {
+            statement.cursor = Cursor::Open { backend_id };
+        } else if place.serves == Serves::Once {
+            self.close_behind(backend_id);
         }
+        self.pin_statements();
         Ok(())
     }
 
@@ -121,18 +161,18 @@ impl Client {
     pub(super) async fn bulk_execute(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
         let id = statement_id(payload)?;
         let Some(statement) = self.session.statements().get_mut(id) else {
-            return self.unknown_statement(id, "mysqld_stmt_bulk_execute", sequence);
+            return self.unknown_statement(id, "mysqld_stmt_bulk_execute", sequence).await;
         };
         let bulk = BulkExecute::parse(payload, statement.parameters)?;
         if let Some(types) = bulk.types {
             statement.types = Some(types.into());
         }
         let Some(types) = statement.types.clone() else {
-            self.put_error(sequence.wrapping_add(1), &Told::NOT_BOUND);
-            return Ok(());
+            return self.refuse(&self.not_bound(), sequence).await;
         };
         let analysis = statement.analysis.clone();
-        let Some(backend_id) = self.place(id, sequence, false).await? else { return Ok(()) };
+        let Some(place) = self.place(id, sequence, Share::Cached).await? else { return Ok(()) };
+        let backend_id = place.backend_id;
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;
         self.run(request, |out, _| {
@@ -141,6 +181,9 @@ impl Client {
             put_parts(out, &[&payload]);
         })
         .await?;
+        if place.serves == Serves::Once {
+            self.close_behind(backend_id);
+        }
         Ok(())
     }
 
@@ -160,11 +203,10 @@ impl Client {
         let id = statement_id(payload)?;
         let flavor = self.session.dialect.flavor;
         let Some(statement) = self.session.statements().get_mut(id) else {
-            return self.unknown_statement(id, "mysqld_stmt_fetch", sequence);
+            return self.unknown_statement(id, "mysqld_stmt_fetch", sequence).await;
         };
         let Cursor::Open { backend_id } = statement.cursor else {
-            self.put_error(sequence.wrapping_add(1), &Told::no_open_cursor(id, flavor));
-            return Ok(());
+            return self.refuse(&Told::no_open_cursor(id, flavor), sequence).await;
         };
         let analysis = Analysis::default();
         let mut request = Request::new(&analysis, ReplyShape::Fetch, sequence);
@@ -191,11 +233,16 @@ impl Client {
     ) -> Result<(), Stop> {
         let id = statement_id(payload)?;
         let Some(statement) = self.session.statements().get_mut(id) else {
-            return self.unknown_statement(id, "mysqld_stmt_reset", sequence);
+            return self.unknown_statement(id, "mysqld_stmt_reset", sequence).await;
         };
         statement.long_data.clear();
         self.close_cursor(id);
+        if self.session.unsettled.after_error {
+            // Whether the transaction goes on.
+            self.settle_error().await;
+        }
         self.session.warnings = 0;
+        self.session.residue.row_count = 0;
         self.put_ok(sequence.wrapping_add(1));
         Ok(())
     }
@@ -204,40 +251,82 @@ impl Client {
     pub(super) async fn close_statement(&mut self, payload: &[u8]) -> Result<(), Stop> {
         let id = statement_id(payload)?;
         self.close_cursor(id);
-        self.session.statements().remove(id);
+        let removed = self.session.statements().remove(id);
+        if let Some(only) = removed.and_then(|statement| statement.only) {
+            self.close_behind(only);
+            self.pin_statements();
+        }
         Ok(())
     }
 
+    /// The server's statement is closed with the next write to it.
+    fn close_behind(&mut self, backend_id: u32) {
+        if let Some(lease) = &mut self.lease {
+            lease.connection().statements.close_later(backend_id);
+        }
+    }
+
     /// Makes sure that the connection has the statement, and tells its number there.
-    async fn place(&mut self, id: u32, sequence: u8, own: bool) -> Result<Option<u32>, Stop> {
+    async fn place(
+        &mut self,
+        id: u32,
+        sequence: u8,
+        mut share: Share,
+    ) -> Result<Option<Place>, Stop> {
         if self.borrow(sequence).await? == Borrowed::No {
             return Ok(None);
         }
-        if !self.session.unsettled.is_settled() {
-            // The environment may have to be put back exactly.
-            self.settle().await;
-        }
         let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
+        if let Some(backend_id) = statement.only {
+            let left = std::mem::replace(&mut statement.cursor, Cursor::Closed) == Cursor::Left;
+            if left
+                && let Some(lease) = &mut self.lease
+                && lease.connection().ask(&[Question::ResetStatement(backend_id)]).await.is_err()
+            {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
+            }
+            return Ok(Some(Place { backend_id, serves: Serves::Again }));
+        }
         let (key, environment) = (statement.key.clone(), statement.environment.clone());
-        let analysis = statement.analysis.clone();
-        // A reset would take the statement with it: it comes before.
+        // A reset would take the statement with it: it comes before. Nor can a connection that is
+        // held by a cursor be reset.
+        let analysis = match share {
+            Share::Cached => statement.analysis.clone(),
+            Share::Never => Arc::new(Analysis::opaque()),
+        };
         if !self.make_fit(&analysis, Placed::Anywhere, sequence).await? {
             return Ok(None);
         }
         let Some(lease) = &mut self.lease else {
             return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
         };
-        if !own && let Some(found) = lease.connection().statements.get_mut(&key) {
-            return Ok(Some(found.id));
+        if share == Share::Cached
+            && let Some(found) = lease.connection().statements.get_mut(&key)
+        {
+            return Ok(Some(Place { backend_id: found.id, serves: Serves::Again }));
+        }
+        if !self.session.unsettled.is_settled() {
+            // The environment has to be put back exactly.
+            self.settle().await;
         }
         // A statement means what it meant in the environment of its preparation.
+        let Some(lease) = &mut self.lease else {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
+        };
         let connection = lease.connection();
-        if !same(&connection.environment, &environment) {
-            match align(&connection.environment, &environment, &connection.baseline) {
+        let mut to_prepare = environment_to_prepare(&self.session.environment, &environment);
+        if to_prepare.database.is_none() && !self.session.pins.is_empty() {
+            // There is no way to leave the database and keep the connection. Names without a
+            // database could not be prepared without one, so this means much the same.
+            to_prepare.database.clone_from(&self.session.environment.database);
+            share = Share::Never;
+        }
+        let to_prepare = Arc::new(to_prepare);
+        if !same(&connection.environment, &to_prepare) {
+            match align(&connection.environment, &to_prepare, &connection.baseline) {
                 Alignment::Exact => {}
                 Alignment::Replay(steps) => {
-                    let session = self.session.environment.clone();
-                    self.session.environment = environment;
+                    let session = std::mem::replace(&mut self.session.environment, to_prepare);
                     let restored = self.restore_first(&steps, sequence).await;
                     self.session.environment = session;
                     if !restored? {
@@ -248,18 +337,22 @@ impl Client {
                     if let Some(lease) = self.lease.take() {
                         lease.discard();
                     }
-                    return Box::pin(self.place(id, sequence, own)).await;
+                    return Box::pin(self.place(id, sequence, share)).await;
                 }
             }
         }
-        self.prepare_here(&key, sequence, own).await
+        let Some(backend_id) = self.prepare_here(&key, sequence, share).await? else {
+            return Ok(None);
+        };
+        let serves = if share == Share::Never { Serves::Once } else { Serves::Again };
+        Ok(Some(Place { backend_id, serves }))
     }
 
     async fn prepare_here(
         &mut self,
         key: &Arc<StatementKey>,
         sequence: u8,
-        own: bool,
+        share: Share,
     ) -> Result<Option<u32>, Stop> {
         for attempt in 0..2 {
             let Some(lease) = &mut self.lease else { return Ok(None) };
@@ -271,7 +364,7 @@ impl Client {
             for reply in replies {
                 match reply.content {
                     Content::Prepared { id } => {
-                        if !own {
+                        if share == Share::Cached {
                             connection.statements.insert(key.clone(), id);
                         }
                         return Ok(Some(id));
@@ -291,41 +384,47 @@ impl Client {
         Ok(None)
     }
 
-    fn cursor_opened(&mut self, id: u32, backend_id: u32, open: bool) {
-        if open && let Some(statement) = self.session.statements().get_mut(id) {
-            statement.cursor = Cursor::Open { backend_id };
-        } else if let Some(lease) = &mut self.lease {
-            lease.connection().statements.close_later(backend_id);
-        }
-        self.pin_cursors();
-    }
-
     /// A cursor has a statement of its own on the connection, which is closed with it.
     fn close_cursor(&mut self, id: u32) {
         let Some(statements) = &mut self.session.statements else { return };
         let Some(statement) = statements.get_mut(id) else { return };
         if let Cursor::Open { backend_id } = statement.cursor {
-            statement.cursor = Cursor::Closed;
-            if let Some(lease) = &mut self.lease {
-                lease.connection().statements.close_later(backend_id);
+            if statement.only.is_some() {
+                statement.cursor = Cursor::Left;
+            } else {
+                statement.cursor = Cursor::Closed;
+                self.close_behind(backend_id);
             }
-            self.pin_cursors();
+            self.pin_statements();
         }
     }
 
-    fn pin_cursors(&mut self) {
-        let open = self.session.statements().has_open_cursor();
+    fn pin_statements(&mut self) {
+        let Some(statements) = &self.session.statements else { return };
+        let (open, tied) = (statements.has_open_cursor(), statements.has_tied_statement());
         self.session.pins.put(PinReason::Cursor, Holds::from(open));
+        self.session.pins.put(PinReason::TiedStatement, Holds::from(tied));
     }
 
-    fn unknown_statement(&mut self, id: u32, command: &str, sequence: u8) -> Result<(), Stop> {
+    /// What is wrong with an execution that relies on parameter types which were never sent.
+    fn not_bound(&self) -> Told {
+        match self.session.dialect.flavor {
+            Flavor::MariaDb => Told::NOT_BOUND,
+            Flavor::MySql => Told::MALFORMED,
+        }
+    }
+
+    async fn unknown_statement(
+        &mut self,
+        id: u32,
+        command: &str,
+        sequence: u8,
+    ) -> Result<(), Stop> {
         // MySQL checks the number in one place for all commands, and names that.
         let command = match self.session.dialect.flavor {
             Flavor::MariaDb => command,
             Flavor::MySql => "mysql_stmt_precheck",
         };
-        let told = Told::unknown_statement(id, command);
-        self.put_error(sequence.wrapping_add(1), &told);
-        Ok(())
+        self.refuse(&Told::unknown_statement(id, command), sequence).await
     }
 }

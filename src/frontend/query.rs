@@ -10,7 +10,7 @@ use crate::session::effect;
 use crate::session::pin::PinReason;
 use crate::session::residue::{CapturedResult, Diagnostics, FoundRows};
 use crate::session::statement::{Action, Analysis, Marks, Sole, analyze};
-use crate::wire::capability::Capabilities;
+use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, Query, put_parts};
 use crate::wire::cursor::Cursor;
 use crate::wire::exchange::ReplyShape;
@@ -48,6 +48,8 @@ impl Client {
         self.run(request, |out, backend| put(out, backend, &query)).await?;
         if listed && !self.session.pins.has(PinReason::SessionTrack) {
             self.channel.flush().await?;
+            // The next statement on this connection clears them.
+            self.bring_diagnostics().await;
             self.trackers_back().await;
         }
         Ok(())
@@ -116,8 +118,11 @@ impl Client {
         let Some(reply) = replies.into_iter().next() else { return Ok(true) };
         match reply.content {
             Content::Rows(answer) => {
-                let form = Form { result: answer.result, warnings: reply.warnings };
-                self.put_own(sole, own, form, analysis, sequence);
+                // After an error, only the server knows.
+                let status = reply.status.filter(|_| self.session.unsettled.after_error);
+                let status = status.unwrap_or(self.session.status);
+                let form = Form { result: answer.result, warnings: reply.warnings, status };
+                self.put_own(own, form, analysis, sequence);
             }
             Content::Err(error) => {
                 self.put_error(sequence.wrapping_add(1), &Told::passed_on(error));
@@ -166,7 +171,7 @@ impl Client {
         })
     }
 
-    fn put_own(&mut self, sole: Sole, own: Own, form: Form, analysis: &Analysis, sequence: u8) {
+    fn put_own(&mut self, own: Own, form: Form, analysis: &Analysis, sequence: u8) {
         let rows = match own {
             Own::Rows(rows) => rows,
             Own::Value(value) => {
@@ -177,7 +182,7 @@ impl Client {
         };
         let end = ResultEnd {
             capabilities: self.capabilities,
-            status: self.session.status,
+            status: form.status.without(Status::SESSION_STATE_CHANGED),
             warnings: form.warnings,
         };
         let mut sequence = sequence.wrapping_add(1);
@@ -195,15 +200,14 @@ impl Client {
             error: None,
             status: None,
             affected_rows: 0,
+            matched_rows: None,
             inserted_id: false,
             warnings: form.warnings,
             rows: Some(count),
             changes: &changes,
         };
-        if sole != Sole::ConnectionId || self.session.residue.is_portable() {
-            let flavor = self.session.dialect.flavor;
-            effect::after(&mut self.session, analysis, &result, flavor);
-        }
+        let flavor = self.session.dialect.flavor;
+        effect::after(&mut self.session, analysis, &result, flavor);
     }
 }
 
@@ -211,6 +215,7 @@ impl Client {
 struct Form {
     result: CapturedResult,
     warnings: u16,
+    status: Status,
 }
 
 enum Own {

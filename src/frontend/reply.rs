@@ -68,6 +68,8 @@ pub struct Outcome {
     pub status: Option<Status>,
     /// Affected rows of the last OK.
     pub affected_rows: u64,
+    /// Rows that the last UPDATE looked for, where its OK says so.
+    pub matched_rows: Option<u64>,
     /// Whether any OK carried an insert id.
     pub inserted_id: bool,
     /// Warnings of the last result.
@@ -100,6 +102,7 @@ impl Outcome {
             error: self.error,
             status: self.status,
             affected_rows: self.affected_rows,
+            matched_rows: self.matched_rows,
             inserted_id: self.inserted_id,
             warnings: self.warnings,
             rows: self.is_rows.then_some(self.rows),
@@ -131,6 +134,7 @@ impl<'a> ReplyEditor<'a> {
         self.outcome.status = Some(ok.status);
         self.outcome.warnings = ok.warnings;
         self.outcome.affected_rows = ok.affected_rows;
+        self.outcome.matched_rows = matched_rows(ok.info);
         self.outcome.inserted_id |= ok.last_insert_id != 0 && kind == OkKind::Ok;
         self.outcome.is_rows = kind == OkKind::ResultEnd;
         let mut grown = 0;
@@ -249,8 +253,9 @@ impl Editor for ReplyEditor<'_> {
             }
             Control::RowsBegin => Ok(self.insert_eof(out)),
             Control::PrepareOk => {
-                let prepared = prepared(packet)?;
+                let (prepared, warnings) = prepared(packet)?;
                 self.outcome.prepared = Some(prepared);
+                self.outcome.warnings = warnings;
                 let start = out.len();
                 out.put_slice(packet);
                 if let Some(id) = self.statement_id {
@@ -274,10 +279,20 @@ fn only_reads(error: &ErrPacket<'_>) -> bool {
     error.code == 1836 || (error.code == 1290 && (named(b"read-only") || named(b"read_only")))
 }
 
-fn prepared(packet: &[u8]) -> Result<Prepared, Fault> {
+/// The number in "Rows matched: 3  Changed: 2  Warnings: 0".
+fn matched_rows(info: &[u8]) -> Option<u64> {
+    let rest = info.strip_prefix(b"Rows matched: ")?;
+    let digits = rest.split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The head of the reply to `COM_STMT_PREPARE`, and the number of warnings in it.
+fn prepared(packet: &[u8]) -> Result<(Prepared, u16), Fault> {
     let mut cursor = crate::wire::cursor::Cursor::new(packet.get(HEADER..).unwrap_or_default());
     cursor.skip(1)?;
     let id = cursor.u32()?;
     let columns = cursor.u16()?;
-    Ok(Prepared { id, columns, parameters: cursor.u16()? })
+    let parameters = cursor.u16()?;
+    cursor.skip(1)?;
+    Ok((Prepared { id, columns, parameters }, cursor.u16()?))
 }

@@ -9,9 +9,16 @@ use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::align::{Alignment, Restore, align, needs_login};
 use crate::session::need::{self, Leftover};
+use crate::session::pin::PinReason;
 use crate::session::residue::Diagnostics;
 use crate::session::server::Flavor;
 use crate::session::statement::Analysis;
+
+/// Clears warnings on both servers.
+const CLEAR: &[u8] = b"SELECT 1 FROM (SELECT 1) x";
+
+/// `ER_XAER_RMFAIL`: the state of a distributed transaction allows no statement.
+const XAER_RMFAIL: u16 = 1399;
 
 impl Client {
     /// What has to be said to the connection in front of a statement; `None` when the client has
@@ -70,12 +77,15 @@ impl Client {
             Alignment::Replay(steps) => steps,
             Alignment::LoginAgain => unreachable!("the connection was made fit"),
         };
+        // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
+        // no statements: those of another session.
+        let stays = connection.server.version.flavor == Flavor::MariaDb || analysis.count == 0;
         if connection.traces.diagnostics == Leftover::Present
             && self.session.residue.diagnostics != Diagnostics::OnBackend
-            && connection.server.version.flavor == Flavor::MariaDb
+            && stays
+            && !self.session.pins.has(PinReason::Xa)
         {
-            // MariaDB keeps warnings until a statement uses a table: those of another session.
-            steps.push(Restore::Query(b"SELECT 1 FROM (SELECT 1) x".to_vec()));
+            steps.push(Restore::Query(CLEAR.to_vec()));
         }
         need::put_restores(&self.session, analysis, &connection.traces, &mut steps);
         if steps.is_empty() {
@@ -159,6 +169,12 @@ impl Client {
                     sqlstate: error.sqlstate,
                     message: error.message.into(),
                 };
+                if told.code == XAER_RMFAIL {
+                    // So says the server to the client's statement, too.
+                    self.forget_traces();
+                    self.put_error(sequence.wrapping_add(1), &told);
+                    return Ok(false);
+                }
                 self.pool.proven.forget();
                 if let Some(lease) = self.lease.take() {
                     lease.discard();
@@ -168,8 +184,16 @@ impl Client {
             }
         }
         self.pool.proven.add(steps);
-        self.restored();
+        self.restored(steps);
         Ok(true)
+    }
+
+    /// What the connection has is not known any more.
+    fn forget_traces(&mut self) {
+        let Some(lease) = &mut self.lease else { return };
+        let traces = &mut lease.connection().traces;
+        traces.last_insert_id = None;
+        traces.variables.values_mut().for_each(|literal| *literal = None);
     }
 
     /// Reads the answers to restores that were sent in front of the command.
@@ -196,15 +220,22 @@ impl Client {
                 }
             }
         }
-        self.restored();
+        self.restored(steps);
         Ok(true)
     }
 
     /// The connection has what the session wants.
-    fn restored(&mut self) {
+    fn restored(&mut self, steps: &[Restore]) {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
         connection.environment = self.session.environment.clone();
-        connection.traces.diagnostics = Leftover::None;
+        let flavor = connection.server.version.flavor;
+        let clears = |step: &Restore| match step {
+            Restore::Query(sql) => flavor == Flavor::MySql || sql == CLEAR,
+            Restore::InitDb(_) | Restore::SetOption(_) => false,
+        };
+        if steps.iter().any(clears) {
+            connection.traces.diagnostics = Leftover::None;
+        }
     }
 }

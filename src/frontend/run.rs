@@ -11,7 +11,8 @@ use crate::net::relay::{RelayError, ServerSide, relay};
 use crate::session::effect;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
-use crate::session::statement::{Analysis, Marks};
+use crate::session::server::Flavor;
+use crate::session::statement::{Analysis, Marks, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::{Exchange, ReplyShape};
 use bytes::BytesMut;
@@ -78,11 +79,17 @@ impl Client {
         request: Request<'_>,
         put: impl FnOnce(&mut BytesMut, Capabilities),
     ) -> Result<Ran, Stop> {
+        if self.session.unsettled.after_error && !self.capabilities.has(Capabilities::DEPRECATE_EOF)
+        {
+            // In front of the rows, this client hears whether a transaction goes on.
+            self.settle_error().await;
+        }
         let steps = self.steps(request.analysis, request.placed, request.sequence).await?;
         let Some(steps) = steps else {
             return Ok(Ran::Refused);
         };
-        let proven = self.pool.proven.all(&steps);
+        // In a distributed transaction that has come to its end, no statement works.
+        let proven = !self.session.pins.has(PinReason::Xa) && self.pool.proven.all(&steps);
         if !proven && !self.restore_first(&steps, request.sequence).await? {
             return Ok(Ran::Refused);
         }
@@ -124,6 +131,12 @@ impl Client {
         if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
             // Such as ANALYZE TABLE, which commits before it has anything to show.
             editor.status = editor.status.without(Status::IN_TRANS | Status::IN_TRANS_READONLY);
+        } else if request.shape != ReplyShape::Prepare
+            && looks_at_tables(request.analysis, server.version.flavor)
+            && !editor.status.has(Status::AUTOCOMMIT)
+        {
+            // The first look at a table begins a transaction.
+            editor.status = editor.status | Status::IN_TRANS;
         }
         if self.session.pins.has(PinReason::SessionTrack) {
             editor.pass_trackers = PassTrackers::All;
@@ -207,6 +220,15 @@ impl Client {
         }
         self.catalogue_changed |= on.catalogue;
     }
+}
+
+/// Whether tables are read: MySQL's dictionary, too, consists of some.
+fn looks_at_tables(analysis: &Analysis, flavor: Flavor) -> bool {
+    const OTHERS: Marks = Marks::SHOW_DIAGNOSTICS.union(Marks::SHOW_VARIABLES);
+    analysis.reads_tables
+        || (flavor == Flavor::MySql
+            && analysis.kind == StatementKind::Show
+            && !analysis.marks.intersects(OTHERS))
 }
 
 /// Statements that fell out of the connection's cache are closed with the next write.

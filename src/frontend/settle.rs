@@ -135,6 +135,15 @@ impl Client {
         }
     }
 
+    /// Asks only what an error left open; the last statement's diagnostics stay.
+    pub(super) async fn settle_error(&mut self) {
+        let only = Unsettled { after_error: true, ..Unsettled::default() };
+        let others = std::mem::replace(&mut self.session.unsettled, only);
+        self.settle().await;
+        let after_error = self.session.unsettled.after_error;
+        self.session.unsettled = Unsettled { after_error, ..others };
+    }
+
     fn charsets_known(&mut self, row: &[Option<Vec<u8>>], results_set: bool) {
         let text = |at: usize| {
             row.get(at)?.as_ref().map(|v| Box::from(String::from_utf8_lossy(v).as_ref()))
@@ -166,7 +175,7 @@ impl Client {
 
     /// The connection died while the client was not waiting for an answer: what was on it is
     /// lost; the next statement will be told if that matters.
-    fn lost_between_statements(&mut self) {
+    pub(super) fn lost_between_statements(&mut self) {
         self.entry.handle().gives();
         if let Some(lease) = self.lease.take() {
             let server = lease.pool().key().server;

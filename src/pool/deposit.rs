@@ -212,7 +212,6 @@ impl TakenOver {
             lease.discard();
             return None;
         }
-        lease.connection().traces.diagnostics = crate::session::need::Leftover::None;
         self.deposit.settle(answers);
         Some(lease)
     }

@@ -9,7 +9,7 @@ mod diagnostics;
 use super::changes::Changes;
 use super::model::Session;
 use super::pin::{Holds, PinReason};
-use super::residue::{Diagnostics, FoundRows};
+use super::residue::Diagnostics;
 use super::server::Flavor;
 use super::statement::{Action, Analysis, Marks};
 use crate::wire::capability::Status;
@@ -24,6 +24,8 @@ pub struct Result<'a> {
     pub status: Option<Status>,
     /// Affected rows of the last OK.
     pub affected_rows: u64,
+    /// Rows that the last UPDATE looked for, where its OK says so.
+    pub matched_rows: Option<u64>,
     /// Whether any OK carried an insert id.
     pub inserted_id: bool,
     /// Warnings of the last result.
@@ -225,5 +227,4 @@ fn transactions(session: &mut Session, marks: Marks, result: &Result<'_>) {
 /// The warnings of the last statement are gone with the connection that had them.
 pub fn forget_diagnostics(session: &mut Session) {
     session.residue.diagnostics = Diagnostics::None;
-    session.residue.found_rows = FoundRows::Unknown;
 }

@@ -50,12 +50,17 @@ fn reads_last_insert_id(analysis: &Analysis) -> bool {
         || analysis.count > 1
 }
 
-/// Whether a connection holds a user variable that is not this session's, and not empty.
+/// Whether a connection holds a user variable that is not this session's.
 fn is_foreign(session: &Session, traces: &Traces, name: &[u8]) -> bool {
-    let Some(literal) = traces.variables.get(name) else { return false };
-    literal.as_deref() != Some(b"NULL")
+    traces.variables.contains_key(name)
         && session.residue.variable(name).is_none()
         && !session.residue.is_on_backend(name)
+}
+
+/// Whether a connection holds a value in a user variable that is not this session's.
+fn has_foreign_value(session: &Session, traces: &Traces, name: &[u8]) -> bool {
+    is_foreign(session, traces, name)
+        && traces.variables.get(name).and_then(Option::as_deref) != Some(b"NULL")
 }
 
 /// Whether a statement may read what went down with a backend connection.
@@ -78,7 +83,9 @@ pub fn reads_lost(session: &Session, analysis: &Analysis) -> bool {
 pub fn must_reset(session: &Session, analysis: &Analysis, traces: &Traces) -> bool {
     let foreign = |name: &[u8]| is_foreign(session, traces, name);
     // What may hold the connection from now on cannot have it reset later.
-    let may_hold = analysis.touches_session() || !session.status.has(Status::AUTOCOMMIT);
+    let may_hold = analysis.touches_session()
+        || analysis.marks.intersects(Marks::SET_TRANSACTION_NEXT | Marks::CALL)
+        || !session.status.has(Status::AUTOCOMMIT);
     if may_hold || reads_everything(analysis) || analysis.marks.has(Marks::SHOW_VARIABLES) {
         return traces.variables.keys().any(|name| foreign(name));
     }
@@ -125,7 +132,7 @@ pub fn put_restores(
     // A session that holds the connection in a transaction or the like cannot have it reset: what
     // it must not see is emptied. (Where nothing holds, a reset came before.)
     let mut empty = |name: &[u8]| {
-        if is_foreign(session, traces, name) {
+        if has_foreign_value(session, traces, name) {
             if !sql.is_empty() {
                 sql.push(b',');
             }
@@ -157,7 +164,7 @@ pub fn restored(session: &Session, analysis: &Analysis, traces: &mut Traces) {
         analysis.user_variables().iter().map(|variable| variable.name.clone()).collect()
     };
     for name in foreign {
-        if is_foreign(session, traces, &name) {
+        if has_foreign_value(session, traces, &name) {
             traces.variables.insert(name, Some(b"NULL"[..].into()));
         }
     }

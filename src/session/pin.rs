@@ -43,6 +43,8 @@ pub enum PinReason {
     TemporaryTable,
     /// A statement prepared by SQL text; until it is deallocated.
     TextStatement,
+    /// A binary prepared statement names user variables, whose types it keeps; until it is closed.
+    TiedStatement,
     /// An open transaction; until its end.
     Transaction,
     /// `GET_LOCK`; until all are released.
@@ -55,7 +57,7 @@ pub enum PinReason {
 
 impl PinReason {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Backup,
         Self::Cursor,
         Self::Handler,
@@ -73,6 +75,7 @@ impl PinReason {
         Self::TableLock,
         Self::TemporaryTable,
         Self::TextStatement,
+        Self::TiedStatement,
         Self::Transaction,
         Self::UserLock,
         Self::UserVariable,
@@ -99,6 +102,7 @@ impl PinReason {
             Self::TableLock => "table_lock",
             Self::TemporaryTable => "temporary_table",
             Self::TextStatement => "text_statement",
+            Self::TiedStatement => "tied_statement",
             Self::Transaction => "transaction",
             Self::UserLock => "user_lock",
             Self::UserVariable => "user_variable",

@@ -31,6 +31,9 @@ struct FrozenEnvironment {
     role: Option<Box<[u8]>>,
 }
 
+/// The variables that decide how a text is read.
+const FROZEN_VARIABLES: [&str; 2] = ["default_collation_for_utf8mb4", "sql_mode"];
+
 impl StatementKey {
     /// The key of `sql` prepared in `environment`.
     pub fn new(sql: &[u8], environment: &Environment) -> Self {
@@ -59,6 +62,24 @@ impl StatementKey {
     pub fn sql(&self) -> &[u8] {
         &self.sql
     }
+}
+
+/// The environment in which a statement is prepared once more for a session whose environment is
+/// `present`: what a preparation freezes is as it was (`frozen`), the rest stays. In particular,
+/// `autocommit` does: to switch that on ends a transaction.
+pub fn environment_to_prepare(present: &Environment, frozen: &Environment) -> Environment {
+    let mut environment = present.clone();
+    environment.database = frozen.database.clone();
+    environment.names = frozen.names.clone();
+    environment.separate_charsets = frozen.separate_charsets.clone();
+    environment.role = frozen.role.clone();
+    for name in FROZEN_VARIABLES {
+        match frozen.variables.get(name) {
+            Some(value) => environment.variables.set(name, value),
+            None => environment.variables.remove(name),
+        }
+    }
+    environment
 }
 
 impl PartialEq for StatementKey {
@@ -92,6 +113,9 @@ pub struct ClientStatement {
     pub long_data: Vec<(u16, Vec<u8>)>,
     /// Whether a cursor is open on the backend.
     pub cursor: Cursor,
+    /// The server's number of the one backend statement that will do, where another would not:
+    /// the server gave it the types that the user variables in its text had when it was prepared.
+    pub only: Option<u32>,
 }
 
 /// Whether rows wait on the server to be fetched.
@@ -104,6 +128,9 @@ pub enum Cursor {
         /// The server's number of the statement that has the cursor: it has one of its own.
         backend_id: u32,
     },
+    /// The client is done with it, but it is still open behind: a tied statement cannot just be
+    /// closed, and MySQL gives no rows to an execution without a cursor over an open one.
+    Left,
 }
 
 impl ClientStatement {
@@ -179,7 +206,12 @@ impl ClientStatements {
 
     /// Whether any cursor is open.
     pub fn has_open_cursor(&self) -> bool {
-        self.by_id.values().any(|s| s.cursor != Cursor::Closed)
+        self.by_id.values().any(|s| matches!(s.cursor, Cursor::Open { .. }))
+    }
+
+    /// Whether any statement is tied to the backend connection that it was prepared on.
+    pub fn has_tied_statement(&self) -> bool {
+        self.by_id.values().any(|s| s.only.is_some())
     }
 }
 

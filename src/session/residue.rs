@@ -64,12 +64,11 @@ pub struct CapturedResult {
 pub enum FoundRows {
     /// The value.
     Known(u64),
-    /// Only the backend knows (`SQL_CALC_FOUND_ROWS`).
+    /// Only the backend knows: after `SQL_CALC_FOUND_ROWS`, or a statement that counts rows and
+    /// does not tell.
     OnBackend,
     /// The backend that knew is gone.
     Lost,
-    /// The last statement had no rows: the server decides what that means.
-    Unknown,
 }
 
 /// All of it, for one session.
@@ -298,6 +297,13 @@ impl Residue {
             self.values_captured(capture, &answer)?;
         }
         Ok(())
+    }
+
+    /// The answer to `SELECT FOUND_ROWS()`.
+    pub fn found_rows_are(&mut self, answer: &Answer) {
+        if let Ok(rows) = number(answer.first_row.first()) {
+            self.found_rows = FoundRows::Known(rows);
+        }
     }
 
     fn values_captured(

@@ -1,5 +1,6 @@
 //! What is the same.
 
+use crate::support::flavor::Flavor;
 use crate::support::raw::reply::Reply;
 
 /// What the databases of the two sides are called, before the client's number.
@@ -8,7 +9,7 @@ pub(crate) const DIRECT: &str = "app_d";
 pub(crate) const THROUGH: &str = "app_m";
 
 /// The error of a statement without a cursor, which tells the statement's number.
-const NO_CURSOR: &[u8] = b"\xff\x8d\x05";
+const NO_CURSOR: &[u8] = b"The statement (";
 
 /// In the second byte of the status: trackers follow.
 const CHANGED: u8 = 0x40;
@@ -36,7 +37,7 @@ pub(crate) fn difference(
         return (told != greeted).then(|| format!("  {told:?} is not {greeted:?}\n"));
     }
     let (mut right, mut seen) = (normal(right), normal(seen));
-    if text.starts_with("!database") {
+    if ["!database", "!fields", "!option", "!ping"].iter().any(|verb| text.starts_with(verb)) {
         right.iter_mut().chain(&mut seen).for_each(|(_, packet)| without_warnings(packet));
     }
     if trackers == Trackers::Ignored || tells_transaction(&right) {
@@ -66,22 +67,35 @@ fn normal(reply: Reply) -> Vec<Packet> {
     let mut packets = reply.without_foresight().packets;
     for (_, packet) in &mut packets {
         replace(packet, THROUGH.as_bytes(), DIRECT.as_bytes());
+        if let Some(at) = memchr::memmem::find(packet, b"data types point") {
+            packet.splice(at + 11..at + 16, *b"geometry");
+        }
         match &mut packet[..] {
-            [0, 0, 0, _, flags, _, _, 0, 0] if *flags & CHANGED != 0 => without_trackers(packet),
+            [0 | 0xfe, _, _, .., flags, _, _, 0, 0] if *flags & CHANGED != 0 => {
+                without_trackers(packet);
+            }
             [0xfe, _, _, _, flags] => *flags &= !CHANGED,
             _ => {}
         }
-        if packet.starts_with(NO_CURSOR) {
-            packet.retain(|byte| !byte.is_ascii_digit());
+        if let Some(at) = memchr::memmem::find(packet, NO_CURSOR) {
+            // In a row, the length of the text stands in front of it.
+            let mut text = packet.split_off(at);
+            if packet.first() != Some(&0xff) {
+                packet.pop();
+            }
+            text.retain(|byte| !byte.is_ascii_digit());
+            packet.append(&mut text);
         }
     }
     packets
 }
 
-/// Takes the number of warnings out of an OK packet that tells nothing else.
+/// Takes the number of warnings out of an OK or EOF packet that tells nothing else.
 fn without_warnings(packet: &mut [u8]) {
-    if let [0, 0, 0, _, _, low, high, ..] = packet {
-        (*low, *high) = (0, 0);
+    match packet {
+        [0 | 0xfe, 0, 0, _, _, low, high, ..] => (*low, *high) = (0, 0),
+        [0xfe, low, high, _, _] => (*low, *high) = (0, 0),
+        _ => {}
     }
 }
 
@@ -142,35 +156,27 @@ fn show(packets: &[Packet], at: usize) -> String {
     format!("{sequence}: {text}")
 }
 
-/// Whether the protocol has told what `FOUND_ROWS()` is.
+/// Whether `FOUND_ROWS()` is the session's own yet.
 pub(crate) struct FoundRows {
     untold: bool,
 }
 
 impl FoundRows {
     /// After a login: MariaDB shows what an earlier user of the thread found.
-    pub(crate) fn of_login() -> Self {
-        Self { untold: true }
+    pub(crate) fn of_login(flavor: Flavor) -> Self {
+        Self { untold: flavor == Flavor::MariaDb }
     }
 
-    /// Takes in a statement and its reply; whether it is a question whose answer was never told.
+    /// Takes in a statement and its reply; whether it asks for somebody else's number.
     pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
-        const COUNTING: &[&str] =
-            &["UPDATE", "DO", "CALL", "EXECUTE", "SIGNAL", "!execute", "!fetch", "CREATE TEMP"];
+        let asked = self.untold && text.contains("FOUND_ROWS()");
         let rows = !matches!(reply.packets.first(), Some((_, packet)) if packet[0] == 0 || packet[0] == 0xff);
-        if text.contains("FOUND_ROWS()") {
-            let asked = self.untold;
-            self.untold = false;
-            return asked;
-        }
-        let counting = COUNTING.iter().any(|verb| text.starts_with(verb))
-            || ["INTO @", "SELECT a FROM", ";"].iter().any(|part| text.contains(part));
-        if counting {
+        if text.starts_with("CALL") {
             self.untold = true;
-        } else if rows && text.starts_with("SELECT") {
-            self.untold = reply.error().is_some();
+        } else if rows && text.starts_with("SELECT") && reply.error().is_none() {
+            self.untold = false;
         }
-        false
+        asked
     }
 }
 
@@ -183,18 +189,13 @@ pub(crate) struct Diagnostics {
 impl Diagnostics {
     /// Takes in a statement and its reply; whether it is a question whose answer was never told.
     pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
-        const INDIRECT: &[&str] = &[
-            "EXECUTE",
-            "!execute",
-            "!prepare",
-            "PREPARE",
-            "DEALLOCATE",
-            "CALL",
-            "!again",
-            "!change",
-        ];
+        const INDIRECT: &[&str] = &["CALL", "SELECT ins(", "SELECT tz(", "SELECT uv("];
         const QUESTIONS: &[&str] = &["WARNINGS", "ERRORS", "warning_count", "error_count"];
         if text.starts_with("SHOW SESSION") {
+            return false;
+        }
+        if text.contains("; SHOW") {
+            self.untold = reply.error().is_none();
             return false;
         }
         if QUESTIONS.iter().any(|question| text.contains(question)) {

@@ -23,6 +23,8 @@ struct Statement {
     bound: bool,
     /// Parameters whose value was sent beforehand.
     long: bool,
+    /// It had a cursor.
+    cursor: bool,
 }
 
 /// How a client of each generation logs in; there are more of them than connections.
@@ -92,6 +94,14 @@ impl Side {
             return self.prepare(slot, rest).await.map(Some);
         }
         let Some(statement) = self.statements.get_mut(&slot) else { return Ok(None) };
+        if verb == "execute" {
+            // MySQL gives no rows, and no end of them, to an execution without a cursor of a
+            // statement that once had one.
+            statement.cursor |= rest == "cursor";
+            if statement.cursor && rest != "cursor" {
+                return Ok(None);
+            }
+        }
         let (payload, expect) = match verb {
             "execute" => (statement.execute(rest), Expect::Results),
             "fetch" => {
@@ -128,8 +138,10 @@ impl Side {
             let number = [id[0], id[1], id[2], id[3]];
             let parameters = id[6];
             id[..4].fill(0);
-            self.statements
-                .insert(slot, Statement { id: number, parameters, bound: false, long: false });
+            self.statements.insert(
+                slot,
+                Statement { id: number, parameters, bound: false, long: false, cursor: false },
+            );
         }
         Ok(reply)
     }

@@ -208,7 +208,7 @@ const ROUTINES: &[&str] = &[
     "SELECT ins({#})",
     "INSERT INTO tg VALUES ({#})",
     "SELECT @@time_zone, @si, @e, @pv2",
-    "CREATE OR REPLACE VIEW v AS SELECT uv() AS u",
+    "CREATE OR REPLACE VIEW v AS SELECT uv() AS u, COUNT(*) FROM t2",
     "SELECT * FROM v",
     "SELECT * FROM w",
 ];

@@ -26,7 +26,7 @@ const TABLES: &[&str] = &[
     "CREATE FUNCTION ins(n INT) RETURNS INT DETERMINISTIC BEGIN INSERT INTO t (a) VALUES (n); \
      RETURN n; END",
     "CREATE TRIGGER tgt BEFORE INSERT ON tg FOR EACH ROW BEGIN SELECT 7 INTO @trg; END",
-    "CREATE VIEW w AS SELECT tz() AS z",
+    "CREATE VIEW w AS SELECT tz() AS z, COUNT(*) FROM t2",
 ];
 
 const CONTENT: &[&str] = &[

@@ -4,10 +4,12 @@
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
 //! - [`failures`]: servers that die, and statements that are killed.
+//! - [`handover`]: what hand-overs between sessions once got wrong.
 //! - [`hostile`]: bytes that no client should send.
 //! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
 //! - [`leaving`]: clients that vanish: in a transaction, while they wait.
 //! - [`limits`]: full pools and too many clients, and what they are told.
+//! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
@@ -22,10 +24,12 @@ mod crowd;
 mod exactness;
 mod failover;
 mod failures;
+mod handover;
 mod hostile;
 mod leaks;
 mod leaving;
 mod limits;
+mod marks;
 mod prepared;
 mod reading;
 mod rotation;

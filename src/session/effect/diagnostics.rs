@@ -5,6 +5,7 @@ use crate::session::model::Session;
 use crate::session::residue::{Diagnostics, FoundRows, LastInsertId};
 use crate::session::server::Flavor;
 use crate::session::statement::{Action, Analysis, DropScope, Marks, Placed, Sole, StatementKind};
+use crate::wire::capability::Status;
 
 /// Row counts, warnings and the last insert id.
 pub(super) fn residue(
@@ -23,9 +24,21 @@ pub(super) fn residue(
     };
     residue.found_rows = found_rows(residue.found_rows, analysis, result, flavor);
     let diagnostics = failed || result.warnings > 0;
+    // What the first of several statements left may still be there; and who knows whether a
+    // statement that is run by another uses tables.
+    let runs = matches!(analysis.kind, StatementKind::Call | StatementKind::Execute);
+    let shows = marks.intersects(Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS);
+    let several = analysis.count > 1 && (flavor == Flavor::MariaDb || shows);
+    let unclear = (several || runs && flavor == Flavor::MariaDb)
+        && !matches!(residue.diagnostics, Diagnostics::Captured(_));
+    // Asking does not clear them, but on MySQL where it is a SELECT.
+    let keeps = shows && (flavor == Flavor::MariaDb || analysis.kind != StatementKind::Select);
     session.warnings = if failed { 1 } else { result.warnings };
-    if marks.intersects(Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS) && !diagnostics {
-        // Asking for warnings does not clear them.
+    if unclear {
+        residue.diagnostics = Diagnostics::OnBackend;
+        beyond.diagnostics = Some(true);
+    } else if keeps && !diagnostics {
+        // They are what they were.
     } else if diagnostics {
         residue.diagnostics = Diagnostics::OnBackend;
         beyond.diagnostics = Some(true);
@@ -52,6 +65,10 @@ fn lists_diagnostics(analysis: &Analysis) -> bool {
         && !matches!(analysis.sole, Some(Sole::WarningCount | Sole::ErrorCount))
 }
 
+/// Errors that come before anything of a text has run: it cannot be read, there is no such routine,
+/// it has other arguments.
+const NOTHING_RAN: [u16; 3] = [1064, 1305, 1318];
+
 /// `FOUND_ROWS()` after a statement: most that have no rows leave it as it was (measured).
 fn found_rows(
     before: FoundRows,
@@ -63,33 +80,79 @@ fn found_rows(
     let kind = analysis.kind;
     let counted = !matches!(kind, Kind::Empty | Kind::Explain | Kind::Help | Kind::Maintenance)
         && !lists_diagnostics(analysis);
+    if result.error.is_some_and(|code| NOTHING_RAN.contains(&code)) && result.status.is_none() {
+        return before;
+    }
+    if analysis.count > 1 && !analysis.reads_tables && none_counts(analysis, result) {
+        return before;
+    }
     if analysis.count > 1 || analysis.marks.has(Marks::OPAQUE) {
         return match result.rows {
             Some(rows) if result.error.is_none() => FoundRows::Known(rows),
-            _ => FoundRows::Unknown,
+            // None had rows before one failed.
+            None if result.error.is_some() => before,
+            _ => FoundRows::OnBackend,
         };
     }
-    match result.rows {
-        Some(_) if analysis.marks.has(Marks::SQL_CALC_FOUND_ROWS) => FoundRows::OnBackend,
-        Some(rows) if counted && result.error.is_none() => FoundRows::Known(rows),
-        Some(_) if counted => FoundRows::Unknown,
-        Some(_) => before,
-        None if result.error.is_some() && kind != Kind::Call => before,
-        None => match kind {
-            Kind::Select if flavor == Flavor::MySql => FoundRows::Known(result.affected_rows),
-            Kind::Do if flavor == Flavor::MySql => FoundRows::Known(1),
-            Kind::Update if flavor == Flavor::MySql => FoundRows::Unknown,
-            Kind::Call
-            | Kind::Compound
-            | Kind::CreateTable
-            | Kind::CreateTemporaryTable
-            | Kind::Execute
-            | Kind::Other
-            | Kind::Select
-            | Kind::With => FoundRows::Unknown,
-            _ => before,
-        },
+    if result.status.is_some_and(|status| status.has(Status::CURSOR_EXISTS)) {
+        return FoundRows::OnBackend;
     }
+    if let Some(rows) = result.rows {
+        return match result.error {
+            None if kind == Kind::Explain
+                && flavor == Flavor::MariaDb
+                && !analysis.reads_tables =>
+            {
+                FoundRows::Known(0)
+            }
+            _ if !counted => before,
+            _ if analysis.marks.has(Marks::SQL_CALC_FOUND_ROWS) => FoundRows::OnBackend,
+            None => FoundRows::Known(rows),
+            Some(_) => FoundRows::OnBackend,
+        };
+    }
+    match kind {
+        Kind::Call => FoundRows::OnBackend,
+        _ if result.error.is_some() => before,
+        Kind::Select if flavor == Flavor::MySql => FoundRows::Known(result.affected_rows),
+        Kind::Do if flavor == Flavor::MySql => FoundRows::Known(1),
+        Kind::Update if flavor == Flavor::MySql => match result.matched_rows {
+            Some(rows) => FoundRows::Known(rows),
+            None => FoundRows::OnBackend,
+        },
+        Kind::Compound | Kind::Execute | Kind::Other | Kind::Select | Kind::With => {
+            FoundRows::OnBackend
+        }
+        Kind::CreateTable | Kind::CreateTemporaryTable
+            if analysis.reads_tables || result.affected_rows > 0 =>
+        {
+            FoundRows::OnBackend
+        }
+        Kind::Insert | Kind::Replace | Kind::Set if analysis.reads_tables => FoundRows::OnBackend,
+        _ => before,
+    }
+}
+
+/// Whether no statement of several, none of which reads a table, can change `FOUND_ROWS()`.
+fn none_counts(analysis: &Analysis, result: &Result<'_>) -> bool {
+    use StatementKind as Kind;
+    let unreadable = result.error == Some(1064);
+    let kinds = analysis.details.as_ref().map_or(&[][..], |details| &details.statements);
+    !kinds.is_empty()
+        && kinds.iter().all(|kind| match kind {
+            Kind::Begin
+            | Kind::Commit
+            | Kind::Delete
+            | Kind::Empty
+            | Kind::Insert
+            | Kind::Replace
+            | Kind::Rollback
+            | Kind::Savepoint
+            | Kind::Set
+            | Kind::Use => true,
+            Kind::Other => unreadable,
+            _ => false,
+        })
 }
 
 /// MariaDB clears warnings only with a statement that uses a table (measured).
@@ -98,15 +161,20 @@ fn keeps_diagnostics(analysis: &Analysis) -> bool {
     let temporary = |placed: &Placed| {
         matches!(placed.action, Action::DropTables { scope: DropScope::Temporary, .. })
     };
+    let kinds = analysis.details.as_ref().map_or(&[][..], |details| &details.statements);
+    if analysis.count > 1 {
+        let changes_rows = kinds.iter().any(|kind| kind.changes_rows());
+        return !analysis.reads_tables && !changes_rows;
+    }
     match analysis.kind {
         Kind::DropTable => analysis.actions().iter().all(temporary),
-        Kind::Explain | Kind::Select => !analysis.reads_tables,
+        Kind::Execute | Kind::Explain | Kind::Select => !analysis.reads_tables,
+        Kind::Prepare => !analysis.prepares_with_tables(),
         Kind::Begin
         | Kind::Commit
         | Kind::Deallocate
         | Kind::Do
         | Kind::Empty
-        | Kind::Prepare
         | Kind::ReleaseSavepoint
         | Kind::Rollback
         | Kind::Savepoint

@@ -98,10 +98,30 @@ impl Analysis {
             kind: StatementKind::Prepare,
             count: 1,
             marks: self.marks.only(keep),
-            reads_tables: false,
+            reads_tables: self.opens_tables(),
             sole: None,
             details: (!details.user_variables.is_empty()).then(|| Box::new(details)),
         }
+    }
+
+    /// Whether tables are looked at when this statement is prepared.
+    fn opens_tables(&self) -> bool {
+        use StatementKind as Kind;
+        match self.kind {
+            Kind::Delete | Kind::Insert | Kind::Replace | Kind::Update | Kind::With => true,
+            Kind::Explain | Kind::Select => self.reads_tables,
+            _ => false,
+        }
+    }
+
+    /// Whether this is `PREPARE`, or the preparation of a statement, that looks at tables.
+    pub fn prepares_with_tables(&self) -> bool {
+        let mut texts = self.actions().iter().filter_map(|placed| match &placed.action {
+            Action::Prepare { prepared, .. } => Some(prepared.opens_tables()),
+            _ => None,
+        });
+        // The FROM of a PREPARE is not that of a table.
+        self.kind == StatementKind::Prepare && texts.next().unwrap_or(self.reads_tables)
     }
 
     /// This statement, which executes another that was prepared by text.

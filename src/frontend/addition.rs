@@ -1,0 +1,111 @@
+//! Commands that are no statements. On MySQL what they have to warn of, and the errors that they
+//! end with, come after the diagnostics of the last statement, which stay (measured).
+
+use super::borrow::Borrowed;
+use super::client::{Client, Stop};
+use super::run::{Ran, Request};
+use super::told::Told;
+use crate::backend::dialogue::{Content, Question};
+use crate::session::residue::Diagnostics;
+use crate::session::server::Flavor;
+use crate::session::statement::Analysis;
+use crate::wire::command::put_parts;
+use crate::wire::exchange::ReplyShape;
+
+/// Rows of `SHOW WARNINGS`, as the server sent them.
+type Rows = Vec<Box<[u8]>>;
+
+impl Client {
+    /// Answers a command with an error without asking the server.
+    pub(super) async fn refuse(&mut self, told: &Told, sequence: u8) -> Result<(), Stop> {
+        let Some(earlier) = self.diagnostics_so_far(sequence).await? else { return Ok(()) };
+        self.put_error(sequence.wrapping_add(1), told);
+        self.put_in_front(earlier);
+        Ok(())
+    }
+
+    /// `COM_FIELD_LIST`, about which MySQL warns.
+    pub(super) async fn field_list(&mut self, command: &[u8], sequence: u8) -> Result<(), Stop> {
+        self.add(command, ReplyShape::FieldList, sequence).await
+    }
+
+    /// `COM_INIT_DB`
+    pub(super) async fn init_db(&mut self, command: &[u8], sequence: u8) -> Result<(), Stop> {
+        self.add(command, ReplyShape::Ok, sequence).await
+    }
+
+    /// Runs a command that adds to the last statement's diagnostics, but on MariaDB, where an error
+    /// replaces them.
+    async fn add(&mut self, command: &[u8], shape: ReplyShape, sequence: u8) -> Result<(), Stop> {
+        if self.borrow(sequence).await? == Borrowed::No {
+            return Ok(());
+        }
+        let before = self.session.residue.diagnostics.clone();
+        let warnings = self.session.warnings;
+        let analysis = Analysis::default();
+        let request = Request::new(&analysis, shape, sequence);
+        let ran = self.run(request, |out, _| put_parts(out, &[command])).await?;
+        let Ran::Answered(outcome) = ran else { return Ok(()) };
+        let warned = shape == ReplyShape::FieldList;
+        match self.session.dialect.flavor {
+            Flavor::MariaDb if outcome.error.is_some() => return Ok(()),
+            Flavor::MySql if outcome.error.is_some() || warned => {
+                let failed = outcome.error.is_some();
+                self.session.warnings =
+                    if failed { warnings.saturating_add(1) } else { outcome.warnings };
+                self.session.residue.diagnostics = Diagnostics::OnBackend;
+                if let Diagnostics::Captured(earlier) = before {
+                    self.channel.flush().await?;
+                    self.bring_diagnostics().await;
+                    self.put_in_front(earlier.rows);
+                }
+            }
+            Flavor::MariaDb | Flavor::MySql => {
+                self.session.residue.diagnostics = before;
+                self.session.warnings = warnings;
+            }
+        }
+        Ok(())
+    }
+
+    /// What stays of the last statement's diagnostics; `None` when the client has been told that
+    /// they cannot be had.
+    async fn diagnostics_so_far(&mut self, sequence: u8) -> Result<Option<Rows>, Stop> {
+        if self.session.dialect.flavor != Flavor::MySql {
+            return Ok(Some(Rows::new()));
+        }
+        if self.session.residue.diagnostics == Diagnostics::OnBackend {
+            if self.borrow(sequence).await? == Borrowed::No {
+                return Ok(None);
+            }
+            self.bring_diagnostics().await;
+        }
+        Ok(Some(match &self.session.residue.diagnostics {
+            Diagnostics::Captured(result) => result.rows.clone(),
+            Diagnostics::None | Diagnostics::OnBackend | Diagnostics::Lost => Rows::new(),
+        }))
+    }
+
+    /// Asks the session's connection for its diagnostics, which does not clear them there.
+    pub(super) async fn bring_diagnostics(&mut self) {
+        if self.session.residue.diagnostics != Diagnostics::OnBackend {
+            return;
+        }
+        let Some(lease) = &mut self.lease else { return };
+        let asked = lease.connection().ask(&[Question::Query(b"SHOW WARNINGS")]).await;
+        let Ok(replies) = asked else { return self.lost_between_statements() };
+        for reply in replies {
+            if let Content::Rows(answer) = reply.content {
+                self.session.residue.diagnostics = Diagnostics::Captured(Box::new(answer.result));
+            }
+        }
+    }
+
+    fn put_in_front(&mut self, mut earlier: Rows) {
+        if let Diagnostics::Captured(result) = &mut self.session.residue.diagnostics {
+            earlier.append(&mut result.rows);
+            self.session.warnings = u16::try_from(earlier.len()).unwrap_or(u16::MAX);
+            result.rows = earlier;
+        }
+    }
+}
