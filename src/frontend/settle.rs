@@ -17,6 +17,20 @@ use std::sync::Arc;
 const CHARSETS: &[u8] =
     b"SELECT @@character_set_client, @@character_set_results, @@collation_connection";
 
+/// A variable that is set to its own value is reported by MariaDB's tracker, when the scope is
+/// written. It clears no warnings.
+const SET_TO_ITSELF: &[u8] = b"SET @@SESSION.`";
+
+/// Errors that say that there was nothing to set in this session: 1193
+/// `ER_UNKNOWN_SYSTEM_VARIABLE`, 1228 and 1229 for one that is only global, 1238 for a constant.
+const NOT_SET: [u16; 4] = [1193, 1228, 1229, 1238];
+
+fn set_to_itself(name: &[u8]) -> Vec<u8> {
+    let quoted: Vec<u8> =
+        name.iter().flat_map(|&b| if b == b'`' { vec![b, b] } else { vec![b] }).collect();
+    [SET_TO_ITSELF, &quoted, b"`=@@SESSION.`", &quoted, b"`"].concat()
+}
+
 impl Client {
     /// Gives the backend connection back, deposits it, or keeps it, as the session's state wants.
     /// The client has its answer before anything is asked for it here.
@@ -27,6 +41,11 @@ impl Client {
     pub async fn conclude(&mut self) -> Result<(), Stop> {
         if self.session.residue.has_too_many_variables() {
             self.session.pins.put(PinReason::UserVariable, Holds::Yes);
+        }
+        if self.session.unsettled.settings.is_some() && self.lease.is_some() {
+            // Whatever pins: how the next statement is to be read may depend on it.
+            self.channel.flush().await?;
+            self.settle().await;
         }
         while self.lease.is_some() && self.may_give_back() {
             if self.session.unsettled.is_settled() {
@@ -54,7 +73,10 @@ impl Client {
 
     /// Asks what the last statement left open.
     pub(super) async fn settle(&mut self) {
-        let Unsettled { after_error, charsets, results, locks } = self.session.unsettled;
+        let unsettled = self.session.unsettled.clone();
+        let Unsettled { after_error, charsets, results, locks, settings } = unsettled;
+        let settings: Vec<_> =
+            settings.iter().flat_map(|s| &s.names).map(|name| set_to_itself(name)).collect();
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
         let flavor = connection.server.version.flavor;
@@ -78,6 +100,7 @@ impl Client {
         if let Some(query) = &locks_query {
             questions.push(Question::Query(query));
         }
+        questions.extend(settings.iter().map(|sql| Question::Query(sql)));
         let replies = match connection.ask(&questions).await {
             Ok(replies) => replies,
             Err(error) => {
@@ -95,6 +118,13 @@ impl Client {
             let changed = effect::settled(&mut self.session, &reply.changes, status);
             if changed {
                 self.environment_follows();
+            }
+            if let Content::Err(error) = &reply.content
+                && matches!(question, Question::Query(sql) if sql.starts_with(SET_TO_ITSELF))
+                && !NOT_SET.contains(&error.code)
+            {
+                // It has a value that can't be learnt, so it can't be moved either.
+                self.session.pins.put(PinReason::Opaque, Holds::Yes);
             }
             let Content::Rows(answer) = &reply.content else { continue };
             if matches!(question, Question::Query(CHARSETS)) {

@@ -78,7 +78,9 @@ pub fn after(
             session.unsettled.after_error = true;
         }
     }
-    if analysis.touches_session() {
+    // MariaDB does not report every setting.
+    let sets = flavor == Flavor::MariaDb && analysis.marks.has(Marks::SET_VARIABLE);
+    if analysis.touches_session() || sets {
         take_in_text(session, analysis, result, flavor, &mut beyond);
     }
     diagnostics::residue(session, analysis, result, flavor, &mut beyond);
@@ -172,6 +174,13 @@ fn take_in_text(
     }
     if marks.has(Marks::XA) && ran != Ran::Failed {
         session.pins.put(PinReason::Xa, Holds::Yes);
+    }
+    if flavor == Flavor::MariaDb
+        && let Some(details) = &analysis.details
+    {
+        for name in &details.impure.silent_settings {
+            action::set_silently(session, name);
+        }
     }
     for placed in analysis.actions() {
         action::take_in(session, &placed.action, ran, flavor, beyond);

@@ -33,7 +33,7 @@ pub struct Session {
 }
 
 /// Questions that are still open after a statement, to be asked off the client's path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unsettled {
     /// A statement failed: what it had changed before is not reported yet.
     pub after_error: bool,
@@ -43,12 +43,31 @@ pub struct Unsettled {
     pub results: bool,
     /// User locks were released, perhaps.
     pub locks: bool,
+    /// Variables that were set and not reported; hardly any session has some.
+    pub settings: Option<Box<SilentSettings>>,
+}
+
+/// Variables whose setting MariaDB does not report: those assigned as `@@name`, without a scope
+/// (measured).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SilentSettings {
+    /// Each once, ASCII letters in lower case.
+    pub names: Vec<Box<[u8]>>,
 }
 
 impl Unsettled {
     /// Whether nothing is open.
-    pub fn is_settled(self) -> bool {
-        self == Self::default()
+    pub fn is_settled(&self) -> bool {
+        let Self { after_error, charsets, results, locks, settings } = self;
+        !(*after_error || *charsets || *results || *locks) && settings.is_none()
+    }
+
+    /// Notes that this variable was set, perhaps, and not reported.
+    pub fn set_silently(&mut self, name: &[u8]) {
+        let names = &mut self.settings.get_or_insert_default().names;
+        if !names.iter().any(|noted| **noted == *name) {
+            names.push(name.into());
+        }
     }
 }
 

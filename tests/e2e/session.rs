@@ -184,3 +184,48 @@ fn a_kill_finds_the_statement() {
         assert!(unknown.to_string().contains("1094"), "{unknown}");
     });
 }
+
+/// MariaDB reports `SET @@name = …`, without a scope, by no tracker.
+#[test]
+fn a_setting_that_no_tracker_reports_stays_with_its_session() {
+    const SEE: &str = "SELECT CONCAT_WS('|', @@time_zone, @@sql_mode, @@group_concat_max_len)";
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let mut direct = server.connect(&APP, Some("app")).await.unwrap();
+        for sql in [
+            "DROP PROCEDURE IF EXISTS quietly",
+            "CREATE PROCEDURE quietly() SET @@group_concat_max_len = 12",
+        ] {
+            // By the user itself: another's body could not be read, and would pin.
+            let mut maker = millpond.connect(&APP, Some("app")).await.unwrap();
+            maker.query_drop(sql).await.unwrap();
+        }
+        let untouched: Option<String> = direct.query_first(SEE).await.unwrap();
+        let mut a = millpond.connect(&APP, Some("app")).await.unwrap();
+        let mut b = millpond.connect(&APP, Some("app")).await.unwrap();
+        let mut in_transaction = false;
+        for sql in [
+            "SET @@time_zone = '+03:00', @@nosuch = 1",
+            "SET @@time_zone = '+03:00'",
+            "BEGIN",
+            "SET @@sql_mode = 'ANSI_QUOTES'",
+            "SELECT \"time_zone\" FROM (SELECT 1 AS time_zone) AS t",
+            "COMMIT",
+            "CALL quietly()",
+        ] {
+            let through = a.query_drop(sql).await.map_err(|error| error.to_string());
+            let straight = direct.query_drop(sql).await.map_err(|error| error.to_string());
+            assert_eq!(through.is_ok(), straight.is_ok(), "{sql}: {through:?}");
+            in_transaction = sql == "BEGIN" || (in_transaction && sql != "COMMIT");
+            if !in_transaction {
+                // There is only one backend connection: it has been the other's.
+                let of_b: Option<String> =
+                    b.query_first(SEE).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+                assert_eq!(of_b, untouched, "{sql}");
+            }
+            let of_a: Option<String> = a.query_first(SEE).await.unwrap();
+            let of_direct: Option<String> = direct.query_first(SEE).await.unwrap();
+            assert_eq!(of_a, of_direct, "{sql}");
+        }
+    });
+}

@@ -127,6 +127,7 @@ impl Reader<'_> {
             };
             if matches!(token.kind, TokenKind::Word | TokenKind::Quoted) {
                 self.definition(&word);
+                self.silent_setting(&word);
             }
             self.follow_set(token, &word);
             self.recent.push(word);
@@ -257,6 +258,18 @@ impl Reader<'_> {
         let is_local = self.declared.iter().any(|name| name == word) && !self.is_scoped();
         if self.setting == Setting::Target && !is_field && !is_local {
             self.reach(Reach::SESSION_VARIABLES);
+        }
+    }
+
+    /// Perhaps a name in `SET @@name =`.
+    fn silent_setting(&mut self, name: &[u8]) {
+        if self.setting != Setting::Target || !self.recent.is(b"@@") {
+            return;
+        }
+        let next = self.next().0;
+        if next.is(b'=') || next.kind == TokenKind::Assign {
+            self.reach(Reach::SESSION_VARIABLES);
+            self.found.effects.silent_settings.insert(name.into());
         }
     }
 

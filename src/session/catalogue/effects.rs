@@ -109,14 +109,20 @@ impl fmt::Debug for Reach {
 pub struct Effects {
     /// The user variables that may be read or written.
     pub user_variables: UserVariables,
+    /// The session variables that are set as `@@name`, which MariaDB reports by no tracker. ASCII
+    /// letters in lower case.
+    pub silent_settings: BTreeSet<Box<[u8]>>,
     /// Everything else.
     pub reach: Reach,
 }
 
 impl Effects {
     /// Anything at all.
-    pub const EVERYTHING: Self =
-        Self { user_variables: UserVariables::Any, reach: Reach::EVERYTHING };
+    pub const EVERYTHING: Self = Self {
+        user_variables: UserVariables::Any,
+        silent_settings: BTreeSet::new(),
+        reach: Reach::EVERYTHING,
+    };
 
     /// Whether there is no effect.
     pub fn is_empty(&self) -> bool {
@@ -128,7 +134,9 @@ impl Effects {
         let before = self.reach;
         self.reach.insert(other.reach);
         let variables = self.user_variables.merge(&other.user_variables);
-        variables || self.reach != before
+        let settings = self.silent_settings.len();
+        self.silent_settings.extend(other.silent_settings.iter().cloned());
+        variables || self.reach != before || self.silent_settings.len() > settings
     }
 }
 

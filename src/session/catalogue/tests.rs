@@ -76,6 +76,16 @@ fn effects_are_found() {
         assert_eq!(effects.reach, reach, "{body}");
         assert_eq!(effects.user_variables, UserVariables::None, "{body}");
     }
+    for (body, name) in [
+        ("begin set @@sql_mode = ''; end", "sql_mode"),
+        ("begin set @a = 1, @@`Time_Zone` := '+01:00'; end", "time_zone"),
+    ] {
+        let effects = procedure(body);
+        assert!(effects.reach.contains(Reach::SESSION_VARIABLES), "{body}");
+        assert_eq!(effects.silent_settings.len(), 1, "{body}");
+        assert!(effects.silent_settings.contains(name.as_bytes()), "{body}");
+    }
+    assert!(procedure("set @@session.sql_mode = @@sql_mode").silent_settings.is_empty());
     let special = Reach::SPECIAL_VARIABLES;
     assert!(procedure("set @@rand_seed1 = 1").reach.contains(special));
     assert!(procedure("/*!50000 set timestamp = 1 */").reach.contains(special));

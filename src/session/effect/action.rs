@@ -4,8 +4,8 @@ use super::{Beyond, Ran};
 use crate::session::model::Session;
 use crate::session::pin::{Holds, PinReason, TableName, UnknownLocks};
 use crate::session::server::Flavor;
-use crate::session::state::{Names, Role};
-use crate::session::statement::{Action, CallPlace, LockFunction, Marks, ObjectName};
+use crate::session::state::{Names, Role, is_immovable, is_report_only};
+use crate::session::statement::{Action, CallPlace, LockFunction, Marks, ObjectName, Scope};
 use std::sync::Arc;
 
 /// Takes in one action of a statement that has run, or may have.
@@ -63,6 +63,10 @@ pub(super) fn take_in(
             session.unsettled.results = false;
             beyond.environment = true;
         }
+        // Even of a statement that failed, some assignments may have happened.
+        Action::SetVariable { scope: Scope::Next, name, .. } if flavor == Flavor::MariaDb => {
+            set_silently(session, name);
+        }
         Action::SetRole(text) if begun => match flavor {
             Flavor::MySql if certain => {
                 let environment = Arc::make_mut(&mut session.environment);
@@ -73,6 +77,19 @@ pub(super) fn take_in(
             _ => pins.put(PinReason::Role, Holds::Yes),
         },
         _ => {}
+    }
+}
+
+/// A variable that MariaDB does not report was set: it has to be asked for.
+pub(super) fn set_silently(session: &mut Session, name: &[u8]) {
+    // Other letters than these make the statement opaque, which pins.
+    let Ok(text) = str::from_utf8(name) else { return };
+    match text {
+        // For the next transaction only, which has its own tracker.
+        "transaction_isolation" | "tx_isolation" | "transaction_read_only" | "tx_read_only" => {}
+        _ if is_immovable(text) => session.pins.put(PinReason::ImmovableVariable, Holds::Yes),
+        _ if is_report_only(text) => {}
+        _ => session.unsettled.set_silently(name),
     }
 }
 

@@ -96,6 +96,9 @@ impl Scan<'_> {
                 self.mark(mark);
             }
         }
+        if !effects.silent_settings.is_empty() {
+            self.mark(Marks::SET_VARIABLE);
+        }
         let statement = self.count;
         let details = self.details();
         details.impure.merge(effects);
