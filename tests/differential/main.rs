@@ -14,7 +14,7 @@
 //!   client's handles, not content. `CONNECTION_ID()` has to be what the greeting said, on both
 //!   sides.
 //! - The order of trackers in an OK packet: the server's mood.
-//! - What the end of column definitions says of the statement's end, but for the transaction, the
+//! - What the end of column definitions says of the statement's end, but for the
 //!   cursor and autocommit: a server knows some of it before the first row, a proxy that passes
 //!   rows on does not.
 //! - The trackers of a reply in which MySQL reports the state of the transaction, as it does now and
@@ -121,7 +121,7 @@ fn on(flavor: Flavor) {
     };
     let millpond = Millpond::start(server, &settings);
     let said = AtomicUsize::new(0);
-    let wanted = number("DIFFERENTIAL_STATEMENTS", 5000);
+    let wanted = number("DIFFERENTIAL_STATEMENTS", 2000);
     let seed = number("DIFFERENTIAL_SEED", 1);
     let config = Config {
         cases: u32::try_from(wanted.div_ceil(SESSIONS * STEPS)).expect("a number of cases"),

@@ -76,7 +76,6 @@ const SETTINGS: &[&str] = &[
     "SET @@sql_mode = '{|ANSI|STRICT_ALL_TABLES|PIPES_AS_CONCAT|NO_BACKSLASH_ESCAPES}'",
     "SET @@{time_zone = '+06:00'|sql_select_limit = 2|`group_concat_max_len` = 12|character_set_results = latin1|autocommit = 1|timestamp = 1000|timestamp = DEFAULT|foreign_key_checks = 0|collation_connection = utf8mb4_bin}",
     "SET @@max_sort_length = 99, @@time_zone = 'nowhere'",
-    "SET @@sql_mode = 'ANSI_QUOTES', @@nosuch = 1",
     "SET @@max_connections = 5",
     "SET time_zone = '+02:00', nosuch = 1",
     "SET time_zone = 'nowhere'",

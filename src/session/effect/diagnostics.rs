@@ -124,9 +124,8 @@ fn found_rows(
         {
             FoundRows::OnBackend
         }
-        Kind::Delete | Kind::Insert | Kind::Replace | Kind::Set if analysis.reads_tables => {
-            FoundRows::OnBackend
-        }
+        Kind::Insert | Kind::Replace if analysis.reads_tables => FoundRows::OnBackend,
+        Kind::Set if analysis.reads_tables && flavor == Flavor::MariaDb => FoundRows::OnBackend,
         _ => before,
     }
 }

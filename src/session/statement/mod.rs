@@ -108,7 +108,13 @@ impl Analysis {
     fn opens_tables(&self) -> bool {
         use StatementKind as Kind;
         match self.kind {
-            Kind::Delete | Kind::Insert | Kind::Replace | Kind::Update | Kind::With => true,
+            Kind::CreateTable
+            | Kind::CreateTemporaryTable
+            | Kind::Delete
+            | Kind::Insert
+            | Kind::Replace
+            | Kind::Update
+            | Kind::With => true,
             Kind::Explain | Kind::Select => self.reads_tables,
             _ => false,
         }
