@@ -21,6 +21,7 @@ mod section;
 mod service;
 mod show;
 mod source;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -44,8 +45,9 @@ use section::{Report, Section};
 pub use service::{ServerVersionSetting, ServiceConfig};
 use show::Shown;
 pub use source::SourceError;
+pub use store::StoreConfig;
 pub use tls::{BackTls, BackTlsMode, CertificateFiles, FrontTls, FrontTlsMode};
-pub use user::{SecretRef, StoreConfig, UserConfig, UserSecret, UserTransport};
+pub use user::{SecretRef, UserConfig, UserSecret, UserTransport};
 
 /// A configuration that is right.
 ///

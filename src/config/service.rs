@@ -10,8 +10,9 @@ use super::given::{Given, Setting};
 use super::pool::PoolConfig;
 use super::section::Section;
 use super::show::Shown;
+use super::store::StoreConfig;
 use super::tls::{FrontTls, FrontTlsMode};
-use super::user::{StoreConfig, UserConfig, UserTransport, Users};
+use super::user::{UserConfig, UserTransport, Users};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

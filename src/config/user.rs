@@ -1,13 +1,12 @@
 //! Who may connect, and where passwords come from.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use super::given::Choice;
 use super::network::Network;
 use super::secret::Secret;
 use super::section::Section;
 use super::show::{HIDDEN, Shown};
+use super::store::StoreConfig;
 
 /// A secret in a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,71 +140,5 @@ impl Users {
 
     pub(super) fn names(&self) -> String {
         self.names.join(", ")
-    }
-}
-
-/// `[secrets.<store>]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreConfig {
-    /// Variables of Millpond's own environment.
-    Env {
-        /// What their names begin with.
-        prefix: String,
-    },
-    /// A TOML or JSON file.
-    File {
-        /// Where it is.
-        path: PathBuf,
-    },
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum StoreKind {
-    Env,
-    File,
-}
-
-impl Choice for StoreKind {
-    const EXPECTED: &'static str = r#""file" or "env""#;
-    const NAMES: &'static [(&'static str, Self)] = &[("file", Self::File), ("env", Self::Env)];
-}
-
-impl StoreConfig {
-    /// `None` after a refusal.
-    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let kind = section.setting::<StoreKind>("kind");
-        if !section.had("kind") {
-            section.missing("kind", StoreKind::EXPECTED);
-        }
-        let path = section.path("path");
-        let prefix = section.text("prefix");
-        match kind? {
-            StoreKind::Env => {
-                if section.had("path") {
-                    section.conflict("path", "only for kind = \"file\"; \"env\" has `prefix`");
-                }
-                Some(Self::Env { prefix: prefix.unwrap_or_default() })
-            }
-            StoreKind::File => {
-                if section.had("prefix") {
-                    section.conflict("prefix", "only for kind = \"env\"; \"file\" has `path`");
-                }
-                if !section.had("path") {
-                    section.missing("path", "the path of a TOML or JSON file");
-                }
-                Some(Self::File { path: path? })
-            }
-        }
-    }
-
-    pub(super) fn show(&self) -> Shown {
-        match self {
-            Self::Env { prefix } => {
-                Shown::new().put("kind", StoreKind::Env.name()).put("prefix", prefix.as_str())
-            }
-            Self::File { path } => Shown::new()
-                .put("kind", StoreKind::File.name())
-                .put("path", path.display().to_string()),
-        }
     }
 }

@@ -34,6 +34,7 @@ mod prepared;
 mod reading;
 mod rotation;
 mod session;
+mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 mod watching;

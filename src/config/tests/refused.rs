@@ -259,12 +259,27 @@ fn the_admin_port_is_not_opened_to_the_world_by_accident() {
 #[test]
 fn stores_are_checked() {
     let cases = [
-        ("kind = \"vault\"", "kind = \"vault\": expected \"file\" or \"env\""),
-        ("path = \"x\"", "kind: missing: expected \"file\" or \"env\""),
+        (
+            "kind = \"vault\"",
+            "kind = \"vault\": expected \"file\", \"directory\", \"env\" or \"exec\"",
+        ),
+        ("path = \"x\"", "kind: missing: expected \"file\", \"directory\", \"env\" or \"exec\""),
         ("kind = \"file\"", "path: missing: expected the path of a TOML or JSON file"),
         (
+            "kind = \"directory\"",
+            "path: missing: expected the path of a folder with a file for each secret",
+        ),
+        (
+            "kind = \"exec\"",
+            "command: missing: expected a list of texts: the program and its arguments",
+        ),
+        (
+            "kind = \"exec\"\ncommand = [\"\", \"x\"]",
+            "command = [\"\", \"x\"]: it has no program: expected its path or name",
+        ),
+        (
             "kind = \"env\"\npath = \"x\"",
-            "path = \"x\": only for kind = \"file\"; \"env\" has `prefix`",
+            "path = \"x\": only for kind = \"file\" or \"directory\"; \"env\" has `prefix`",
         ),
         (
             "kind = \"file\"\npath = \"x\"\nprefix = \"P\"",

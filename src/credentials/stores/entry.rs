@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
+use super::directory::without_line_end;
 use crate::config::secret::Secret;
 
 /// A secret as it is written down.
@@ -14,6 +15,16 @@ use crate::config::secret::Secret;
 pub(super) struct Entry {
     pub(super) username: Option<String>,
     pub(super) password: Secret,
+}
+
+impl Entry {
+    /// A text that is the password itself, or a JSON object. A line feed at its end is not meant.
+    pub(super) fn of_text(text: &[u8]) -> Result<Self, serde_json::Error> {
+        if text.trim_ascii_start().starts_with(b"{") {
+            return serde_json::from_slice(text);
+        }
+        Ok(Self { username: None, password: Secret::new(without_line_end(text)) })
+    }
 }
 
 // By hand, because a derived untagged enum would keep copies of passwords that are never wiped.

@@ -1,7 +1,9 @@
 //! Where passwords are kept: one file for each kind of store, all behind [`SecretStore`].
 
+mod directory;
 mod entry;
 mod env;
+mod exec;
 mod file;
 
 use std::collections::BTreeMap;
@@ -13,8 +15,13 @@ use std::{fmt, io};
 use crate::config::secret::Secret;
 use crate::config::{SecretRef, StoreConfig};
 
+pub use directory::DirectoryStore;
 pub use env::EnvStore;
+pub use exec::{ExecStore, Why};
 pub use file::FileStore;
+
+/// The most that one secret may have where nothing else bounds it, in bytes.
+const MAX_SECRET: u64 = 64 * 1_024;
 
 /// A secret on its way from a store.
 pub type Fetching<'a> =
@@ -93,6 +100,14 @@ pub enum StoreError {
         /// The store's name.
         store: String,
     },
+    /// The program that prints secrets has not.
+    #[error("{program}: {why}")]
+    Program {
+        /// The program, without its arguments.
+        program: String,
+        /// Why.
+        why: Why,
+    },
     /// The store has not answered in time.
     #[error("the store {store:?} has not answered in time")]
     Slow {
@@ -123,6 +138,8 @@ impl Stores {
         let variables: Vec<_> = variables.into_iter().collect();
         let made = stores.iter().map(|(name, store)| {
             let store: Box<dyn SecretStore> = match store {
+                StoreConfig::Directory { path } => Box::new(DirectoryStore::new(path.clone())),
+                StoreConfig::Exec { command } => Box::new(ExecStore::new(command)),
                 StoreConfig::Env { prefix } => {
                     Box::new(EnvStore::new(prefix, variables.iter().cloned()))
                 }
