@@ -93,7 +93,9 @@ pub enum Why {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
 
     use super::*;
     use crate::config::secret::Secret;
