@@ -77,6 +77,12 @@ impl Client {
             Alignment::Replay(steps) => steps,
             Alignment::LoginAgain => unreachable!("the connection was made fit"),
         };
+        if !std::mem::replace(&mut self.session.entered, true)
+            && let Some(database) = &self.session.environment.database
+            && !steps.iter().any(|step| matches!(step, Restore::InitDb(_)))
+        {
+            enter_anew(database, connection.server.version.flavor, &mut steps);
+        }
         // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
         // no statements: those of another session.
         let stays = connection.server.version.flavor == Flavor::MariaDb || analysis.count == 0;
@@ -237,5 +243,15 @@ impl Client {
         if steps.iter().any(clears) {
             connection.traces.diagnostics = Leftover::None;
         }
+    }
+}
+
+/// Makes a connection look again at the database that it is in.
+fn enter_anew(database: &[u8], flavor: Flavor, steps: &mut Vec<Restore>) {
+    let at = steps.iter().take_while(|step| matches!(step, Restore::SetOption(_))).count();
+    steps.insert(at, Restore::InitDb(database.into()));
+    if flavor == Flavor::MariaDb {
+        // It takes the database that it is in for known (measured).
+        steps.insert(at, Restore::InitDb(b"information_schema"[..].into()));
     }
 }

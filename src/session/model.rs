@@ -26,6 +26,9 @@ pub struct Session {
     pub warnings: u16,
     /// What has to be asked before the backend connection can be given back.
     pub unsettled: Unsettled,
+    /// Whether a connection has entered the session's database for it. One that is in there since
+    /// somebody else's session may remember a default character set that was altered meanwhile.
+    pub entered: bool,
     /// Binary prepared statements; most sessions have none.
     pub statements: Option<Box<ClientStatements>>,
     /// How the client's statements are to be read.
@@ -88,6 +91,7 @@ impl Session {
             status: Status::AUTOCOMMIT,
             warnings: 0,
             unsettled: Unsettled::default(),
+            entered: false,
             statements: None,
             dialect,
         }

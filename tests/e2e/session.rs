@@ -229,3 +229,30 @@ fn a_setting_that_no_tracker_reports_stays_with_its_session() {
         }
     });
 }
+
+/// Whoever connects finds the default character set that the database has now, also on a backend
+/// connection that has been in there since before it was altered.
+#[test]
+fn a_new_session_finds_its_database_as_it_is() {
+    servers::both_async(async |server| {
+        let mut admin = server.admin().await;
+        for sql in [
+            "DROP DATABASE IF EXISTS fresh",
+            "CREATE DATABASE fresh CHARACTER SET latin1",
+            "GRANT ALL ON fresh.* TO 'app'@'%'",
+        ] {
+            admin.query_drop(sql).await.unwrap();
+        }
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        for (charset, next) in [("latin1", "utf8mb4"), ("utf8mb4", "greek")] {
+            let mut client = millpond.connect(&APP, Some("fresh")).await.unwrap();
+            let seen: Option<String> =
+                client.query_first("SELECT @@character_set_database").await.unwrap();
+            assert_eq!(seen.as_deref(), Some(charset), "{}", server.flavor);
+            client.disconnect().await.unwrap();
+            let alter = format!("ALTER DATABASE fresh CHARACTER SET {next}");
+            admin.query_drop(alter).await.unwrap();
+        }
+        admin.query_drop("DROP DATABASE fresh").await.unwrap();
+    });
+}
