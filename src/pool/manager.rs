@@ -21,10 +21,18 @@ use tokio::time::Instant;
 pub struct Slot {
     /// The connection.
     pub connection: Box<Connection>,
+    /// What ends with the connection; in a box, since each session with a connection has a slot.
+    pub held: Box<Held>,
+}
+
+/// What is held as long as a connection is open.
+#[derive(Debug)]
+#[allow(dead_code, reason = "held for its drop")]
+pub struct Held {
     /// Its share of the server's budget.
-    pub permit: Permit,
+    permit: Permit,
     /// Its part in the metrics.
-    pub open: Open,
+    open: Open,
 }
 
 /// Why a connection could not be opened.
@@ -172,7 +180,8 @@ impl Shared {
         match result {
             Ok(connection) => {
                 let open = self.metrics.opened(connection.stream.transport(), started.elapsed());
-                Ok(Slot { connection: Box::new(connection), permit, open })
+                let held = Box::new(Held { permit, open });
+                Ok(Slot { connection: Box::new(connection), held })
             }
             Err(error) => {
                 self.metrics.open_failed(&error);
