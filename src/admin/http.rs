@@ -113,7 +113,7 @@ async fn serve(listener: tokio::net::TcpListener, pages: Pages, stop: Cancellati
 /// Answers one request; a connection is not kept for a second one, so none is ever idle.
 async fn answer(stream: TcpStream, pages: Pages) {
     let answer = service_fn(move |request: Request<Incoming>| {
-        let answer = pages.answer(request.method(), request.uri().path());
+        let answer = pages.answer(request.method(), request.uri());
         std::future::ready(Ok::<_, Infallible>(answer))
     });
     let connection =

@@ -3,15 +3,18 @@
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, Response, StatusCode, Uri};
 use prometheus::{Registry, TextEncoder};
+use serde_json::{Value, json};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::readiness::Readiness;
 use super::status::status;
+use crate::failover::events::Events;
 
 /// What whoever asks for something else is told.
-const THERE_IS: &str = "there is / to look at, /status, /metrics, /healthz and /readyz\n";
+const THERE_IS: &str = "there is / to look at, /status, /metrics, /events, /healthz and /readyz\n";
 /// The page that shows `/status`; it needs nothing from elsewhere.
 const LOOK: &str = include_str!("status.html");
 
@@ -20,17 +23,24 @@ const LOOK: &str = include_str!("status.html");
 pub struct Pages {
     registry: Registry,
     readiness: watch::Receiver<Readiness>,
+    events: Arc<Events>,
 }
 
 impl Pages {
-    /// The metrics of `registry`, and the readiness that its owner keeps up to date.
-    pub fn new(registry: Registry, readiness: watch::Receiver<Readiness>) -> Self {
-        Self { registry, readiness }
+    /// The metrics of `registry`, the readiness that its owner keeps up to date, and what happened
+    /// to the servers.
+    pub fn new(
+        registry: Registry,
+        readiness: watch::Receiver<Readiness>,
+        events: Arc<Events>,
+    ) -> Self {
+        Self { registry, readiness, events }
     }
 
     /// The answer to one request.
-    pub(super) fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        let page = match path {
+    pub(super) fn answer(&self, method: &Method, uri: &Uri) -> Response<Full<Bytes>> {
+        let page = match uri.path() {
+            "/events" => Page::Events,
             "/" => Page::Look,
             "/healthz" => Page::Health,
             "/metrics" => Page::Metrics,
@@ -45,6 +55,7 @@ impl Pages {
             return refusal;
         }
         match page {
+            Page::Events => self.events(uri.query().unwrap_or_default()),
             Page::Look => of_kind(text(StatusCode::OK, LOOK), "text/html; charset=utf-8"),
             Page::Health => text(StatusCode::OK, "ok\n"),
             Page::Metrics => self.metrics(),
@@ -54,6 +65,22 @@ impl Pages {
                 of_kind(text(StatusCode::OK, status), "application/json")
             }
         }
+    }
+
+    /// What happened after the event `after=`, to the service `service=`, where they are given.
+    fn events(&self, query: &str) -> Response<Full<Bytes>> {
+        let given = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back()
+        };
+        let Ok(after) = given("after").unwrap_or("0").parse() else {
+            return text(StatusCode::BAD_REQUEST, "after: expected the number of an event\n");
+        };
+        let service = given("service");
+        let events = self.events.after(after).into_iter();
+        let events = events.filter(|event| service.is_none_or(|name| name == &*event.service));
+        let events: Vec<Value> = events.map(|event| event.json()).collect();
+        of_kind(text(StatusCode::OK, json!({ "events": events }).to_string()), "application/json")
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
@@ -74,6 +101,7 @@ impl Pages {
 }
 
 enum Page {
+    Events,
     Health,
     Look,
     Metrics,

@@ -6,6 +6,7 @@ use super::maker::{Maker, MakerParts};
 use super::supervision::{preferences, supervise};
 use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig};
 use crate::credentials::rsa::RsaKey;
+use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::supervisor::Supervisor;
 use crate::frontend::cancel::Registry as Clients;
@@ -23,6 +24,7 @@ pub(super) struct Parts<'a> {
     pub frontend: &'a FrontendMetrics,
     pub pools: &'a PoolMetricsFamily,
     pub failover: &'a FailoverMetricsFamily,
+    pub events: &'a Arc<Events>,
     pub clients: &'a Arc<Clients>,
     pub logins: &'a Logins,
 }
@@ -39,7 +41,8 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     let users = Arc::new(parts.logins.users(service).await?);
     let back_tls = tls::connector(&service.backend.tls).map_err(tls_error)?;
     let metrics = parts.failover.of(&service.name);
-    let (supervision, watched) = supervise(service, &users, &back_tls, metrics);
+    let events = parts.events.clone();
+    let (supervision, watched) = supervise(service, &users, &back_tls, metrics, events);
     let maker = Maker::new(MakerParts {
         service: name.clone(),
         snapshot: watched.snapshot.clone(),

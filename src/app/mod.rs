@@ -13,6 +13,7 @@ use crate::admin::{self, AdminServer, Pages, Readiness};
 use crate::config::{Config, ServiceConfig};
 use crate::credentials::metrics::SecretMetricsFamily;
 use crate::credentials::stores::StoreError;
+use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::listener::listen;
@@ -97,6 +98,7 @@ pub async fn run(
     let secrets = SecretMetricsFamily::register(&metrics)?;
     let logins = Logins::new(&config, secrets, &tasks, refresh);
     let clients = Arc::new(Clients::default());
+    let events = Events::new(config.events.keep);
     tokio::pin!(stop);
     let building = async {
         let mut built = Vec::new();
@@ -106,6 +108,7 @@ pub async fn run(
                 frontend: &frontend,
                 pools: &pools,
                 failover: &failover,
+                events: &events,
                 clients: &clients,
                 logins: &logins,
             };
@@ -120,7 +123,8 @@ pub async fn run(
     };
     // Everything that can be wrong has been found out; now ports are bound.
     let readiness = watch::Sender::new(Readiness::Starting);
-    let mut admin = open_admin(&config, metrics, &readiness)?;
+    let pages = Pages::new(metrics, readiness.subscribe(), events);
+    let mut admin = open_admin(&config, pages)?;
     let mut services = Vec::new();
     for (configured, built) in built {
         services.push(built.service.clone());
@@ -150,15 +154,10 @@ pub async fn run(
     outcome
 }
 
-fn open_admin(
-    config: &Config,
-    metrics: Registry,
-    readiness: &watch::Sender<Readiness>,
-) -> Result<AdminServer, Error> {
+fn open_admin(config: &Config, pages: Pages) -> Result<AdminServer, Error> {
     let address = config.admin.listen;
     let refused = |source| Error::Bind { key: "admin.listen".into(), address, source };
     let listener = std::net::TcpListener::bind(address).map_err(refused)?;
-    let pages = Pages::new(metrics, readiness.subscribe());
     let admin = AdminServer::start(listener, pages).map_err(refused)?;
     tracing::info!(address = %admin.address(), "admin port open");
     Ok(admin)

@@ -4,6 +4,7 @@ use super::logins::{BackLogin, Place};
 use crate::backend::control::ControlConnection;
 use crate::backend::login::{LoginError, LoginRequest};
 use crate::config::ServiceConfig;
+use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetrics;
 use crate::failover::probe::{Connecting, ProbeSettings, Prober};
 use crate::failover::snapshot::ServerState;
@@ -21,6 +22,7 @@ pub(super) fn supervise(
     users: &Arc<Users>,
     tls: &ClientTls,
     metrics: FailoverMetrics,
+    events: Arc<Events>,
 ) -> (Supervisor, Watched) {
     let prober = MonitorLogin {
         user: service.backend.monitor_user.as_str().into(),
@@ -38,6 +40,7 @@ pub(super) fn supervise(
         },
         prober: Arc::new(prober),
         metrics,
+        events,
     })
 }
 

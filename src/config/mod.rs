@@ -38,7 +38,9 @@ pub use backend::{BackendConfig, Endpoint, Provider};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
 pub use network::{Network, NotANetwork};
 pub use pool::{HandOver, PoolConfig, PoolSize};
-pub use process::{AdminConfig, AdminReach, LogConfig, LogFormat, LogLevel, RuntimeConfig};
+pub use process::{
+    AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, RuntimeConfig,
+};
 pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};
 use section::{Report, Section};
@@ -62,6 +64,8 @@ pub struct Config {
     pub refresh: BTreeMap<String, RefreshConfig>,
     /// The admin port.
     pub admin: AdminConfig,
+    /// What is remembered of the servers.
+    pub events: EventsConfig,
     /// The log.
     pub log: LogConfig,
     /// The process.
@@ -124,6 +128,7 @@ impl Config {
             .section("services", services)
             .section("secrets", secrets)
             .section("admin", self.admin.show())
+            .section("events", self.events.show())
             .section("log", self.log.show())
             .section("runtime", self.runtime.show())
             .into_text()
@@ -149,6 +154,7 @@ impl Config {
             secrets: stores,
             refresh,
             admin: top.section("admin", AdminConfig::read),
+            events: top.section("events", EventsConfig::read),
             log: top.section("log", LogConfig::read),
             runtime: top.section("runtime", RuntimeConfig::read),
         };

@@ -60,6 +60,24 @@ impl Setting for SocketAddr {
     }
 }
 
+/// `[events]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsConfig {
+    /// How many are kept in memory.
+    pub keep: usize,
+}
+
+impl EventsConfig {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let keep = section.number("keep", 1..=100_000).and_then(|n| usize::try_from(n).ok());
+        Self { keep: keep.unwrap_or(1_000) }
+    }
+
+    pub(super) fn show(&self) -> Shown {
+        Shown::new().put("keep", i64::try_from(self.keep).unwrap_or(i64::MAX))
+    }
+}
+
 /// `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {

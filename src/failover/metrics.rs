@@ -2,7 +2,9 @@
 
 use super::snapshot::{Health, Role, Snapshot};
 use super::verdict::Reason;
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Counter, CounterVec, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// The metrics of all services.
 #[derive(Debug, Clone)]
@@ -14,6 +16,7 @@ pub struct FailoverMetricsFamily {
     changes: IntCounterVec,
     failed_probes: IntCounterVec,
     suspicions: IntCounterVec,
+    without_writer: CounterVec,
 }
 
 /// The metrics of one service.
@@ -23,6 +26,8 @@ pub struct FailoverMetrics {
     pub failed_probes: IntCounter,
     /// Reports of the data path.
     pub suspicions: IntCounter,
+    /// Seconds in which no writer was confirmed, after the first one was.
+    pub without_writer: Counter,
     epoch: IntGauge,
     family: FailoverMetricsFamily,
     service: String,
@@ -79,6 +84,13 @@ impl FailoverMetricsFamily {
                 "Reports of statements that met a failing server.",
                 &["service"],
             )?,
+            without_writer: CounterVec::new(
+                Opts::new(
+                    "millpond_without_writer_seconds_total",
+                    "Time in which there was no writer, counted when there is one again.",
+                ),
+                &["service"],
+            )?,
         };
         registry.register(Box::new(family.epoch.clone()))?;
         registry.register(Box::new(family.role.clone()))?;
@@ -87,6 +99,7 @@ impl FailoverMetricsFamily {
         registry.register(Box::new(family.changes.clone()))?;
         registry.register(Box::new(family.failed_probes.clone()))?;
         registry.register(Box::new(family.suspicions.clone()))?;
+        registry.register(Box::new(family.without_writer.clone()))?;
         Ok(family)
     }
 
@@ -98,6 +111,7 @@ impl FailoverMetricsFamily {
         FailoverMetrics {
             failed_probes: self.failed_probes.with_label_values(&[service]),
             suspicions: self.suspicions.with_label_values(&[service]),
+            without_writer: self.without_writer.with_label_values(&[service]),
             epoch: self.epoch.with_label_values(&[service]),
             family: self.clone(),
             service: service.to_owned(),
@@ -118,10 +132,8 @@ impl FailoverMetrics {
         for server in &snapshot.servers {
             let name = server.endpoint.to_string();
             let labels = [service, name.as_str()];
-            for (role, label) in
-                [(Role::Writer, "writer"), (Role::Reader, "reader"), (Role::Unknown, "unknown")]
-            {
-                let gauge = self.family.role.with_label_values(&[service, &name, label]);
+            for role in Role::ALL {
+                let gauge = self.family.role.with_label_values(&[service, &name, role.name()]);
                 gauge.set(i64::from(server.role == role));
             }
             self.family.up.with_label_values(&labels).set(i64::from(server.health == Health::Up));

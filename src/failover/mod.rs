@@ -5,6 +5,7 @@
 //! [`Suspicions`](suspicion::Suspicions) what they meet on the data path, the fastest detector that
 //! there is.
 
+pub mod events;
 pub mod metrics;
 pub mod probe;
 pub mod question;

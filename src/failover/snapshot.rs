@@ -18,6 +18,20 @@ pub enum Role {
     Unknown,
 }
 
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Writer, Self::Reader, Self::Unknown];
+
+    /// The name in events and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Writer => "writer",
+            Self::Reader => "reader",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Whether a server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Health {
@@ -27,6 +41,17 @@ pub enum Health {
     Suspect,
     /// It does not answer.
     Down,
+}
+
+impl Health {
+    /// The name in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// One server at this moment.

@@ -1,13 +1,15 @@
 //! Watches the servers of one service and says which one is the writer.
 
+use super::events::{Cause, Events, differences, writer_change};
 use super::metrics::FailoverMetrics;
 use super::probe::{Pace, Probe, ProbeSettings, Prober};
 use super::snapshot::{ServerId, Snapshot, Writer};
 use super::suspicion::{Suspicion, Suspicions};
-use super::verdict::{Observation, Transition, Verdict};
+use super::verdict::{Observation, Reason, Transition, Verdict};
 use crate::config::Endpoint;
 use crate::runtime::{Law, Tasks};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -24,6 +26,8 @@ pub struct SupervisorParts {
     pub prober: Arc<dyn Prober>,
     /// What is counted.
     pub metrics: FailoverMetrics,
+    /// Where to tell what happens.
+    pub events: Arc<Events>,
 }
 
 /// Watches the servers of one service.
@@ -33,6 +37,8 @@ pub struct Supervisor {
     verdict: Verdict,
     snapshot: watch::Sender<Arc<Snapshot>>,
     suspicions: mpsc::Receiver<Suspicion>,
+    /// Since when there is no writer, while there is none.
+    without_writer: Option<Instant>,
 }
 
 /// What a supervisor is seen by.
@@ -51,7 +57,8 @@ impl Supervisor {
         let (snapshot, seen) = watch::channel(Arc::new(verdict.snapshot()));
         let (sender, suspicions) = Suspicions::channel();
         let watched = Watched { snapshot: seen, suspicions: sender };
-        (Self { parts, verdict, snapshot, suspicions }, watched)
+        let without_writer = verdict.snapshot().writer().is_none().then(Instant::now);
+        (Self { parts, verdict, snapshot, suspicions, without_writer }, watched)
     }
 
     /// Watches until the process stops.
@@ -80,7 +87,12 @@ impl Supervisor {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 Some((server, observation)) = observations.recv() => {
-                    self.observed(server, observation);
+                    let cause = match observation {
+                        Observation::Answered(_) => Cause::Answered,
+                        Observation::Failed => Cause::ProbeFailed,
+                        Observation::Doubted => Cause::ProbeLost,
+                    };
+                    self.observed(server, observation, cause);
                 }
                 Some(suspicion) = self.suspicions.recv() => {
                     self.suspected(suspicion);
@@ -101,11 +113,16 @@ impl Supervisor {
         if alert { Pace::Alert } else { Pace::Calm }
     }
 
-    fn observed(&mut self, server: ServerId, observation: Observation) {
+    fn observed(&mut self, server: ServerId, observation: Observation, cause: Cause) {
         let contested = self.verdict.is_contested();
         let transition = self.verdict.observe(server, observation, Instant::now());
+        let before = self.snapshot.borrow().clone();
+        let after = self.verdict.snapshot();
+        for what in differences(&before, &after, cause) {
+            self.parts.events.add(&self.parts.service, after.epoch, what);
+        }
         if let Some(transition) = transition {
-            self.tell(transition);
+            self.tell(transition, &after);
         }
         if !contested && self.verdict.is_contested() {
             tracing::warn!(
@@ -126,14 +143,21 @@ impl Supervisor {
             service = &*self.parts.service, server = suspicion.server.0,
             evidence = ?suspicion.evidence, "a server is in doubt"
         );
-        self.observed(suspicion.server, Observation::Doubted);
+        self.observed(suspicion.server, Observation::Doubted, Cause::Evidence(suspicion.evidence));
     }
 
-    fn tell(&self, transition: Transition) {
+    fn tell(&mut self, transition: Transition, snapshot: &Snapshot) {
         let Transition { writer, reason } = transition;
-        let service = &*self.parts.service;
         self.parts.metrics.changed(reason);
-        let snapshot = self.verdict.snapshot();
+        let now = Instant::now();
+        let without = self.without_writer.map_or(Duration::ZERO, |since| now - since);
+        self.without_writer = (writer == Writer::Awaited).then_some(now);
+        if reason != Reason::Found {
+            self.parts.metrics.without_writer.inc_by(without.as_secs_f64());
+        }
+        let what = writer_change(snapshot, reason, without);
+        self.parts.events.add(&self.parts.service, snapshot.epoch, what);
+        let service = &*self.parts.service;
         match snapshot.writer() {
             Some(server) => tracing::info!(
                 service, server = %server.endpoint, epoch = snapshot.epoch, reason = reason.name(),

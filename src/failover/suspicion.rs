@@ -16,6 +16,18 @@ pub enum Evidence {
     Timeout,
 }
 
+impl Evidence {
+    /// The name in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectionLost => "connection_lost",
+            Self::ReadOnly => "read_only",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
 /// A report of the data path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suspicion {

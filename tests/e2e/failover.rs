@@ -129,6 +129,15 @@ impl Load {
     }
 }
 
+/// Why the writer changed, one after another, as `/events` tells.
+fn writer_changes(millpond: &Millpond) -> Vec<String> {
+    let page = millpond.page("/events?service=test");
+    let told: serde_json::Value = serde_json::from_str(&page).expect("JSON");
+    let events = told["events"].as_array().expect("a list of events");
+    let writers = events.iter().filter(|event| event["event"] == "writer");
+    writers.map(|event| event["reason"].as_str().expect("a reason").to_owned()).collect()
+}
+
 /// How long after `promoted` the first of these was acknowledged.
 fn first_after(all: &[Written], promoted: Instant) -> Duration {
     let moments = all.iter().flat_map(|written| &written.moments);
@@ -186,6 +195,8 @@ fn a_killed_writer_costs_a_pause_and_no_connection() {
         assert_eq!(row, None);
         let one: Option<u8> = idle.query_first("SELECT 1").await.expect("an idle client goes on");
         assert_eq!(one, Some(1));
+        let reasons = writer_changes(&millpond);
+        assert_eq!(reasons, ["found", "unreachable", "promoted"]);
     });
 }
 

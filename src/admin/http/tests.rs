@@ -6,19 +6,22 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::admin::{Readiness, health, metrics};
+use crate::failover::events::{Events, What};
 
 struct Fixture {
     server: AdminServer,
     readiness: watch::Sender<Readiness>,
     registry: Registry,
+    events: Arc<Events>,
 }
 
 fn start() -> Fixture {
     let registry = Registry::new();
     let readiness = watch::Sender::new(Readiness::Starting);
-    let pages = Pages::new(registry.clone(), readiness.subscribe());
+    let events = Events::new(10);
+    let pages = Pages::new(registry.clone(), readiness.subscribe(), events.clone());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    Fixture { server: AdminServer::start(listener, pages).unwrap(), readiness, registry }
+    Fixture { server: AdminServer::start(listener, pages).unwrap(), readiness, registry, events }
 }
 
 impl Fixture {
@@ -66,6 +69,22 @@ fn metrics_come_from_the_registry_that_was_given() {
     let build = format!("millpond_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION"));
     assert!(body.contains(&build), "{body}");
     assert!(body.contains("process_resident_memory_bytes "), "{body}");
+}
+
+#[test]
+fn events_are_told_by_number_and_service() {
+    let admin = start();
+    for service in ["orders", "users", "orders"] {
+        admin.events.add(&service.into(), 3, What::Joined("db:3306".into()));
+    }
+    let (head, body) = admin.ask("GET /events?service=orders&after=1");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(told["events"].as_array().map(Vec::len), Some(1), "{body}");
+    assert_eq!(told["events"][0]["number"], 3);
+    assert_eq!(told["events"][0]["event"], "joined");
+    let (head, _) = admin.ask("GET /events?after=yesterday");
+    assert!(head.starts_with("http/1.1 400"), "{head}");
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn all_that_is_wrong_is_said_at_once() {
         "services.a.pool.min_idle = \"x\": expected a whole number from 0 to 100000",
         "services.a.pool.min_idel: unknown key; did you mean `min_idle`?",
         "log.format = \"xml\": expected \"text\" or \"json\"",
-        "metrics: unknown key; known here: secrets, services, admin, log, runtime",
+        "metrics: unknown key; known here: secrets, services, admin, events, log, runtime",
     ];
     assert_eq!(refusals(text, &[]), expected);
 }
