@@ -110,20 +110,22 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Closes half of the cached statements now, to make room on the server.
+    /// Closes half of the cached statements now, to make room on the server; gives their number.
     ///
     /// Not cancel safe, like [`Self::ask`].
     ///
     /// # Errors
     ///
     /// When the network fails.
-    pub async fn close_some_statements(&mut self) -> Result<(), LinkError> {
+    pub async fn close_some_statements(&mut self) -> Result<usize, LinkError> {
         self.statements.shed_half();
         let mut output = BytesMut::new();
-        for id in self.statements.take_to_close() {
+        let closed = self.statements.take_to_close();
+        for &id in &closed {
             put_statement_command(&mut output, CommandCode::StmtClose, id, &[]);
         }
-        send(&mut self.stream, &output).await
+        send(&mut self.stream, &output).await?;
+        Ok(closed.len())
     }
 
     /// Clears everything that a session can hold, by `COM_RESET_CONNECTION` and what that forgets:

@@ -175,7 +175,8 @@ impl Client {
         };
         self.pool = pool;
         *self.entry.handle().user.lock() = user.clone();
-        self.counted_pins = self.service.metrics.pins.session_of(&user);
+        self.counted_pins =
+            self.service.metrics.pins.session_of(&user, self.channel.stream.transport());
         self.user = user;
         let environment = login_environment(&learned, self.capabilities, collation);
         let version = &learned.server.version;

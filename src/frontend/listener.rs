@@ -117,7 +117,8 @@ async fn welcome(
             tracing::debug!(service = &*service.name, %error, "a handshake failed");
             return Ok(match error {
                 GreetError::Denied(_) => Left::Denied,
-                GreetError::Fault(_) | GreetError::Old(_) | GreetError::Tls(_) => Left::Fault,
+                GreetError::Fault(_) | GreetError::Old(_) => Left::Fault,
+                GreetError::Tls(_) => Left::Tls,
                 GreetError::Io(_) => Left::Disconnected,
             });
         }
@@ -150,11 +151,8 @@ async fn welcome(
 /// Counts a login that began at `started`.
 fn logged_in(client: &Client, started: Instant) {
     let metrics = &client.service.metrics;
-    let seconds = match client.channel.stream.is_tls() {
-        true => &metrics.tls_login_seconds,
-        false => &metrics.plain_login_seconds,
-    };
-    seconds.observe(started.elapsed().as_secs_f64());
+    let transport = client.channel.stream.transport() as usize;
+    metrics.login_seconds[transport].observe(started.elapsed().as_secs_f64());
 }
 
 fn configure(tcp: &TcpStream) -> io::Result<()> {
@@ -196,9 +194,9 @@ fn client(
     entry.handle().idle_since(seconds());
     let environment = login_environment(learned, capabilities, Some(collation));
     let session = Session::new(environment, &learned.server.version, &learned.baseline);
+    let counted_pins = service.metrics.pins.session_of(&user.name, stream.transport());
     let mut channel = Channel::new(stream, &input);
     channel.output = output;
-    let counted_pins = service.metrics.pins.session_of(&user.name);
     Some(Client {
         service,
         access,
@@ -278,6 +276,6 @@ mod tests {
     /// What an idle client costs is this, its socket and its place in the registry.
     #[test]
     fn a_client_is_small() {
-        assert!(size_of::<Client>() <= 528, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Client>() <= 520, "{} bytes", size_of::<Client>());
     }
 }

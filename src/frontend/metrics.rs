@@ -3,6 +3,7 @@
 use super::disturbance::{Disturbances, DisturbancesFamily};
 use super::outcome::Left;
 use super::pins::{PinsFamily, ServicePins};
+use crate::net::stream::Transport;
 use crate::pool::Pool;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -35,12 +36,10 @@ pub struct ServiceMetrics {
     pub clients: IntGauge,
     /// Clients that ever connected.
     pub received: IntCounter,
-    /// From a connection to the end of its login, without TLS.
-    pub plain_login_seconds: Histogram,
-    /// From a connection to the end of its login, TLS included.
-    pub tls_login_seconds: Histogram,
-    /// From a command to the end of its reply.
-    pub command_seconds: Histogram,
+    /// From a connection to the end of its login, by transport.
+    pub login_seconds: [Histogram; 2],
+    /// From a command to the end of its reply, by transport.
+    pub command_seconds: [Histogram; 2],
     /// From a command sent to a server to the end of the reply.
     pub backend_seconds: Histogram,
     /// Bytes that clients sent, after their login.
@@ -91,8 +90,8 @@ impl FrontendMetrics {
             )?,
             command_seconds: histogram(
                 "millpond_command_seconds",
-                "Time from a command to the end of its reply, waiting included.",
-                service,
+                "Time from a command to the end of its reply, waiting included, by transport.",
+                &["service", "transport"],
             )?,
             backend_seconds: histogram(
                 "millpond_backend_response_seconds",
@@ -136,14 +135,15 @@ impl FrontendMetrics {
     /// The metrics of one service.
     pub fn of(&self, service: &str) -> ServiceMetrics {
         let only = &[service];
-        let login = |transport| self.login_seconds.with_label_values(&[service, transport]);
+        let by_transport = |seconds: &HistogramVec| {
+            Transport::ALL.map(|transport| seconds.with_label_values(&[service, transport.name()]))
+        };
         let bytes = |direction| self.client_bytes.with_label_values(&[service, direction]);
         ServiceMetrics {
             clients: self.clients.with_label_values(only),
             received: self.received.with_label_values(only),
-            plain_login_seconds: login("plain"),
-            tls_login_seconds: login("tls"),
-            command_seconds: self.command_seconds.with_label_values(only),
+            login_seconds: by_transport(&self.login_seconds),
+            command_seconds: by_transport(&self.command_seconds),
             backend_seconds: self.backend_seconds.with_label_values(only),
             bytes_received: bytes("received"),
             bytes_sent: bytes("sent"),

@@ -26,11 +26,13 @@ pub enum Left {
     Refused,
     /// Millpond stopped.
     Shutdown,
+    /// It asked for TLS, and no terms were found.
+    Tls,
 }
 
 impl Left {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Denied,
         Self::Disconnected,
         Self::Fault,
@@ -41,6 +43,7 @@ impl Left {
         Self::Quit,
         Self::Refused,
         Self::Shutdown,
+        Self::Tls,
     ];
 
     /// The name in logs and metrics.
@@ -56,6 +59,7 @@ impl Left {
             Self::Quit => "quit",
             Self::Refused => "refused",
             Self::Shutdown => "shutdown",
+            Self::Tls => "tls_failed",
         }
     }
 }

@@ -301,9 +301,10 @@ impl Client {
             return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
         };
         if share == Share::Cached
-            && let Some(found) = lease.connection().statements.get_mut(&key)
+            && let Some(found) = lease.connection().statements.get_mut(&key).map(|found| found.id)
         {
-            return Ok(Some(Place { backend_id: found.id, serves: Serves::Again }));
+            lease.pool().metrics.executions_cached.inc();
+            return Ok(Some(Place { backend_id: found, serves: Serves::Again }));
         }
         if !self.session.unsettled.is_settled() {
             // The environment has to be put back exactly.
@@ -356,21 +357,23 @@ impl Client {
     ) -> Result<Option<u32>, Stop> {
         for attempt in 0..2 {
             let Some(lease) = &mut self.lease else { return Ok(None) };
-            let connection = lease.connection();
-            let Ok(replies) = connection.ask(&[Question::Prepare(key.sql())]).await else {
+            let asked = lease.connection().ask(&[Question::Prepare(key.sql())]).await;
+            let Ok(replies) = asked else {
                 self.connection_failed(sequence, Sent::Nothing)?;
                 return Ok(None);
             };
             for reply in replies {
                 match reply.content {
                     Content::Prepared { id } => {
+                        lease.pool().metrics.executions_prepared.inc();
                         if share == Share::Cached {
-                            connection.statements.insert(key.clone(), id);
+                            lease.connection().statements.insert(key.clone(), id);
                         }
                         return Ok(Some(id));
                     }
                     Content::Err(error) if error.code == TOO_MANY_STATEMENTS && attempt == 0 => {
-                        connection.close_some_statements().await.ok();
+                        let closed = lease.connection().close_some_statements().await;
+                        lease.pool().metrics.statements_closed.inc_by(closed.unwrap_or(0) as u64);
                     }
                     Content::Err(error) => {
                         let told = Told::passed_on(error);

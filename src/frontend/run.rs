@@ -94,9 +94,12 @@ impl Client {
             return Ok(Ran::Refused);
         }
         let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
-        let connection = lease.connection();
         let mut output = BytesMut::with_capacity(256);
-        put_closes(connection, &mut output);
+        let closed = put_closes(lease.connection(), &mut output);
+        if closed > 0 {
+            lease.pool().metrics.statements_closed.inc_by(closed);
+        }
+        let connection = lease.connection();
         if proven {
             for step in &steps {
                 Question::from(step).put(&mut output, connection.capabilities);
@@ -231,9 +234,11 @@ fn looks_at_tables(analysis: &Analysis, flavor: Flavor) -> bool {
             && !analysis.marks.intersects(OTHERS))
 }
 
-/// Statements that fell out of the connection's cache are closed with the next write.
-fn put_closes(connection: &mut Connection, output: &mut BytesMut) {
-    for id in connection.statements.take_to_close() {
+/// Statements that fell out of the connection's cache are closed with the next write; gives their
+/// number.
+fn put_closes(connection: &mut Connection, output: &mut BytesMut) -> u64 {
+    let closed = connection.statements.take_to_close();
+    for &id in &closed {
         crate::wire::command::put_statement_command(
             output,
             crate::wire::command::CommandCode::StmtClose,
@@ -241,4 +246,5 @@ fn put_closes(connection: &mut Connection, output: &mut BytesMut) {
             &[],
         );
     }
+    closed.len() as u64
 }

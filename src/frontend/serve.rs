@@ -71,7 +71,8 @@ async fn burst(client: &mut Client) -> Result<(), Stop> {
 /// Counts a command that has its answer.
 fn count(client: &mut Client, framed: Framed, started: Instant) {
     let metrics = &client.service.metrics;
-    metrics.command_seconds.observe(started.elapsed().as_secs_f64());
+    let transport = client.channel.stream.transport() as usize;
+    metrics.command_seconds[transport].observe(started.elapsed().as_secs_f64());
     metrics.bytes_received.inc_by(framed.length as u64);
     metrics.bytes_sent.inc_by(std::mem::take(&mut client.channel.sent) as u64);
 }

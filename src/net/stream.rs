@@ -21,6 +21,29 @@ pub enum Stream {
     TlsServer(Box<server::TlsStream<TcpStream>>),
 }
 
+/// Whether a connection is encrypted, as metrics tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Transport {
+    /// It is not.
+    Plain,
+    /// It is.
+    Tls,
+}
+
+impl Transport {
+    /// Both, in alphabetical order.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Tls];
+
+    /// The label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 impl Stream {
     /// The socket below.
     pub fn tcp(&self) -> &TcpStream {
@@ -34,6 +57,11 @@ impl Stream {
     /// Whether what is written cannot be read on the way.
     pub fn is_tls(&self) -> bool {
         !matches!(self, Self::Plain(_))
+    }
+
+    /// The same for metrics.
+    pub fn transport(&self) -> Transport {
+        if self.is_tls() { Transport::Tls } else { Transport::Plain }
     }
 
     /// The other side's address.

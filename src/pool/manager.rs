@@ -1,7 +1,7 @@
 //! deadpool's manager: opens connections, and looks at each before it is lent again.
 
 use super::budget::{Budget, Permit};
-use super::metrics::PoolMetrics;
+use super::metrics::{Open, PoolMetrics};
 use crate::backend::connection::{Connection, StateError};
 use crate::backend::login::LoginError;
 use crate::runtime::{Law, Tasks};
@@ -21,8 +21,18 @@ use tokio::time::Instant;
 pub struct Slot {
     /// The connection.
     pub connection: Box<Connection>,
+    /// What ends with the connection; in a box, since each session with a connection has a slot.
+    pub held: Box<Held>,
+}
+
+/// What is held as long as a connection is open.
+#[derive(Debug)]
+#[allow(dead_code, reason = "held for its drop")]
+pub struct Held {
     /// Its share of the server's budget.
-    pub permit: Permit,
+    permit: Permit,
+    /// Its part in the metrics.
+    open: Open,
 }
 
 /// Why a connection could not be opened.
@@ -167,11 +177,17 @@ impl Shared {
         let permit = self.budget.acquire().await.ok_or(OpenError::GivenUp)?;
         let started = Instant::now();
         let result = self.opener.open(self.generation.load(Ordering::Acquire)).await;
-        match &result {
-            Ok(_) => self.metrics.opened(started.elapsed()),
-            Err(error) => self.metrics.open_failed(error),
+        match result {
+            Ok(connection) => {
+                let open = self.metrics.opened(connection.stream.transport(), started.elapsed());
+                let held = Box::new(Held { permit, open });
+                Ok(Slot { connection: Box::new(connection), held })
+            }
+            Err(error) => {
+                self.metrics.open_failed(&error);
+                Err(error)
+            }
         }
-        result.map(|connection| Slot { connection: Box::new(connection), permit })
     }
 
     fn deliver(self: &Arc<Self>, mut result: Result<Slot, OpenError>) {

@@ -2,6 +2,7 @@
 
 use super::census::Occupation;
 use super::manager::OpenError;
+use crate::net::stream::Transport;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry,
@@ -13,10 +14,13 @@ use std::time::Duration;
 pub struct PoolMetricsFamily {
     waiting: IntGaugeVec,
     connections: IntGaugeVec,
+    open: IntGaugeVec,
     closed: IntCounterVec,
     stale: IntCounterVec,
     open_failures: IntCounterVec,
     deposits_taken: IntCounterVec,
+    executions: IntCounterVec,
+    statements_closed: IntCounterVec,
     connect_seconds: HistogramVec,
     borrow_seconds: HistogramVec,
     alignments: IntCounterVec,
@@ -44,11 +48,18 @@ pub struct PoolMetrics {
     pub replayed: IntCounter,
     /// Statements in front of which the connection was reset or logged in again.
     pub reset: IntCounter,
+    /// Executions of prepared statements that the connection had.
+    pub executions_cached: IntCounter,
+    /// Executions of statements that had to be prepared on the connection first.
+    pub executions_prepared: IntCounter,
+    /// Prepared statements closed on connections, to make room or after their last use.
+    pub statements_closed: IntCounter,
     /// Borrowers that waited in vain.
     pub borrow_timeouts: IntCounter,
     /// Borrowers refused because too many waited.
     pub borrow_refusals: IntCounter,
-    connect_seconds: Histogram,
+    open: [IntGauge; 2],
+    connect_seconds: [Histogram; 2],
     open_failures: IntCounterVec,
     labels: [String; 2],
 }
@@ -74,9 +85,10 @@ impl PoolMetricsFamily {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             IntCounterVec::new(Opts::new(name, help), labels)
         };
-        let histogram = |name: &str, help: &str| {
-            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets()), &LABELS)
+        let histogram = |name: &str, help: &str, labels: &[&str]| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets()), labels)
         };
+        let transport = &[LABELS[0], LABELS[1], "transport"];
         let family = Self {
             waiting: IntGaugeVec::new(
                 Opts::new("millpond_pool_waiting", "Clients that wait for a backend connection."),
@@ -89,6 +101,13 @@ impl PoolMetricsFamily {
                      to be had, idle.",
                 ),
                 &[LABELS[0], LABELS[1], "state"],
+            )?,
+            open: IntGaugeVec::new(
+                Opts::new(
+                    "millpond_backend_connections_open",
+                    "Backend connections, by transport (plain, tls).",
+                ),
+                transport,
             )?,
             closed: counter(
                 "millpond_backend_connections_closed_total",
@@ -112,11 +131,25 @@ impl PoolMetricsFamily {
             )?,
             connect_seconds: histogram(
                 "millpond_backend_connect_seconds",
-                "Time to open, log in and set up a backend connection.",
+                "Time to open, log in and set up a backend connection, by transport.",
+                transport,
             )?,
             borrow_seconds: histogram(
                 "millpond_borrow_wait_seconds",
                 "Time that a statement waited for a backend connection.",
+                &LABELS,
+            )?,
+            executions: counter(
+                "millpond_prepared_executions_total",
+                "Executions of prepared statements: cached (the backend connection had the \
+                 statement), prepared (it was prepared there first).",
+                &[LABELS[0], LABELS[1], "outcome"],
+            )?,
+            statements_closed: counter(
+                "millpond_backend_statements_closed_total",
+                "Prepared statements closed on backend connections that stay open: to make room, \
+                 or because nobody else could use them.",
+                &LABELS,
             )?,
             alignments: counter(
                 "millpond_alignments_total",
@@ -132,6 +165,9 @@ impl PoolMetricsFamily {
         };
         registry.register(Box::new(family.waiting.clone()))?;
         registry.register(Box::new(family.connections.clone()))?;
+        registry.register(Box::new(family.open.clone()))?;
+        registry.register(Box::new(family.executions.clone()))?;
+        registry.register(Box::new(family.statements_closed.clone()))?;
         registry.register(Box::new(family.closed.clone()))?;
         registry.register(Box::new(family.stale.clone()))?;
         registry.register(Box::new(family.open_failures.clone()))?;
@@ -147,6 +183,7 @@ impl PoolMetricsFamily {
     pub fn of(&self, service: &str, user: &str) -> PoolMetrics {
         let labels = [service, user];
         let alignment = |outcome| self.alignments.with_label_values(&[service, user, outcome]);
+        let execution = |outcome| self.executions.with_label_values(&[service, user, outcome]);
         let failure = |reason| self.borrow_failures.with_label_values(&[service, user, reason]);
         PoolMetrics {
             waiting: self.waiting.with_label_values(&labels),
@@ -160,9 +197,16 @@ impl PoolMetricsFamily {
             exact: alignment("exact"),
             replayed: alignment("replayed"),
             reset: alignment("reset"),
+            executions_cached: execution("cached"),
+            executions_prepared: execution("prepared"),
+            statements_closed: self.statements_closed.with_label_values(&labels),
             borrow_timeouts: failure("timeout"),
             borrow_refusals: failure("queue_full"),
-            connect_seconds: self.connect_seconds.with_label_values(&labels),
+            open: Transport::ALL
+                .map(|transport| self.open.with_label_values(&[service, user, transport.name()])),
+            connect_seconds: Transport::ALL.map(|transport| {
+                self.connect_seconds.with_label_values(&[service, user, transport.name()])
+            }),
             open_failures: self.open_failures.clone(),
             labels: labels.map(str::to_owned),
         }
@@ -170,9 +214,12 @@ impl PoolMetricsFamily {
 }
 
 impl PoolMetrics {
-    /// A connection was opened.
-    pub fn opened(&self, took: Duration) {
-        self.connect_seconds.observe(took.as_secs_f64());
+    /// A connection was opened; it counts as open until what is given is dropped.
+    pub fn opened(&self, transport: Transport, took: Duration) -> Open {
+        self.connect_seconds[transport as usize].observe(took.as_secs_f64());
+        let gauge = self.open[transport as usize].clone();
+        gauge.inc();
+        Open(gauge)
     }
 
     /// A connection could not be opened.
@@ -188,5 +235,15 @@ impl PoolMetrics {
         };
         let [service, user] = &self.labels;
         self.open_failures.with_label_values(&[service, user, reason]).inc();
+    }
+}
+
+/// A connection that is open, as the metrics know it.
+#[derive(Debug)]
+pub struct Open(IntGauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -11,6 +11,7 @@
 //! - [`limits`]: full pools and too many clients, and what they are told.
 //! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
 //! - [`prepared`]: statements without a connection of their own.
+//! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`session`]: sessions that take turns on one connection.
@@ -33,6 +34,7 @@ mod load;
 mod marks;
 mod operations;
 mod prepared;
+mod prometheus;
 mod reading;
 mod rotation;
 mod session;

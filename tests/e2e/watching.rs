@@ -8,8 +8,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-/// Metrics that have series only once something has gone wrong.
-const AT_TROUBLE: [&str; 1] = ["millpond_writer_changes_total"];
+/// Metrics that have series only with replicas, with a store of secrets, or in trouble.
+const AT_TROUBLE: [&str; 4] = [
+    "millpond_backend_connect_failures_total",
+    "millpond_secret_age_seconds",
+    "millpond_secret_fetches_total",
+    "millpond_server_lag_seconds",
+];
 
 /// The metrics that a text names.
 fn named(text: &str) -> BTreeSet<String> {
@@ -40,8 +45,10 @@ fn every_metric_that_dashboard_and_rules_name_exists() {
         client.query_drop("COMMIT").await.unwrap();
         let page = millpond.page("/metrics");
         let served = named(&page);
-        for file in ["grafana/dashboards/millpond.json", "prometheus/rules.yml"] {
-            let path = testbed::repository("docker").join(file);
+        let docs = "docs/observing.md";
+        for file in ["docker/grafana/dashboards/millpond.json", "docker/prometheus/rules.yml", docs]
+        {
+            let path = testbed::repository(file);
             let asked = named(&fs::read_to_string(&path).unwrap());
             assert!(asked.len() > 5, "{file}: {asked:?}");
             let absent: Vec<_> = asked
@@ -49,6 +56,12 @@ fn every_metric_that_dashboard_and_rules_name_exists() {
                 .filter(|name| !AT_TROUBLE.contains(&name.as_str()))
                 .collect();
             assert!(absent.is_empty(), "{file} names {absent:?}, which is not in:\n{page}");
+        }
+        // And the other way round: nothing is served that is not explained.
+        let explained = named(&fs::read_to_string(testbed::repository(docs)).unwrap());
+        for family in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let name = family.split(' ').next().unwrap();
+            assert!(explained.contains(name), "{docs} says nothing of {name}");
         }
         client.disconnect().await.unwrap();
     });

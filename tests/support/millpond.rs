@@ -1,7 +1,6 @@
 //! Millpond itself, as a process.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 use super::accounts::{self, Account};
 use super::leash::Leashed;
 use super::server::{Server, options};
-use super::{ports, server};
+use super::{http, ports, server};
 
 /// How long Millpond may take until it serves, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -126,14 +125,7 @@ impl Millpond {
 
     /// Fetches a page from its admin port: the body, whatever the status.
     pub(crate) fn page(&self, path: &str) -> String {
-        use std::io::{Read, Write};
-        let mut stream =
-            TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin_port)).expect("the admin port");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: millpond\r\nConnection: close\r\n\r\n")
-            .expect("to ask");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+        http::page(self.admin_port, path).expect("an answer of the admin port")
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`pair`]: a writer and its replica.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
 //! - [`raw`]: a client that speaks the protocol by hand.
+//! - [`http`]: pages of a port.
 //! - [`testbed`]: where `tests/testbed/install` keeps what it fetched.
 
 // Every test binary compiles these modules and uses a part of them.
@@ -18,6 +19,7 @@
 pub(crate) mod accounts;
 pub(crate) mod certificates;
 pub(crate) mod flavor;
+pub(crate) mod http;
 pub(crate) mod leash;
 pub(crate) mod limits;
 pub(crate) mod millpond;

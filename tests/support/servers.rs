@@ -36,6 +36,13 @@ pub(crate) fn both_private<F: Future<Output = ()>>(
     });
 }
 
+/// Runs `test` on a server of the first kind that there is: for what has nothing to do with the
+/// server.
+pub(crate) fn one_async<F: Future<Output = ()>>(test: impl FnOnce(&'static Server) -> F) {
+    let server = shared(available()[0]);
+    watched(server, || runtime().block_on(test(server)));
+}
+
 /// Runs `test` on a private pair of servers of each kind.
 pub(crate) fn each_pair(test: impl AsyncFn(&'static Pair)) {
     on_each(|flavor| {
