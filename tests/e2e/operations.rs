@@ -93,7 +93,7 @@ fn an_order_that_is_not_fulfilled_in_time_is_undone() {
         let (answer, ()) = tokio::join!(
             tokio::task::spawn_blocking({
                 let port = millpond.admin_port;
-                move || crate::support::millpond::order(port, "/pause?deadline=20s&limit=1s", &[])
+                move || crate::support::http::order(port, "/pause?deadline=20s&limit=1s", &[])
             }),
             ending
         );

@@ -120,27 +120,13 @@ impl Millpond {
 
     /// Gives an order at its admin port: the status and the body.
     pub(crate) fn order(&self, order: &str, headers: &[&str]) -> (u16, String) {
-        self::order(self.admin_port, order, headers)
+        http::order(self.admin_port, order, headers)
     }
 
     /// Fetches a page from its admin port: the body, whatever the status.
     pub(crate) fn page(&self, path: &str) -> String {
         http::page(self.admin_port, path).expect("an answer of the admin port")
     }
-}
-
-/// Gives an order at the admin port of a Millpond: the status and the body.
-pub(crate) fn order(admin_port: u16, order: &str, headers: &[&str]) -> (u16, String) {
-    use std::io::{Read, Write};
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, admin_port)).expect("the admin port");
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    write!(stream, "POST {order} HTTP/1.1\r\nHost: millpond\r\n{headers}Connection: close\r\n\r\n")
-        .expect("to ask");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("HTTP");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    (status.expect("a status"), body.to_owned())
 }
 
 fn configuration(server: &Server, settings: &Settings, port: u16, admin_port: u16) -> String {
