@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,9 +13,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::control::Control;
 use super::pages::Pages;
 use crate::runtime::{Law, Tasks};
 
@@ -91,10 +93,10 @@ async fn serve(listener: tokio::net::TcpListener, pages: Pages, stop: Cancellati
     };
     while let Some((place, accepted)) = stop.run_until_cancelled(accept()).await {
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let pages = pages.clone();
                 tasks.spawn("admin connection", Law::Mortal, async move {
-                    answer(stream, pages).await;
+                    answer(stream, peer.ip(), pages).await;
                     drop(place);
                 });
             }
@@ -111,17 +113,33 @@ async fn serve(listener: tokio::net::TcpListener, pages: Pages, stop: Cancellati
 }
 
 /// Answers one request; a connection is not kept for a second one, so none is ever idle.
-async fn answer(stream: TcpStream, pages: Pages) {
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let answer = pages.answer(request.method(), request.uri());
-        std::future::ready(Ok::<_, Infallible>(answer))
+async fn answer(stream: TcpStream, peer: IpAddr, pages: Pages) {
+    // An order may take longer than looking at something.
+    let limit = watch::Sender::new(Instant::now() + PATIENCE);
+    let answer = service_fn(async |request: Request<Incoming>| {
+        let (method, uri) = (request.method(), request.uri());
+        if !Control::knows(uri.path()) {
+            return Ok::<_, Infallible>(pages.answer(method, uri));
+        }
+        Ok(match pages.control().read(method, uri, request.headers(), peer) {
+            Ok(order) => {
+                limit.send_replace(Instant::now() + order.patience() + PATIENCE);
+                order.carry_out().await
+            }
+            Err(refusal) => *refusal,
+        })
     });
     let connection =
         http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), answer);
-    match tokio::time::timeout(PATIENCE, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "admin request failed"),
-        Err(_) => tracing::debug!("admin request took too long"),
+    tokio::pin!(connection);
+    loop {
+        let until = *limit.borrow();
+        match tokio::time::timeout_at(until, &mut connection).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => return tracing::debug!(%error, "admin request failed"),
+            Err(_) if *limit.borrow() > until => {}
+            Err(_) => return tracing::debug!("admin request took too long"),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What operators and their machines ask: metrics, liveness, readiness, and a page to look at, on
 //! a port of its own.
 
+mod control;
 pub mod health;
 mod http;
 pub mod metrics;
@@ -9,6 +10,7 @@ mod readiness;
 mod shown;
 mod status;
 
+pub use control::Control;
 pub use http::AdminServer;
 pub use pages::Pages;
 pub use readiness::Readiness;

@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::watch;
 
+use super::control::Control;
 use super::readiness::Readiness;
 use super::status::status;
 use crate::failover::events::Events;
 
 /// What whoever asks for something else is told.
-const THERE_IS: &str = "there is / to look at, /status, /metrics, /events, /healthz and /readyz\n";
+const THERE_IS: &str = "there is / to look at, /status, /metrics, /events, /healthz and /readyz; and \
+                         POST /pause, /resume, /drain and /switchover\n";
 /// The page that shows `/status`; it needs nothing from elsewhere.
 const LOOK: &str = include_str!("status.html");
 
@@ -24,17 +26,19 @@ pub struct Pages {
     registry: Registry,
     readiness: watch::Receiver<Readiness>,
     events: Arc<Events>,
+    control: Control,
 }
 
 impl Pages {
-    /// The metrics of `registry`, the readiness that its owner keeps up to date, and what happened
-    /// to the servers.
+    /// The metrics of `registry`, the readiness that its owner keeps up to date, what happened to
+    /// the servers, and orders.
     pub fn new(
         registry: Registry,
         readiness: watch::Receiver<Readiness>,
         events: Arc<Events>,
+        control: Control,
     ) -> Self {
-        Self { registry, readiness, events }
+        Self { registry, readiness, events, control }
     }
 
     /// The answer to one request.
@@ -69,18 +73,19 @@ impl Pages {
 
     /// What happened after the event `after=`, to the service `service=`, where they are given.
     fn events(&self, query: &str) -> Response<Full<Bytes>> {
-        let given = |name: &str| {
-            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back()
-        };
-        let Ok(after) = given("after").unwrap_or("0").parse() else {
+        let Ok(after) = given(query, "after").unwrap_or("0").parse() else {
             return text(StatusCode::BAD_REQUEST, "after: expected the number of an event\n");
         };
-        let service = given("service");
+        let service = given(query, "service");
         let events = self.events.after(after).into_iter();
         let events = events.filter(|event| service.is_none_or(|name| name == &*event.service));
         let events: Vec<Value> = events.map(|event| event.json()).collect();
         of_kind(text(StatusCode::OK, json!({ "events": events }).to_string()), "application/json")
+    }
+
+    /// What takes orders.
+    pub(super) fn control(&self) -> &Control {
+        &self.control
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
@@ -114,7 +119,13 @@ fn of_kind(mut page: Response<Full<Bytes>>, kind: &'static str) -> Response<Full
     page
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+/// The value of a parameter of a query.
+pub(super) fn given<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back()
+}
+
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");

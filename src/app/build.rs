@@ -69,7 +69,7 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
         registry: parts.clients.clone(),
         metrics: parts.frontend.of(&service.name),
         tasks: parts.tasks.clone(),
-        topology: Topology::new(watched.snapshot, watched.suspicions, preferences(service)),
+        topology: Topology::new(watched, preferences(service)),
         maker: Box::new(maker),
         greeting,
     };

@@ -9,7 +9,7 @@ pub use self::logins::Refresh;
 
 use self::build::{Built, Parts, build};
 use self::logins::Logins;
-use crate::admin::{self, AdminServer, Pages, Readiness};
+use crate::admin::{self, AdminServer, Control, Pages, Readiness};
 use crate::config::{Config, ServiceConfig};
 use crate::credentials::metrics::SecretMetricsFamily;
 use crate::credentials::stores::StoreError;
@@ -18,6 +18,7 @@ use crate::failover::metrics::FailoverMetricsFamily;
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::listener::listen;
 use crate::frontend::metrics::FrontendMetrics;
+use crate::frontend::operate::Operator;
 use crate::frontend::serve::seconds;
 use crate::frontend::service::Service;
 use crate::net::tls::TlsError;
@@ -123,11 +124,15 @@ pub async fn run(
     };
     // Everything that can be wrong has been found out; now ports are bound.
     let readiness = watch::Sender::new(Readiness::Starting);
-    let pages = Pages::new(metrics, readiness.subscribe(), events);
+    let (operators, requests): (Vec<_>, Vec<_>) =
+        built.iter().map(|(_, built)| Operator::channel(&built.service.name)).unzip();
+    let control = Control::new(operators, config.admin.control_token.clone());
+    let pages = Pages::new(metrics, readiness.subscribe(), events, control);
     let mut admin = open_admin(&config, pages)?;
     let mut services = Vec::new();
-    for (configured, built) in built {
+    for ((configured, built), requests) in built.into_iter().zip(requests) {
         services.push(built.service.clone());
+        tasks.spawn("operations", Law::Vital, built.service.clone().operate(requests));
         start(configured, built, &tasks)?;
     }
     if let Some(period) = manager::watchdog_period() {

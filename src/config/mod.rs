@@ -43,12 +43,14 @@ pub use process::{
 };
 pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};
+pub use secret::Secret;
 use section::{Report, Section};
 pub use service::{ServerVersionSetting, ServiceConfig};
 use show::Shown;
 pub use source::SourceError;
 pub use store::StoreConfig;
 pub use tls::{BackTls, BackTlsMode, CertificateFiles, FrontTls, FrontTlsMode};
+pub(crate) use units::parse_duration;
 pub use user::{SecretRef, UserConfig, UserSecret, UserTransport};
 
 /// A configuration that is right.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tracing_subscriber::filter::EnvFilter;
 
 use super::given::{Choice, Given, Setting};
+use super::secret::Secret;
 use super::section::Section;
-use super::show::Shown;
+use super::show::{HIDDEN, Shown};
 
 /// `[admin]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct AdminConfig {
     pub listen: SocketAddr,
     /// Whether other machines may reach it.
     pub reach: AdminReach,
+    /// What orders have to bring; without it, they come from this machine.
+    pub control_token: Option<Secret>,
 }
 
 /// From where the admin port may be reached. It is not encrypted and asks for no password.
@@ -41,13 +44,15 @@ impl AdminConfig {
                        or `allow_remote = true` beside it";
             section.conflict("listen", why);
         }
-        Self { listen, reach }
+        let control_token = section.secret("control_token");
+        Self { listen, reach, control_token }
     }
 
     pub(super) fn show(&self) -> Shown {
         Shown::new()
             .put("listen", self.listen.to_string())
             .put("allow_remote", self.reach == AdminReach::Remote)
+            .maybe("control_token", self.control_token.as_ref().map(|_| HIDDEN.to_owned()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Reads a duration: a whole number and one of `ms`, `s`, `m`, `h`, `d`.
 ///
 /// `"0"` alone is zero: nothing has no unit.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let milliseconds = match unit {
         "ms" => 1,

@@ -1,5 +1,6 @@
 //! What happened to the servers lately: kept in memory, the oldest makes room.
 
+use super::orders::Order;
 use super::snapshot::{Health, Role, ServerState, Snapshot, Writer};
 use super::suspicion::Evidence;
 use super::verdict::Reason;
@@ -71,6 +72,40 @@ pub enum What {
     Joined(Arc<str>),
     /// A server does not belong to the service any more.
     Left(Arc<str>),
+    /// An operator's order stands from now on, or not any more.
+    Order {
+        /// Which.
+        order: Order,
+        /// The server that it is about.
+        server: Option<Arc<str>>,
+        /// What became of it.
+        standing: Standing,
+    },
+}
+
+/// What became of an operator's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It was given.
+    Given,
+    /// It was lifted.
+    Lifted,
+    /// Its time was over.
+    Expired,
+    /// What it waited for has come.
+    Fulfilled,
+}
+
+impl Standing {
+    /// The name in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Lifted => "lifted",
+            Self::Expired => "expired",
+            Self::Fulfilled => "fulfilled",
+        }
+    }
 }
 
 /// Something that happened.
@@ -105,6 +140,9 @@ impl What {
                 "reason": cause.name(),
             }),
             Self::Joined(server) => json!({"event": "joined", "server": &**server}),
+            Self::Order { order, server, standing } => json!({
+                "event": order.name(), "server": server.as_deref(), "reason": standing.name(),
+            }),
             Self::Left(server) => json!({"event": "left", "server": &**server}),
         }
     }
@@ -205,6 +243,7 @@ pub(super) fn writer_change(after: &Snapshot, reason: Reason, without: Duration)
 mod tests {
     use super::*;
     use crate::config::Endpoint;
+    use crate::failover::orders::Orders;
     use crate::failover::snapshot::ServerId;
 
     fn server(id: u32, role: Role, health: Health) -> ServerState {
@@ -214,7 +253,8 @@ mod tests {
     }
 
     fn snapshot(servers: Vec<ServerState>) -> Snapshot {
-        Snapshot { epoch: 1, writer: Writer::Awaited, servers }
+        let orders = Orders::default();
+        Snapshot { epoch: 1, writer: Writer::Awaited, orders, servers }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the supervisors count.
 
+use super::orders::Order;
 use super::snapshot::{Health, Role, Snapshot};
 use super::verdict::Reason;
 use prometheus::{
@@ -17,6 +18,7 @@ pub struct FailoverMetricsFamily {
     failed_probes: IntCounterVec,
     suspicions: IntCounterVec,
     without_writer: CounterVec,
+    orders: IntGaugeVec,
 }
 
 /// The metrics of one service.
@@ -84,6 +86,11 @@ impl FailoverMetricsFamily {
                 "Reports of statements that met a failing server.",
                 &["service"],
             )?,
+            orders: gauge(
+                "millpond_standing_orders",
+                "Orders of operators that stand: pause, drain, switchover.",
+                &["service", "order"],
+            )?,
             without_writer: CounterVec::new(
                 Opts::new(
                     "millpond_without_writer_seconds_total",
@@ -100,6 +107,7 @@ impl FailoverMetricsFamily {
         registry.register(Box::new(family.failed_probes.clone()))?;
         registry.register(Box::new(family.suspicions.clone()))?;
         registry.register(Box::new(family.without_writer.clone()))?;
+        registry.register(Box::new(family.orders.clone()))?;
         Ok(family)
     }
 
@@ -129,6 +137,11 @@ impl FailoverMetrics {
     pub fn show(&self, snapshot: &Snapshot) {
         let service = self.service.as_str();
         self.epoch.set(i64::try_from(snapshot.epoch).unwrap_or(i64::MAX));
+        for name in Order::NAMES {
+            let standing = snapshot.orders.standing().filter(|order| order.name() == name).count();
+            let gauge = self.family.orders.with_label_values(&[service, name]);
+            gauge.set(i64::try_from(standing).unwrap_or(i64::MAX));
+        }
         for server in &snapshot.servers {
             let name = server.endpoint.to_string();
             let labels = [service, name.as_str()];

@@ -7,6 +7,7 @@
 
 pub mod events;
 pub mod metrics;
+pub mod orders;
 pub mod probe;
 pub mod question;
 pub mod snapshot;

@@ -2,6 +2,7 @@
 
 pub use crate::backend::server::ServerId;
 
+use super::orders::Orders;
 use crate::config::Endpoint;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -88,6 +89,8 @@ pub struct Snapshot {
     pub epoch: u64,
     /// The writer.
     pub writer: Writer,
+    /// What operators have ordered.
+    pub orders: Orders,
     /// All servers, in the order of the configuration where they come from there.
     pub servers: Vec<ServerState>,
 }

@@ -1,7 +1,8 @@
 //! Watches the servers of one service and says which one is the writer.
 
-use super::events::{Cause, Events, differences, writer_change};
+use super::events::{Cause, Events, Standing, What, differences, writer_change};
 use super::metrics::FailoverMetrics;
+use super::orders::{Command, Commanded, Commands, NotFollowed, Order, Orders};
 use super::probe::{Pace, Probe, ProbeSettings, Prober};
 use super::snapshot::{ServerId, Snapshot, Writer};
 use super::suspicion::{Suspicion, Suspicions};
@@ -37,6 +38,8 @@ pub struct Supervisor {
     verdict: Verdict,
     snapshot: watch::Sender<Arc<Snapshot>>,
     suspicions: mpsc::Receiver<Suspicion>,
+    orders: Orders,
+    commands: mpsc::Receiver<Commanded>,
     /// Since when there is no writer, while there is none.
     without_writer: Option<Instant>,
 }
@@ -48,6 +51,8 @@ pub struct Watched {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// Where to report what speaks against a server.
     pub suspicions: Suspicions,
+    /// Where operators' orders go.
+    pub commands: Commands,
 }
 
 impl Supervisor {
@@ -56,9 +61,11 @@ impl Supervisor {
         let verdict = Verdict::new(&parts.endpoints);
         let (snapshot, seen) = watch::channel(Arc::new(verdict.snapshot()));
         let (sender, suspicions) = Suspicions::channel();
-        let watched = Watched { snapshot: seen, suspicions: sender };
+        let (commander, commands) = Commands::channel();
+        let watched = Watched { snapshot: seen, suspicions: sender, commands: commander };
         let without_writer = verdict.snapshot().writer().is_none().then(Instant::now);
-        (Self { parts, verdict, snapshot, suspicions, without_writer }, watched)
+        let orders = Orders::default();
+        (Self { parts, verdict, snapshot, suspicions, orders, commands, without_writer }, watched)
     }
 
     /// Watches until the process stops.
@@ -84,6 +91,7 @@ impl Supervisor {
         }
         self.publish();
         loop {
+            let next_end = self.orders.next_end();
             tokio::select! {
                 () = stopping.cancelled() => return,
                 Some((server, observation)) = observations.recv() => {
@@ -94,6 +102,13 @@ impl Supervisor {
                     };
                     self.observed(server, observation, cause);
                 }
+                Some((command, done)) = self.commands.recv() => {
+                    let followed = self.commanded(command);
+                    self.publish();
+                    // Whoever commanded may not wait for it.
+                    let _ = done.send(followed);
+                }
+                () = at(next_end) => self.expire(),
                 Some(suspicion) = self.suspicions.recv() => {
                     self.suspected(suspicion);
                     // Others may know more about it already.
@@ -109,7 +124,8 @@ impl Supervisor {
 
     /// About a lone server there is nothing to be decided: it is asked for its health only.
     fn wanted_pace(&self) -> Pace {
-        let alert = self.verdict.is_in_doubt() && !self.verdict.is_settled();
+        let doubt = self.verdict.is_in_doubt() || self.orders.await_successor();
+        let alert = doubt && !self.verdict.is_settled();
         if alert { Pace::Alert } else { Pace::Calm }
     }
 
@@ -123,6 +139,8 @@ impl Supervisor {
         }
         if let Some(transition) = transition {
             self.tell(transition, &after);
+            let fulfilled = self.orders.fulfil(after.writer);
+            self.tell_orders(fulfilled, Standing::Fulfilled);
         }
         if !contested && self.verdict.is_contested() {
             tracing::warn!(
@@ -172,9 +190,59 @@ impl Supervisor {
         debug_assert_eq!(writer == Writer::Awaited, snapshot.writer().is_none());
     }
 
+    /// Follows a command of an operator.
+    fn commanded(&mut self, command: Command) -> Result<(), NotFollowed> {
+        let (orders, standing) = match command {
+            Command::Give(Order::Succeed(id), _)
+                if self.verdict.snapshot().writer != Writer::Confirmed(id) =>
+            {
+                return Err(NotFollowed::NotWriter);
+            }
+            Command::Give(order, limit) => {
+                self.orders.give(order, limit.map(|limit| Instant::now() + limit));
+                (vec![order], Standing::Given)
+            }
+            Command::Lift(order) => {
+                (self.orders.lift(|standing, _| standing == order), Standing::Lifted)
+            }
+            Command::LiftAll(None) => (self.orders.lift(|_, _| true), Standing::Lifted),
+            Command::LiftAll(server) => {
+                (self.orders.lift(|order, _| order.server() == server), Standing::Lifted)
+            }
+        };
+        self.tell_orders(orders, standing);
+        Ok(())
+    }
+
+    /// Lifts the orders whose time is over.
+    fn expire(&mut self) {
+        let now = Instant::now();
+        let expired = self.orders.lift(|_, until| until.is_some_and(|until| until <= now));
+        self.tell_orders(expired, Standing::Expired);
+        self.publish();
+    }
+
+    fn tell_orders(&self, orders: Vec<Order>, standing: Standing) {
+        let snapshot = self.verdict.snapshot();
+        let service = &self.parts.service;
+        for order in orders {
+            let server = order.server().and_then(|id| snapshot.server(id));
+            let server: Option<Arc<str>> = server.map(|s| s.endpoint.to_string().into());
+            tracing::warn!(
+                service = &**service,
+                order = order.name(),
+                server = server.as_deref(),
+                standing = standing.name(),
+                "an operator's order"
+            );
+            let what = What::Order { order, server, standing };
+            self.parts.events.add(service, snapshot.epoch, what);
+        }
+    }
+
     /// Has everybody see what is known, if that is news.
     fn publish(&self) {
-        let now = self.verdict.snapshot();
+        let now = Snapshot { orders: self.orders.clone(), ..self.verdict.snapshot() };
         self.parts.metrics.show(&now);
         self.snapshot.send_if_modified(|known| {
             let news = **known != now;
@@ -183,5 +251,13 @@ impl Supervisor {
             }
             news
         });
+    }
+}
+
+/// Waits until then; for ever when there is no such moment.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

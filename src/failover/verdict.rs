@@ -11,6 +11,7 @@
 //! A server that claims to write while another one is confirmed is *disputed*: it is not believed
 //! until it has once said that it reads.
 
+use super::orders::Orders;
 use super::snapshot::{Health, Role, ServerId, ServerState, Snapshot, Writer};
 use crate::config::Endpoint;
 use std::sync::Arc;
@@ -270,11 +271,12 @@ impl Verdict {
             .any(|known| known.state.id != writer && known.claim == Some(Claim::Writer)))
     }
 
-    /// Everything, as sessions see it.
+    /// Everything, as sessions see it where nobody has given orders.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             epoch: self.epoch,
             writer: self.writer,
+            orders: Orders::default(),
             servers: self.servers.iter().map(|known| known.state.clone()).collect(),
         }
     }

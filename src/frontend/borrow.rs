@@ -144,6 +144,9 @@ impl Client {
             };
             match acquired {
                 Ok(lease) if pool.is_closed() => lease.discard(),
+                // Seen otherwise since this statement began to wait: whoever waits until a server
+                // is out of use counts on nobody beginning there any more.
+                Ok(lease) if !self.is_right(&lease) => lease.release(),
                 Ok(mut lease) => {
                     pool.metrics.borrow_seconds.observe(started.elapsed().as_secs_f64());
                     let connection = lease.connection();

@@ -13,6 +13,7 @@ pub mod greet;
 pub mod kill;
 pub mod listener;
 pub mod metrics;
+pub mod operate;
 pub mod outcome;
 pub mod pins;
 pub mod prepared;

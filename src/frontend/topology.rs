@@ -1,7 +1,9 @@
 //! How a service's sessions see its servers: which one to borrow from, and when to leave one.
 
 use super::service::Service;
+use crate::failover::orders::{Command, Commands, NotFollowed};
 use crate::failover::snapshot::{ServerId, Snapshot, Writer};
+use crate::failover::supervisor::Watched;
 use crate::failover::suspicion::{Evidence, Suspicions};
 use crate::pool::{Pool, PoolKey};
 use crate::router::{Access, Preferences, Route, route};
@@ -15,6 +17,7 @@ use tokio::sync::{Notify, watch};
 pub struct Topology {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     suspicions: Suspicions,
+    commands: Commands,
     preferences: Preferences,
     /// Raised with every snapshot that changes where statements go: a session compares one number.
     version: AtomicU64,
@@ -24,16 +27,14 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// The servers that `snapshot` tells of.
-    pub fn new(
-        snapshot: watch::Receiver<Arc<Snapshot>>,
-        suspicions: Suspicions,
-        preferences: Preferences,
-    ) -> Self {
+    /// The servers that a supervisor watches.
+    pub fn new(watched: Watched, preferences: Preferences) -> Self {
+        let Watched { snapshot, suspicions, commands } = watched;
         let last_writer = Mutex::new(snapshot.borrow().writer().map(|writer| writer.id));
         Self {
             snapshot,
             suspicions,
+            commands,
             preferences,
             version: AtomicU64::new(1),
             moved: Notify::new(),
@@ -71,6 +72,21 @@ impl Topology {
         self.suspicions.report(server, evidence);
     }
 
+    /// Has the supervisor follow an operator's command. When this returns, whoever looks where to
+    /// go sees it, and whoever looked before will look again.
+    ///
+    /// Cancel safe: a command that has been taken is followed all the same.
+    pub async fn command(&self, command: Command) -> Result<(), NotFollowed> {
+        self.commands.give(command).await?;
+        self.raise();
+        Ok(())
+    }
+
+    fn raise(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
+        self.moved.notify_waiters();
+    }
+
     /// Whether there is more than one server: only then can another one do what this one refuses.
     pub fn has_choice(&self) -> bool {
         self.snapshot.borrow().servers.len() > 1
@@ -97,9 +113,9 @@ impl Service {
         }
     }
 
-    /// The pool to the writer of a user's plain connections, if there is a writer.
+    /// The pool to the writer of a user's plain connections, if there is a writer that may be used.
     pub fn writer_pool(&self, user: &Arc<str>) -> Option<Arc<Pool>> {
-        let server = self.topology.snapshot().writer()?.id;
+        let Route::To(server) = self.route(Access::Write, ServerId(0)) else { return None };
         self.pool(&PoolKey {
             server,
             user: user.clone(),
@@ -159,8 +175,7 @@ impl Service {
                 self.fence(&pool);
             }
         }
-        self.topology.version.fetch_add(1, Ordering::AcqRel);
-        self.topology.moved.notify_waiters();
+        self.topology.raise();
         if confirmed.is_some() && confirmed != former {
             // Routines and triggers are those of the writer.
             self.catalogue_stale.notify_one();

@@ -319,6 +319,13 @@ impl Pool {
         }
     }
 
+    /// Has all deposits brought to safety, so that their connections are free.
+    pub fn recall(&self) {
+        while let Some(deposit) = self.deposits.pop_oldest() {
+            self.settle(deposit, upkeep::RESCUE);
+        }
+    }
+
     /// Whether the pool was closed: its connections must not be used any more.
     pub fn is_closed(&self) -> bool {
         self.closing.is_cancelled()

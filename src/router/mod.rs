@@ -47,17 +47,26 @@ pub fn route(
     load: impl Fn(ServerId) -> usize,
     mut random: impl FnMut(usize) -> usize,
 ) -> Route {
+    let orders = &snapshot.orders;
     let writer = match snapshot.writer {
-        Writer::Confirmed(id) => Route::To(id),
-        Writer::Awaited => Route::Hold,
+        Writer::Confirmed(id) if orders.let_write(id) => Route::To(id),
+        Writer::Confirmed(_) | Writer::Awaited => Route::Hold,
     };
     if access == Access::Write {
         return writer;
     }
-    let usable: Vec<_> =
-        snapshot.servers.iter().filter(|server| is_usable(server, preferences)).collect();
+    let mut usable: Vec<_> = snapshot.servers.iter().collect();
+    usable.retain(|server| is_usable(server, preferences) && !orders.is_out(server.id));
+    if orders.is_paused() || usable.iter().any(|s| s.id == current && orders.is_held(current)) {
+        return Route::Hold;
+    }
     if usable.iter().any(|server| server.id == current) {
         return Route::To(current);
+    }
+    let could_be = usable.len();
+    usable.retain(|server| !orders.is_held(server.id));
+    if usable.len() < could_be && usable.is_empty() {
+        return Route::Hold;
     }
     let near: Vec<_> = usable
         .iter()

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::Endpoint;
+use crate::failover::orders::Orders;
 use std::sync::Arc;
 
 fn server(id: u32, role: Role, zone: &str, lag: Option<u64>) -> ServerState {
@@ -17,6 +18,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         epoch: 1,
         writer: Writer::Confirmed(ServerId(0)),
+        orders: Orders::default(),
         servers: vec![
             server(0, Role::Writer, "a", None),
             server(1, Role::Reader, "a", Some(0)),

@@ -118,6 +118,11 @@ impl Millpond {
         }
     }
 
+    /// Gives an order at its admin port: the status and the body.
+    pub(crate) fn order(&self, order: &str, headers: &[&str]) -> (u16, String) {
+        http::order(self.admin_port, order, headers)
+    }
+
     /// Fetches a page from its admin port: the body, whatever the status.
     pub(crate) fn page(&self, path: &str) -> String {
         http::page(self.admin_port, path).expect("an answer of the admin port")

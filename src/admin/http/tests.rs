@@ -19,7 +19,12 @@ fn start() -> Fixture {
     let registry = Registry::new();
     let readiness = watch::Sender::new(Readiness::Starting);
     let events = Events::new(10);
-    let pages = Pages::new(registry.clone(), readiness.subscribe(), events.clone());
+    let pages = Pages::new(
+        registry.clone(),
+        readiness.subscribe(),
+        events.clone(),
+        Control::new(Vec::new(), None),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     Fixture { server: AdminServer::start(listener, pages).unwrap(), readiness, registry, events }
 }
@@ -94,6 +99,10 @@ fn other_requests_are_refused() {
     assert!(head.starts_with("http/1.1 404"), "{head}");
     let (head, _) = admin.ask("POST /metrics");
     assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head"), "{head}");
+    let (head, _) = admin.ask("GET /pause");
+    assert!(head.starts_with("http/1.1 405") && head.contains("allow: post"), "{head}");
+    let (head, _) = admin.ask("POST /pause");
+    assert!(head.starts_with("http/1.1 404"), "{head}");
     let (head, body) = admin.ask("HEAD /healthz");
     assert!(head.starts_with("http/1.1 200") && body.is_empty(), "{head}");
 }

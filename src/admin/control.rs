@@ -1,0 +1,233 @@
+//! Orders to a running Millpond: who may give them, how they are written, what is answered.
+
+use super::pages::{given, text};
+use crate::config::{Secret, parse_duration};
+use crate::frontend::operate::{Done, NotDone, Operation, Operator, Request, Stragglers};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use hyper::{Method, Response, StatusCode, Uri};
+use serde_json::json;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long transactions may go on, unless the order says otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The most that an order may say.
+const LONGEST: Duration = Duration::from_secs(600);
+/// How long a switchover holds statements at most, unless it says otherwise.
+const SWITCHOVER: Duration = Duration::from_secs(60);
+
+/// What somebody who may not, or not so, is answered.
+type Refusal = Box<Response<Full<Bytes>>>;
+
+/// Who may give orders.
+#[derive(Clone, Debug)]
+pub struct Control {
+    operators: Arc<[Operator]>,
+    token: Option<Secret>,
+}
+
+/// An order that may be carried out.
+#[derive(Debug)]
+pub(super) struct Authorized {
+    operator: Operator,
+    request: Request,
+}
+
+impl Control {
+    /// Orders to these services. With a token, whoever has it may give them; without one, whoever
+    /// is on this machine.
+    pub fn new(operators: Vec<Operator>, token: Option<Secret>) -> Self {
+        Self { operators: operators.into(), token }
+    }
+
+    /// Whether a path is one for orders.
+    pub(super) fn knows(path: &str) -> bool {
+        matches!(path, "/pause" | "/resume" | "/drain" | "/switchover")
+    }
+
+    /// Reads an order, and whether its sender may give it.
+    pub(super) fn read(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Result<Authorized, Refusal> {
+        if method != Method::POST {
+            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "an order: only POST\n");
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            return Err(Box::new(refusal));
+        }
+        self.admit(headers, peer)?;
+        let bad = |why: String| Box::new(text(StatusCode::BAD_REQUEST, why + "\n"));
+        let query = uri.query().unwrap_or_default();
+        for (name, _) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            if !["service", "server", "deadline", "limit", "stragglers"].contains(&name) {
+                let known = "service, server, deadline, limit and stragglers";
+                return Err(bad(format!("{name}: unknown; there is {known}")));
+            }
+        }
+        let operator = self.operator(given(query, "service"))?;
+        let duration = |name: &str| match given(query, name) {
+            None => Ok(None),
+            Some(value) => match parse_duration(value).filter(|duration| *duration <= LONGEST) {
+                Some(duration) => Ok(Some(duration)),
+                None => Err(bad(format!("{name}: expected a duration up to 10m, such as 30s"))),
+            },
+        };
+        let (deadline, limit) = (duration("deadline")?, duration("limit")?);
+        let stragglers = match given(query, "stragglers") {
+            None | Some("undo") => Stragglers::Undo,
+            Some("leave") => Stragglers::Leave,
+            Some(_) => return Err(bad("stragglers: expected undo or leave".to_owned())),
+        };
+        let server = given(query, "server").map(str::to_owned);
+        let operation = match (uri.path(), server) {
+            ("/pause", server) => Operation::Pause(server),
+            ("/resume", server) => Operation::Resume(server),
+            ("/drain", Some(server)) => Operation::Drain(server),
+            ("/drain", None) => return Err(bad("server: expected host:port".to_owned())),
+            (_, None) => Operation::Switchover,
+            (_, Some(_)) => {
+                return Err(bad("server: a switchover is always away from the writer".to_owned()));
+            }
+        };
+        let limit = match operation {
+            Operation::Switchover => Some(limit.unwrap_or(SWITCHOVER)),
+            _ => limit,
+        };
+        let patience = deadline.unwrap_or(PATIENCE);
+        let request = Request { operation, patience, limit, stragglers };
+        Ok(Authorized { operator, request })
+    }
+
+    fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Refusal> {
+        match &self.token {
+            Some(token) => {
+                let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+                let sent = sent.and_then(|value| value.strip_prefix(b"Bearer "));
+                if sent.is_some_and(|sent| Secret::new(sent) == *token) {
+                    return Ok(());
+                }
+                let why = "expected Authorization: Bearer, and admin.control_token\n";
+                let mut refusal = text(StatusCode::UNAUTHORIZED, why);
+                let scheme = HeaderValue::from_static("Bearer");
+                refusal.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+                Err(Box::new(refusal))
+            }
+            // A page in a browser on this machine is not somebody on this machine.
+            None if peer.to_canonical().is_loopback() && !headers.contains_key(ORIGIN) => Ok(()),
+            None => {
+                let why = "orders come from this machine only, unless admin.control_token is set\n";
+                Err(Box::new(text(StatusCode::FORBIDDEN, why)))
+            }
+        }
+    }
+
+    /// The service that is meant; a lone one need not be named.
+    fn operator(&self, name: Option<&str>) -> Result<Operator, Refusal> {
+        let found = match (name, &*self.operators) {
+            (None, [only]) => Some(only),
+            (None, _) => None,
+            (Some(name), operators) => operators.iter().find(|known| &*known.service == name),
+        };
+        found.cloned().ok_or_else(|| {
+            let known: Vec<_> = self.operators.iter().map(|known| &*known.service).collect();
+            let why = format!("service: expected one of {}\n", known.join(", "));
+            Box::new(text(StatusCode::NOT_FOUND, why))
+        })
+    }
+}
+
+impl Authorized {
+    /// How long it may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.request.patience
+    }
+
+    /// Carries it out.
+    pub(super) async fn carry_out(self) -> Response<Full<Bytes>> {
+        match self.operator.ask(self.request).await {
+            Ok(Done { in_use, waited }) => {
+                let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+                let service = &*self.operator.service;
+                let done = json!({"service": service, "in_use": in_use, "waited_ms": waited});
+                text(StatusCode::OK, format!("{done}\n"))
+            }
+            Err(why) => {
+                let status = match &why {
+                    NotDone::UnknownServer(..) => StatusCode::NOT_FOUND,
+                    NotDone::NoWriter | NotDone::Occupied | NotDone::Lifted => StatusCode::CONFLICT,
+                    NotDone::InUse(_) => StatusCode::GATEWAY_TIMEOUT,
+                    NotDone::NotFollowed(_) => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                text(status, format!("{why}\n"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+
+    fn control(token: Option<&str>) -> Control {
+        let operator = |name: &str| Operator::channel(&name.into()).0;
+        Control::new(vec![operator("orders"), operator("users")], token.map(Secret::new))
+    }
+
+    fn read(control: &Control, uri: &str, headers: &[(&str, &str)], peer: IpAddr) -> u16 {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name = hyper::header::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            map.insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        match control.read(&Method::POST, &uri.parse().unwrap(), &map, peer) {
+            Ok(_) => 200,
+            Err(refusal) => refusal.status().as_u16(),
+        }
+    }
+
+    #[test]
+    fn without_a_token_only_this_machine_gives_orders_and_no_page_in_its_browser() {
+        let control = control(None);
+        let uri = "/pause?service=orders";
+        assert_eq!(read(&control, uri, &[], HERE), 200);
+        assert_eq!(read(&control, uri, &[], THERE), 403);
+        assert_eq!(read(&control, uri, &[("origin", "http://evil")], HERE), 403);
+    }
+
+    #[test]
+    fn with_a_token_only_who_has_it_gives_orders() {
+        let control = control(Some("sesame"));
+        let uri = "/pause?service=orders";
+        assert_eq!(read(&control, uri, &[], HERE), 401);
+        assert_eq!(read(&control, uri, &[("authorization", "Bearer sesam")], HERE), 401);
+        assert_eq!(read(&control, uri, &[("authorization", "Bearer sesame")], THERE), 200);
+    }
+
+    #[test]
+    fn what_is_not_an_order_is_told_so() {
+        let control = control(None);
+        for (uri, status) in [
+            ("/pause", 404),
+            ("/pause?service=nobody", 404),
+            ("/drain?service=orders", 400),
+            ("/drain?service=orders&server=db:1", 200),
+            ("/switchover?service=orders&server=db:1", 400),
+            ("/pause?service=orders&deadline=soon", 400),
+            ("/pause?service=orders&deadline=11m", 400),
+            ("/pause?service=orders&deadline=1m&limit=2m&stragglers=leave", 200),
+            ("/pause?service=orders&stragglers=kill", 400),
+            ("/pause?service=orders&dedline=1m", 400),
+        ] {
+            assert_eq!(read(&control, uri, &[], HERE), status, "{uri}");
+        }
+    }
+}
