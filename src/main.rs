@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use millpond::admin::Reloads;
 use millpond::admin::health::{self, Probe};
 use millpond::app;
 use millpond::config::Config;
@@ -158,17 +159,20 @@ fn run(path: &Path) -> Result<(), Failure> {
     };
     builder.worker_threads(threads);
     let runtime = builder.enable_all().build().map_err(Failure::new)?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(serve(config, path.to_owned()));
     runtime.shutdown_timeout(LAST_WAIT);
     outcome
 }
 
 /// Runs the application, and tells it what the signals ask.
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, path: PathBuf) -> Result<(), Failure> {
     let mut signals = Signals::install().map_err(Failure::new)?;
     let stop = CancellationToken::new();
     let refresh = app::Refresh::default();
-    let app = app::run(config, &refresh, stop.clone().cancelled_owned());
+    let (reloads, requests) = Reloads::channel();
+    let load = Box::new(move || Config::load(&path, env::vars_os()));
+    let source = app::Source { load, reloads: reloads.clone(), requests };
+    let app = app::run(config, source, &refresh, stop.clone().cancelled_owned());
     tokio::pin!(app);
     loop {
         let signal = tokio::select! {
@@ -182,8 +186,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
         };
         match signal {
             Signal::Hangup => {
-                info!("SIGHUP: fetching secrets; the configuration is read at the start only");
+                info!("SIGHUP: fetching secrets, reading the configuration");
                 refresh.ask();
+                reloads.request();
             }
             Signal::Interrupt if stop.is_cancelled() => {
                 error!("interrupted while draining");

@@ -1,6 +1,7 @@
 //! Orders to a running Millpond: who may give them, how they are written, what is answered.
 
 use super::pages::{given, text};
+use super::reload::{NotReloaded, Reloaded, Reloads};
 use crate::config::{Secret, parse_duration};
 use crate::frontend::operate::{Done, NotDone, Operation, Operator, Request, Stragglers};
 use http_body_util::Full;
@@ -26,26 +27,29 @@ type Refusal = Box<Response<Full<Bytes>>>;
 #[derive(Clone, Debug)]
 pub struct Control {
     operators: Arc<[Operator]>,
+    reloads: Reloads,
     token: Option<Secret>,
 }
 
 /// An order that may be carried out.
 #[derive(Debug)]
-pub(super) struct Authorized {
-    operator: Operator,
-    request: Request,
+pub(super) enum Authorized {
+    /// Something with a service's servers.
+    Operate(Operator, Request),
+    /// To read the configuration again.
+    Reload(Reloads),
 }
 
 impl Control {
     /// Orders to these services. With a token, whoever has it may give them; without one, whoever
     /// is on this machine.
-    pub fn new(operators: Vec<Operator>, token: Option<Secret>) -> Self {
-        Self { operators: operators.into(), token }
+    pub fn new(operators: Vec<Operator>, reloads: Reloads, token: Option<Secret>) -> Self {
+        Self { operators: operators.into(), reloads, token }
     }
 
     /// Whether a path is one for orders.
     pub(super) fn knows(path: &str) -> bool {
-        matches!(path, "/pause" | "/resume" | "/drain" | "/switchover")
+        matches!(path, "/pause" | "/resume" | "/drain" | "/switchover" | "/reload")
     }
 
     /// Reads an order, and whether its sender may give it.
@@ -62,6 +66,9 @@ impl Control {
             return Err(Box::new(refusal));
         }
         self.admit(headers, peer)?;
+        if uri.path() == "/reload" {
+            return Ok(Authorized::Reload(self.reloads.clone()));
+        }
         let bad = |why: String| Box::new(text(StatusCode::BAD_REQUEST, why + "\n"));
         let query = uri.query().unwrap_or_default();
         for (name, _) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -101,7 +108,7 @@ impl Control {
         };
         let patience = deadline.unwrap_or(PATIENCE);
         let request = Request { operation, patience, limit, stragglers };
-        Ok(Authorized { operator, request })
+        Ok(Authorized::Operate(operator, request))
     }
 
     fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Refusal> {
@@ -145,15 +152,23 @@ impl Control {
 impl Authorized {
     /// How long it may take.
     pub(super) fn patience(&self) -> Duration {
-        self.request.patience
+        match self {
+            Self::Operate(_, request) => request.patience,
+            // Each user's secret may have to be fetched.
+            Self::Reload(_) => PATIENCE,
+        }
     }
 
     /// Carries it out.
     pub(super) async fn carry_out(self) -> Response<Full<Bytes>> {
-        match self.operator.ask(self.request).await {
+        let (operator, request) = match self {
+            Self::Operate(operator, request) => (operator, request),
+            Self::Reload(reloads) => return reloaded(&reloads.ask().await),
+        };
+        match operator.ask(request).await {
             Ok(Done { in_use, waited }) => {
                 let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-                let service = &*self.operator.service;
+                let service = &*operator.service;
                 let done = json!({"service": service, "in_use": in_use, "waited_ms": waited});
                 text(StatusCode::OK, format!("{done}\n"))
             }
@@ -170,6 +185,21 @@ impl Authorized {
     }
 }
 
+fn reloaded(outcome: &Result<Reloaded, NotReloaded>) -> Response<Full<Bytes>> {
+    match outcome {
+        Ok(Reloaded { changed, needs_restart }) => {
+            let done = json!({"changed": changed, "needs_restart": needs_restart});
+            text(StatusCode::OK, format!("{done}\n"))
+        }
+        Err(why @ NotReloaded::Refused(_)) => {
+            text(StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n"))
+        }
+        Err(why @ NotReloaded::Stopping) => {
+            text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +209,11 @@ mod tests {
 
     fn control(token: Option<&str>) -> Control {
         let operator = |name: &str| Operator::channel(&name.into()).0;
-        Control::new(vec![operator("orders"), operator("users")], token.map(Secret::new))
+        Control::new(
+            vec![operator("orders"), operator("users")],
+            Reloads::channel().0,
+            token.map(Secret::new),
+        )
     }
 
     fn read(control: &Control, uri: &str, headers: &[(&str, &str)], peer: IpAddr) -> u16 {

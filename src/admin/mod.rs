@@ -7,6 +7,7 @@ mod http;
 pub mod metrics;
 mod pages;
 mod readiness;
+mod reload;
 mod shown;
 mod status;
 
@@ -14,3 +15,4 @@ pub use control::Control;
 pub use http::AdminServer;
 pub use pages::Pages;
 pub use readiness::Readiness;
+pub use reload::{NotReloaded, ReloadRequests, Reloaded, Reloads};

@@ -16,7 +16,7 @@ use crate::failover::events::Events;
 
 /// What whoever asks for something else is told.
 const THERE_IS: &str = "there is / to look at, /status, /metrics, /events, /healthz and /readyz; and \
-                         POST /pause, /resume, /drain and /switchover\n";
+                         POST /pause, /resume, /drain, /switchover and /reload\n";
 /// The page that shows `/status`; it needs nothing from elsewhere.
 const LOOK: &str = include_str!("status.html");
 

@@ -1,7 +1,7 @@
 //! From a checked configuration to a service.
 
 use super::Error;
-use super::logins::Logins;
+use super::logins::{Logins, Moment};
 use super::maker::{Maker, MakerParts};
 use super::supervision::{preferences, supervise};
 use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig};
@@ -13,9 +13,11 @@ use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::metrics::FrontendMetrics;
 use crate::frontend::service::{GreetSettings, Limits, Service, ServiceParts};
 use crate::frontend::topology::Topology;
-use crate::net::tls;
+use crate::frontend::users::{Logins as BackLogins, Users};
+use crate::net::tls::{self, ServerTls};
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::runtime::Tasks;
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 
 /// What all services share.
@@ -33,36 +35,31 @@ pub(super) struct Parts<'a> {
 pub(super) struct Built {
     pub service: Arc<Service>,
     pub supervision: Supervisor,
+    pub maker: Arc<Maker>,
+    pub back_logins: BackLogins,
 }
 
 pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<Built, Error> {
     let tls_error = |source| Error::Tls { service: service.name.clone(), source };
     let name: Arc<str> = service.name.as_str().into();
-    let users = Arc::new(parts.logins.users(service).await?);
+    let users = parts.logins.users(service, Moment::Start).await?.take_over();
+    let back_logins: BackLogins = Arc::new(ArcSwap::from_pointee(users.clone()));
     let back_tls = tls::connector(&service.backend.tls).map_err(tls_error)?;
     let metrics = parts.failover.of(&service.name);
     let events = parts.events.clone();
-    let (supervision, watched) = supervise(service, &users, &back_tls, metrics, events);
-    let maker = Maker::new(MakerParts {
+    let (supervision, watched) = supervise(service, &back_logins, &back_tls, metrics, events);
+    let maker = Arc::new(Maker::new(MakerParts {
         service: name.clone(),
         snapshot: watched.snapshot.clone(),
         suspicions: watched.suspicions.clone(),
         tls: back_tls,
         settings: service.pool.clone(),
-        users: users.clone(),
+        logins: back_logins.clone(),
         tasks: parts.tasks.clone(),
         metrics: parts.pools.clone(),
-    });
-    let greeting = GreetSettings {
-        version: match &service.server_version {
-            ServerVersionSetting::Auto => None,
-            ServerVersionSetting::Fixed(version) => Some(version.clone()),
-        },
-        tls: tls::acceptor(&service.tls).map_err(tls_error)?,
-        require_tls: service.tls.mode == FrontTlsMode::Required,
-        users,
-        rsa: RsaKey::new(),
-    };
+    }));
+    let tls = tls::acceptor(&service.tls).map_err(tls_error)?;
+    let greeting = greeting(service, tls, users, RsaKey::new());
     let service_parts = ServiceParts {
         name,
         limits: limits(service),
@@ -70,13 +67,32 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
         metrics: parts.frontend.of(&service.name),
         tasks: parts.tasks.clone(),
         topology: Topology::new(watched, preferences(service)),
-        maker: Box::new(maker),
+        maker: maker.clone(),
         greeting,
     };
-    Ok(Built { service: Service::new(service_parts), supervision })
+    Ok(Built { service: Service::new(service_parts), supervision, maker, back_logins })
 }
 
-fn limits(service: &ServiceConfig) -> Limits {
+/// What handshakes are told.
+pub(super) fn greeting(
+    service: &ServiceConfig,
+    tls: Option<ServerTls>,
+    users: Users,
+    rsa: RsaKey,
+) -> GreetSettings {
+    GreetSettings {
+        version: match &service.server_version {
+            ServerVersionSetting::Auto => None,
+            ServerVersionSetting::Fixed(version) => Some(version.clone()),
+        },
+        tls,
+        require_tls: service.tls.mode == FrontTlsMode::Required,
+        users: Arc::new(users),
+        rsa,
+    }
+}
+
+pub(super) fn limits(service: &ServiceConfig) -> Limits {
     Limits {
         max_clients: service.max_clients,
         borrow_timeout: service.pool.borrow_timeout,
@@ -85,5 +101,6 @@ fn limits(service: &ServiceConfig) -> Limits {
         handshake_timeout: service.handshake_timeout,
         max_packet: service.max_packet,
         result_buffer: service.max_client_buffer,
+        idle_client: service.idle_client_timeout,
     }
 }

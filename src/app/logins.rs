@@ -3,7 +3,8 @@
 use super::Error;
 use crate::backend::login::{LoggedIn, LoginError, LoginRequest, login};
 use crate::config::{
-    Config, Endpoint, RefreshConfig, SecretRef, ServiceConfig, UserSecret, UserTransport,
+    Config, Endpoint, OnStart, RefreshConfig, Secret, SecretRef, ServiceConfig, UserSecret,
+    UserTransport,
 };
 use crate::credentials::metrics::SecretMetricsFamily;
 use crate::credentials::rotation::{Keyring, Refreshed};
@@ -11,6 +12,7 @@ use crate::credentials::stores::{StoreError, Stores};
 use crate::frontend::users::{User, Users};
 use crate::net::tls::ClientTls;
 use crate::runtime::{Law, Tasks};
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,12 +34,39 @@ impl Refresh {
 
 /// The logins of all services, each secret once.
 pub(super) struct Logins {
-    stores: Arc<Stores>,
-    policies: BTreeMap<String, RefreshConfig>,
+    stores: ArcSwap<Stores>,
+    policies: ArcSwap<BTreeMap<String, RefreshConfig>>,
     metrics: SecretMetricsFamily,
     tasks: Tasks,
     wanted: watch::Receiver<()>,
     made: Mutex<BTreeMap<SecretRef, Arc<Keyring>>>,
+    /// Those of services' users whose passwords are in no store.
+    fixed: Mutex<BTreeMap<(String, String), Arc<Keyring>>>,
+}
+
+/// When logins are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// At the start: a secret may be waited for.
+    Start,
+    /// At a reload: all there is goes on without it.
+    Reload,
+}
+
+/// The users of a service, and what is to be done when they are taken over.
+pub(super) struct Fetched {
+    pub(super) users: Users,
+    passwords: Vec<(Arc<Keyring>, Secret)>,
+}
+
+impl Fetched {
+    /// The users; their passwords are in force from now on.
+    pub(super) fn take_over(self) -> Users {
+        for (keyring, password) in self.passwords {
+            keyring.replace(password);
+        }
+        self.users
+    }
 }
 
 impl Logins {
@@ -48,23 +77,42 @@ impl Logins {
         refresh: &Refresh,
     ) -> Self {
         Self {
-            stores: Arc::new(Stores::new(&config.secrets, std::env::vars_os())),
-            policies: config.refresh.clone(),
+            stores: ArcSwap::from_pointee(Stores::new(&config.secrets, std::env::vars_os())),
+            policies: ArcSwap::from_pointee(config.refresh.clone()),
             metrics,
             tasks: tasks.clone(),
             wanted: refresh.0.subscribe(),
             made: Mutex::default(),
+            fixed: Mutex::default(),
         }
     }
 
+    /// Knows the stores of this configuration, too. Those that it knew are the same in it.
+    pub(super) fn know_stores(&self, config: &Config) {
+        self.stores.store(Arc::new(Stores::new(&config.secrets, std::env::vars_os())));
+        self.policies.store(Arc::new(config.refresh.clone()));
+    }
+
     /// The users of a service; fetches their passwords.
-    pub(super) async fn users(&self, service: &ServiceConfig) -> Result<Users, Error> {
+    pub(super) async fn users(
+        &self,
+        service: &ServiceConfig,
+        moment: Moment,
+    ) -> Result<Fetched, Error> {
         let mut users = Users::new();
+        let mut passwords = Vec::new();
         for (name, user) in &service.users {
             let keyring = match &user.secret {
-                UserSecret::Password(password) => Arc::new(Keyring::fixed(password.clone())),
+                UserSecret::Password(password) => {
+                    let mut fixed = self.fixed.lock();
+                    let new = || Arc::new(Keyring::fixed(password.clone()));
+                    let owner = (service.name.clone(), name.clone());
+                    let keyring = fixed.entry(owner).or_insert_with(new).clone();
+                    passwords.push((keyring.clone(), password.clone()));
+                    keyring
+                }
                 UserSecret::Stored(reference) => {
-                    self.keyring(reference).await.map_err(|source| Error::Secret {
+                    self.keyring(reference, moment).await.map_err(|source| Error::Secret {
                         service: service.name.clone(),
                         user: name.clone(),
                         source,
@@ -81,16 +129,24 @@ impl Logins {
             };
             users.insert(name.clone(), user);
         }
-        Ok(users)
+        Ok(Fetched { users, passwords })
     }
 
-    async fn keyring(&self, reference: &SecretRef) -> Result<Arc<Keyring>, StoreError> {
+    async fn keyring(
+        &self,
+        reference: &SecretRef,
+        moment: Moment,
+    ) -> Result<Arc<Keyring>, StoreError> {
         if let Some(keyring) = self.made.lock().get(reference) {
             return Ok(keyring.clone());
         }
-        let policy = self.policies.get(&reference.store).copied().unwrap_or_default();
+        let mut policy = self.policies.load().get(&reference.store).copied().unwrap_or_default();
+        if moment == Moment::Reload {
+            policy.on_start = OnStart::Fail;
+        }
         let metrics = self.metrics.of(reference);
-        let fetching = Keyring::fetched(self.stores.clone(), reference.clone(), policy, metrics);
+        let fetching =
+            Keyring::fetched(self.stores.load_full(), reference.clone(), policy, metrics);
         let keyring = Arc::new(fetching.await?);
         let stop = self.tasks.stop_signal().clone();
         let keep = keyring.clone().keep(self.wanted.clone(), stop);

@@ -9,7 +9,7 @@ use crate::config::{PoolConfig, PoolSize};
 use crate::failover::snapshot::Snapshot;
 use crate::failover::suspicion::{Evidence, Suspicions};
 use crate::frontend::service::PoolMaker;
-use crate::frontend::users::Users;
+use crate::frontend::users::Logins;
 use crate::net::tls::ClientTls;
 use crate::pool::budget::Budget;
 use crate::pool::manager::{OpenError, Opener, Opening};
@@ -18,7 +18,7 @@ use crate::pool::{Pool, PoolKey, PoolSettings};
 use crate::runtime::Tasks;
 use crate::session::state::{Baseline, Environment};
 use crate::wire::capability::Capabilities;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) struct MakerParts {
     pub suspicions: Suspicions,
     pub tls: ClientTls,
     pub settings: PoolConfig,
-    pub users: Arc<Users>,
+    pub logins: Logins,
     pub tasks: Tasks,
     pub metrics: PoolMetricsFamily,
 }
@@ -43,6 +43,7 @@ pub(super) struct MakerParts {
 #[derive(Debug)]
 pub(super) struct Maker {
     parts: MakerParts,
+    settings: Arc<ArcSwap<PoolConfig>>,
     servers: Mutex<HashMap<ServerId, Arc<Server>>>,
 }
 
@@ -59,11 +60,39 @@ struct Server {
 
 impl Maker {
     pub(super) fn new(parts: MakerParts) -> Self {
-        Self { parts, servers: Mutex::default() }
+        let settings = Arc::new(ArcSwap::from_pointee(parts.settings.clone()));
+        Self { parts, settings, servers: Mutex::default() }
+    }
+
+    /// From now on pools are made like this, and those that there are behave so. The connections of
+    /// users of whom `login_changed` says so are replaced.
+    pub(super) fn reconfigure(
+        &self,
+        settings: &PoolConfig,
+        pools: &[Arc<Pool>],
+        login_changed: impl Fn(&str) -> bool,
+    ) {
+        let before = self.settings.swap(Arc::new(settings.clone()));
+        for server in self.servers.lock().values() {
+            match (settings.max_size, server.info.load().as_ref()) {
+                (PoolSize::Absolute(size), _) => server.budget.resize(size),
+                (share, Some(info)) => {
+                    server.budget.resize(share.of(info.max_connections as usize))
+                }
+                // The first connection will say.
+                (_, None) => {}
+            }
+        }
+        for pool in pools {
+            pool.reconfigure(pool_settings(settings));
+            if before.init_query != settings.init_query || login_changed(&pool.key().user) {
+                pool.renew();
+            }
+        }
     }
 
     fn server(&self, id: ServerId) -> Arc<Server> {
-        let settings = &self.parts.settings;
+        let settings = self.settings.load();
         let new = || Server {
             id,
             budget: Budget::new(match settings.max_size {
@@ -81,7 +110,8 @@ impl Maker {
 
 impl PoolMaker for Maker {
     fn make(&self, key: &PoolKey) -> Option<Arc<Pool>> {
-        let user = self.parts.users.get(&*key.user)?;
+        let logins = self.parts.logins.load();
+        let user = logins.get(&*key.user)?;
         let server = self.server(key.server);
         let parts = &self.parts;
         let mut extra = Capabilities::default();
@@ -106,25 +136,15 @@ impl PoolMaker for Maker {
             suspicions: parts.suspicions.clone(),
             request,
             login: BackLogin::of(user),
+            logins: parts.logins.clone(),
             tls: parts.tls.clone(),
-            settings: parts.settings.clone(),
+            settings: self.settings.clone(),
             fresh: Setup::fresh_environment(),
-        };
-        let settings = PoolSettings {
-            max_size: match parts.settings.max_size {
-                PoolSize::Absolute(size) => size,
-                // The budget is the bound; the pool itself has room for any server.
-                PoolSize::Percent(_) => 10_000,
-            },
-            min_idle: parts.settings.min_idle,
-            max_idle_time: parts.settings.max_idle_time,
-            max_waiting: parts.settings.max_waiting.unwrap_or(usize::MAX),
-            hand_over: parts.settings.hand_over,
         };
         let metrics = parts.metrics.of(&parts.service, &key.user);
         let pool = Pool::new(
             key.clone(),
-            settings,
+            pool_settings(&self.settings.load()),
             Arc::new(opener),
             server.budget.clone(),
             parts.tasks.clone(),
@@ -135,6 +155,20 @@ impl PoolMaker for Maker {
     }
 }
 
+fn pool_settings(settings: &PoolConfig) -> PoolSettings {
+    PoolSettings {
+        max_size: match settings.max_size {
+            PoolSize::Absolute(size) => size,
+            // The budget is the bound; the pool itself has room for any server.
+            PoolSize::Percent(_) => 10_000,
+        },
+        min_idle: settings.min_idle,
+        max_idle_time: settings.max_idle_time,
+        max_waiting: settings.max_waiting.unwrap_or(usize::MAX),
+        hand_over: settings.hand_over,
+    }
+}
+
 /// Opens connections to one server.
 #[derive(Debug, Clone)]
 struct ServerOpener {
@@ -142,9 +176,11 @@ struct ServerOpener {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     suspicions: Suspicions,
     request: LoginRequest,
+    /// As it was when the pool was made.
     login: BackLogin,
+    logins: Logins,
     tls: ClientTls,
-    settings: PoolConfig,
+    settings: Arc<ArcSwap<PoolConfig>>,
     fresh: Arc<Environment>,
 }
 
@@ -152,14 +188,14 @@ impl Opener for ServerOpener {
     fn open(&self, generation: u64) -> Opening {
         let opener = self.clone();
         Box::pin(async move {
-            let limit = opener.settings.connect_timeout;
+            let limit = opener.settings.load().connect_timeout;
             let opening = opener.open_now(generation);
             tokio::time::timeout(limit, opening).await.unwrap_or(Err(OpenError::Timeout))
         })
     }
 
     fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
-        self.login.keyring.is_outdated(connection.opened, connection.thread_id, now)
+        self.login().keyring.is_outdated(connection.opened, connection.thread_id, now)
     }
 
     fn found_closed(&self) {
@@ -175,22 +211,29 @@ impl ServerOpener {
             (server.endpoint.clone(), server.address)
         };
         // Part of the limit on connecting, so that a refusal is told as one and not as lateness.
-        let patience = self.settings.connect_timeout / 2;
+        let patience = self.settings.load().connect_timeout / 2;
         let gate = Some(&self.server.connects);
         let place = Place { endpoint: &endpoint, address, tls: &self.tls, gate };
-        let (login, _permit) = self.login.log_in(place, &self.request, patience).await?;
+        let (login, _permit) = self.login().log_in(place, &self.request, patience).await?;
         let connection = set_up(login, self.setup(generation)).await?;
         self.learned(&connection);
         Ok(connection)
     }
 
+    /// The user's login as it is now.
+    fn login(&self) -> BackLogin {
+        let logins = self.logins.load();
+        logins.get(&self.request.user).map_or_else(|| self.login.clone(), BackLogin::of)
+    }
+
     fn setup(&self, generation: u64) -> Setup {
-        let lifetime = self.settings.max_lifetime.unwrap_or(Duration::from_secs(86_400 * 365));
+        let settings = self.settings.load();
+        let lifetime = settings.max_lifetime.unwrap_or(Duration::from_secs(86_400 * 365));
         Setup {
             server: self.server.info.load_full(),
             baseline: self.server.baseline.load_full(),
             fresh: self.fresh.clone(),
-            init_query: self.settings.init_query.clone(),
+            init_query: settings.init_query.clone(),
             // Connections that were opened together are not to be replaced together.
             lifetime: lifetime.mul_f64(0.9 + 0.2 * fastrand::f64()),
             statements: self.statements_of_each(),
@@ -207,9 +250,10 @@ impl ServerOpener {
     fn learned(&self, connection: &Connection) {
         self.server.info.store(Some(connection.server.clone()));
         self.server.baseline.store(Some(connection.baseline.clone()));
-        if let PoolSize::Percent(_) = self.settings.max_size {
+        let size = self.settings.load().max_size;
+        if let PoolSize::Percent(_) = size {
             let most = connection.server.max_connections as usize;
-            self.server.budget.resize(self.settings.max_size.of(most));
+            self.server.budget.resize(size.of(most));
         }
     }
 }

@@ -3,12 +3,15 @@
 mod build;
 mod logins;
 mod maker;
+mod reload;
 mod supervision;
 
 pub use self::logins::Refresh;
+pub use self::reload::Source;
 
 use self::build::{Built, Parts, build};
 use self::logins::Logins;
+use self::reload::{Live, Reloader};
 use crate::admin::{self, AdminServer, Control, Pages, Readiness};
 use crate::config::{Config, ServiceConfig};
 use crate::credentials::metrics::SecretMetricsFamily;
@@ -80,13 +83,14 @@ pub enum Error {
 const UPKEEP: Duration = Duration::from_secs(1);
 
 /// Runs Millpond until `stop` resolves, and drains it then. `refresh` is for those who want the
-/// secrets fetched again now.
+/// secrets fetched again now, `source` for those who want the configuration read again.
 ///
 /// # Errors
 ///
 /// When it cannot start, or cannot go on.
 pub async fn run(
     config: Config,
+    source: Source,
     refresh: &Refresh,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
@@ -97,7 +101,7 @@ pub async fn run(
     let pools = PoolMetricsFamily::register(&metrics)?;
     let failover = FailoverMetricsFamily::register(&metrics)?;
     let secrets = SecretMetricsFamily::register(&metrics)?;
-    let logins = Logins::new(&config, secrets, &tasks, refresh);
+    let logins = Arc::new(Logins::new(&config, secrets, &tasks, refresh));
     let clients = Arc::new(Clients::default());
     let events = Events::new(config.events.keep);
     tokio::pin!(stop);
@@ -126,15 +130,21 @@ pub async fn run(
     let readiness = watch::Sender::new(Readiness::Starting);
     let (operators, requests): (Vec<_>, Vec<_>) =
         built.iter().map(|(_, built)| Operator::channel(&built.service.name)).unzip();
-    let control = Control::new(operators, config.admin.control_token.clone());
+    let control =
+        Control::new(operators, source.reloads.clone(), config.admin.control_token.clone());
     let pages = Pages::new(metrics, readiness.subscribe(), events, control);
     let mut admin = open_admin(&config, pages)?;
-    let mut services = Vec::new();
+    let (mut services, mut live) = (Vec::new(), Vec::new());
     for ((configured, built), requests) in built.into_iter().zip(requests) {
         services.push(built.service.clone());
+        live.push(Live::of(&built));
         tasks.spawn("operations", Law::Vital, built.service.clone().operate(requests));
         start(configured, built, &tasks)?;
     }
+    let drain_timeout = config.runtime.drain_timeout;
+    let reloader = Reloader::new(config, source.load, logins, live);
+    let reloading = reloader.run(source.requests, tasks.stop_signal().clone());
+    tasks.spawn("reloading", Law::Vital, reloading);
     if let Some(period) = manager::watchdog_period() {
         let alive = manager::keep_alive(period, tasks.stop_signal().clone());
         tasks.spawn("watchdog", Law::Vital, alive);
@@ -155,7 +165,7 @@ pub async fn run(
     };
     readiness.send_replace(Readiness::Draining);
     manager::stopping();
-    drain(&tasks, &clients, services, config.runtime.drain_timeout).await;
+    drain(&tasks, &clients, services, drain_timeout).await;
     outcome
 }
 
@@ -170,7 +180,7 @@ fn open_admin(config: &Config, pages: Pages) -> Result<AdminServer, Error> {
 
 /// Binds a service's port and starts its tasks.
 fn start(configured: &ServiceConfig, built: Built, tasks: &Tasks) -> Result<(), Error> {
-    let Built { service, supervision } = built;
+    let Built { service, supervision, .. } = built;
     let listeners = [
         ("listen", Some(configured.listen), Access::Write),
         ("reader_listen", configured.reader_listen, Access::Read),
@@ -187,8 +197,7 @@ fn start(configured: &ServiceConfig, built: Built, tasks: &Tasks) -> Result<(), 
     let monitor = configured.backend.monitor_user.as_str().into();
     let keep = service.clone().keep_catalogue(monitor);
     tasks.spawn("catalogue of stored code", Law::Vital, keep);
-    let upkeep = upkeep(service, configured.idle_client_timeout);
-    tasks.spawn("upkeep of pools", Law::Vital, upkeep);
+    tasks.spawn("upkeep of pools", Law::Vital, upkeep(service));
     Ok(())
 }
 
@@ -231,7 +240,7 @@ fn bind(key: String, address: SocketAddr) -> Result<TcpListener, Error> {
 }
 
 /// Looks after the pools and the idle clients of a service.
-async fn upkeep(service: Arc<Service>, idle: Option<Duration>) {
+async fn upkeep(service: Arc<Service>) {
     let stopping = service.tasks.stop_signal().clone();
     let mut period = tokio::time::interval(UPKEEP);
     loop {
@@ -245,6 +254,7 @@ async fn upkeep(service: Arc<Service>, idle: Option<Duration>) {
             pool.maintain(now);
         }
         service.metrics.pools_are(&pools, now);
+        let idle = service.limits().idle_client;
         if let Some(idle) = idle
             && let Some(before) = seconds().checked_sub(idle.as_secs())
         {

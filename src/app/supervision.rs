@@ -9,7 +9,7 @@ use crate::failover::metrics::FailoverMetrics;
 use crate::failover::probe::{Connecting, ProbeSettings, Prober};
 use crate::failover::snapshot::ServerState;
 use crate::failover::supervisor::{Supervisor, SupervisorParts, Watched};
-use crate::frontend::users::Users;
+use crate::frontend::users::Logins;
 use crate::net::tls::ClientTls;
 use crate::router::Preferences;
 use crate::wire::capability::Capabilities;
@@ -19,14 +19,14 @@ use std::time::Duration;
 /// The supervisor of a service's servers, and what it is seen by.
 pub(super) fn supervise(
     service: &ServiceConfig,
-    users: &Arc<Users>,
+    logins: &Logins,
     tls: &ClientTls,
     metrics: FailoverMetrics,
     events: Arc<Events>,
 ) -> (Supervisor, Watched) {
     let prober = MonitorLogin {
         user: service.backend.monitor_user.as_str().into(),
-        users: users.clone(),
+        logins: logins.clone(),
         tls: tls.clone(),
     };
     let failover = &service.failover;
@@ -57,13 +57,13 @@ pub(super) fn preferences(service: &ServiceConfig) -> Preferences {
 #[derive(Debug)]
 struct MonitorLogin {
     user: Arc<str>,
-    users: Arc<Users>,
+    logins: Logins,
     tls: ClientTls,
 }
 
 impl Prober for MonitorLogin {
     fn connect(&self, server: &ServerState) -> Connecting {
-        let user = self.users.get(&*self.user).cloned();
+        let user = self.logins.load().get(&*self.user).cloned();
         let (endpoint, address) = (server.endpoint.clone(), server.address);
         let tls = self.tls.clone();
         Box::pin(async move {

@@ -16,6 +16,7 @@ mod pool;
 mod process;
 mod refresh;
 mod refusal;
+mod reload;
 pub mod secret;
 mod section;
 mod service;
@@ -55,7 +56,7 @@ pub use user::{SecretRef, UserConfig, UserSecret, UserTransport};
 
 /// A configuration that is right.
 ///
-/// Two of them can be compared, part by part: that is what a reload will do.
+/// Two of them can be compared, key by key: that is what a reload does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The database services, in the order of the file; at least one.
@@ -120,6 +121,10 @@ impl Config {
 
     /// The effective configuration as TOML, secrets shown as `…`.
     pub fn show(&self) -> String {
+        self.shown().into_text()
+    }
+
+    fn shown(&self) -> Shown {
         let services =
             self.services.iter().fold(Shown::new(), |all, one| all.section(&one.name, one.show()));
         let refresh = |name| self.refresh.get(name).copied().unwrap_or_default().show();
@@ -133,7 +138,6 @@ impl Config {
             .section("events", self.events.show())
             .section("log", self.log.show())
             .section("runtime", self.runtime.show())
-            .into_text()
     }
 
     fn read(top: &mut Section<'_>) -> Self {

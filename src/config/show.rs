@@ -58,6 +58,11 @@ impl Shown {
         self
     }
 
+    /// What it is made of.
+    pub(super) fn into_table(self) -> Table {
+        self.0
+    }
+
     /// The text of it.
     pub(super) fn into_text(self) -> String {
         self.0.to_string()

@@ -107,7 +107,7 @@ struct Gate {
 const NONE: u64 = u64::MAX;
 
 impl Keyring {
-    /// A login that never changes.
+    /// A login that is in no store.
     pub fn fixed(password: Secret) -> Self {
         let known = Known::first(Pair { username: None, password });
         Self::holding(known, None)
@@ -151,6 +151,12 @@ impl Keyring {
         Ok(Self::holding(Known::first(pair(fetched)), Some(source)))
     }
 
+    /// The configuration has another password for a login that is in no store: it is taken over as
+    /// one from a store would be.
+    pub fn replace(&self, password: Secret) {
+        self.learn(Pair { username: None, password }, RefreshConfig::default().overlap);
+    }
+
     /// A login that has changed a moment ago.
     #[cfg(test)]
     pub fn changed(previous: Secret, current: Secret) -> Self {
@@ -169,7 +175,7 @@ impl Keyring {
         self.known.load_full()
     }
 
-    /// Whether it can change at all.
+    /// Whether no store has it.
     pub fn is_fixed(&self) -> bool {
         self.source.is_none()
     }
@@ -196,12 +202,12 @@ impl Keyring {
     /// Whether a connection that was opened then has had its time with a former password. Those of
     /// one change go one after another: `number` decides which when.
     pub fn is_outdated(&self, opened: Instant, number: u32, now: Instant) -> bool {
-        let Some(source) = &self.source else { return false };
         let known = self.known.load();
         let Some(changed) = known.changed.filter(|changed| opened < *changed) else { return false };
         // Scattered, so that connections with numbers in a row are not next to each other.
         let place = f64::from(number.wrapping_mul(0x9E37_79B1)) / f64::from(u32::MAX);
-        now >= changed + source.policy.replace_over.mul_f64(place)
+        let policy = self.source.as_ref().map_or_else(RefreshConfig::default, |s| s.policy);
+        now >= changed + policy.replace_over.mul_f64(place)
     }
 
     /// Asks the store whether there is something newer than version `seen`. All who ask at the same
@@ -295,7 +301,8 @@ impl Keyring {
         Ok(outcome)
     }
 
-    /// Takes over what a store says. Only called by the holder of the gate.
+    /// Takes over what a store says. Only called by the holder of the gate; where there is no
+    /// store, by the one who reloads the configuration.
     fn learn(&self, fetched: Pair, overlap: Duration) -> Refreshed {
         let known = self.known();
         if fetched == known.current {

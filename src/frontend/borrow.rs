@@ -120,8 +120,8 @@ impl Client {
     /// Borrows from the pool; leaves the queue at once when the client goes away.
     async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
         let started = Instant::now();
-        let deadline = started + self.service.limits.borrow_timeout;
-        let limit = self.service.limits.max_packet;
+        let deadline = started + self.service.limits().borrow_timeout;
+        let limit = self.service.limits().max_packet;
         let mut pause = FIRST_RETRY;
         loop {
             let version = self.service.topology.version();
@@ -210,7 +210,7 @@ impl Client {
             return Ok(Some(Told::no_writer(started.elapsed().as_millis())));
         }
         let service = self.service.clone();
-        let Some(_held) = service.metrics.disturbances.hold(service.limits.max_waiting) else {
+        let Some(_held) = service.metrics.disturbances.hold(service.limits().max_waiting) else {
             return Ok(Some(Told::QUEUE_FULL));
         };
         match self.wait(version, left).await {
@@ -221,7 +221,7 @@ impl Client {
 
     /// Waits until the servers are seen otherwise than in `version`, at most for `limit`.
     async fn wait(&mut self, version: u64, limit: Duration) -> Woken {
-        let most = self.service.limits.max_packet;
+        let most = self.service.limits().max_packet;
         let service = self.service.clone();
         tokio::select! {
             () = service.topology.changed(version) => Woken::Again,

@@ -158,7 +158,7 @@ impl Client {
             Sent::Nothing => true,
             // Only once: the statement itself may be what brings servers down.
             Sent::Unanswered => {
-                self.service.limits.retry == Retry::Safe
+                self.service.limits().retry == Retry::Safe
                     && self.repetition == Repetition::Harmless
                     && self.service.topology.has_choice()
                     && self.again.is_none()
@@ -170,7 +170,7 @@ impl Client {
     /// Has the present command run again, but only if this server is given up where one is named;
     /// `told` is what the client hears if that fails, too.
     pub(super) fn run_again(&mut self, told: Told, after: Option<ServerId>) {
-        let limit = self.service.limits.borrow_timeout;
+        let limit = self.service.limits().borrow_timeout;
         match &mut self.again {
             Some(again) => {
                 again.pending = true;

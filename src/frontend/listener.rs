@@ -78,7 +78,7 @@ fn host(address: IpAddr) -> Arc<str> {
 }
 
 async fn refuse(service: &Service, tcp: TcpStream) -> Left {
-    let told = Told::too_many_clients(&service.name, service.limits.max_clients);
+    let told = Told::too_many_clients(&service.name, service.limits().max_clients);
     turn_away(tcp, &told).await;
     Left::Refused
 }
@@ -103,7 +103,7 @@ async fn welcome(
         return Ok(Left::Disconnected);
     }
     let entry = service.registry.enter(&service.name);
-    let limit = service.limits.handshake_timeout;
+    let limit = service.limits().handshake_timeout;
     let deadline = Instant::now() + limit;
     let Some(learned) = service.wait_learned(deadline).await else {
         turn_away(tcp, &Told::no_server(limit.as_millis())).await;

@@ -189,7 +189,7 @@ impl Client {
 
     /// `COM_STMT_SEND_LONG_DATA`: kept until the execution; there is no reply.
     pub(super) fn send_long_data(&mut self, payload: &[u8]) {
-        let limit = self.service.limits.max_packet;
+        let limit = self.service.limits().max_packet;
         let Ok(piece) = LongData::parse(payload) else { return };
         let Some(statement) = self.session.statements().get_mut(piece.statement) else { return };
         // What is beyond the limit fails at the execution, as it does on a server.

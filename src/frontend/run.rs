@@ -148,7 +148,7 @@ impl Client {
         self.repetition = Repetition::of(&request);
         let side = ServerSide { stream: &mut connection.stream, input: &mut connection.input };
         let before = self.channel.output.len();
-        let bound = self.service.limits.result_buffer;
+        let bound = self.service.limits().result_buffer;
         let sent = Instant::now();
         let relayed = tokio::select! {
             biased;

@@ -79,7 +79,7 @@ fn count(client: &mut Client, framed: Framed, started: Instant) {
 
 /// Reads a whole command.
 async fn next_command(client: &mut Client) -> Result<Framed, Stop> {
-    let limit = client.service.limits.max_packet;
+    let limit = client.service.limits().max_packet;
     let handle = client.entry.handle().clone();
     let read = tokio::select! {
         biased;

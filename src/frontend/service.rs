@@ -16,7 +16,7 @@ use crate::session::server::Flavor;
 use crate::session::state::Baseline;
 use crate::wire::auth::Plugin;
 use crate::wire::capability::Capabilities;
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
@@ -43,6 +43,8 @@ pub struct Limits {
     pub max_packet: usize,
     /// How much of a result waits for a slow client, in bytes.
     pub result_buffer: usize,
+    /// How long a client may say nothing; `None` for ever.
+    pub idle_client: Option<Duration>,
 }
 
 /// What was learned from the first connection to the service's server.
@@ -65,8 +67,7 @@ pub trait PoolMaker: Send + Sync + fmt::Debug {
 pub struct Service {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// Limits.
-    pub limits: Limits,
+    limits: ArcSwap<Limits>,
     /// All clients of this Millpond.
     pub registry: Arc<Registry>,
     /// What is counted.
@@ -81,8 +82,8 @@ pub struct Service {
     pub catalogue_stale: Notify,
     learned: ArcSwapOption<Learned>,
     learned_now: Notify,
-    greeting: GreetSettings,
-    maker: Box<dyn PoolMaker>,
+    greeting: ArcSwap<GreetSettings>,
+    maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
 }
@@ -103,7 +104,7 @@ pub struct ServiceParts {
     /// The servers.
     pub topology: Topology,
     /// Makes pools.
-    pub maker: Box<dyn PoolMaker>,
+    pub maker: Arc<dyn PoolMaker>,
     /// What handshakes need.
     pub greeting: GreetSettings,
 }
@@ -136,7 +137,7 @@ impl Service {
             parts;
         Arc::new(Self {
             name,
-            limits,
+            limits: ArcSwap::from_pointee(limits),
             registry,
             metrics,
             tasks,
@@ -145,11 +146,27 @@ impl Service {
             catalogue_stale: Notify::new(),
             learned: ArcSwapOption::empty(),
             learned_now: Notify::new(),
-            greeting,
+            greeting: ArcSwap::from_pointee(greeting),
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
         })
+    }
+
+    /// The limits at this moment.
+    pub fn limits(&self) -> Guard<Arc<Limits>> {
+        self.limits.load()
+    }
+
+    /// What handshakes are told at this moment.
+    pub fn greeting(&self) -> Arc<GreetSettings> {
+        self.greeting.load_full()
+    }
+
+    /// From now on these are in force; who is here already stays.
+    pub fn reconfigure(&self, limits: Limits, greeting: GreetSettings) {
+        self.greeting.store(Arc::new(greeting));
+        self.limits.store(Arc::new(limits));
     }
 
     /// The pool for this kind of connection.
@@ -227,7 +244,8 @@ impl Service {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
-        let GreetSettings { version: fixed, tls, require_tls, users, rsa } = self.greeting.clone();
+        let GreetSettings { version: fixed, tls, require_tls, users, rsa } =
+            GreetSettings::clone(&self.greeting.load());
         let mut capabilities = OFFERED;
         if maria {
             capabilities = capabilities.without(Capabilities::LONG_PASSWORD)
@@ -253,7 +271,7 @@ impl Service {
         let before = self.clients.fetch_add(1, Ordering::Relaxed);
         let admission = Admission(self.clone());
         self.metrics.clients.inc();
-        (before < self.limits.max_clients).then_some(admission)
+        (before < self.limits().max_clients).then_some(admission)
     }
 }
 

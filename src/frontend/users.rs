@@ -2,6 +2,7 @@
 
 use crate::config::Network;
 use crate::credentials::rotation::Keyring;
+use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -37,6 +38,10 @@ impl User {
 
 /// The users of a service, by name.
 pub type Users = HashMap<String, User>;
+
+/// Whom Millpond logs in to servers for. Those who may not come any more are among them as long as
+/// the process lives: whoever of them is here already stays.
+pub type Logins = Arc<ArcSwap<Users>>;
 
 #[cfg(test)]
 mod tests {

@@ -11,13 +11,30 @@ use super::upkeep::RESCUE;
 
 /// The right to have one connection to the server; held as long as the connection is open.
 #[derive(Debug)]
-pub struct Permit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Permit {
+    permit: Option<OwnedSemaphorePermit>,
+    budget: Arc<Budget>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut excess = self.budget.excess.lock();
+        if *excess > 0 {
+            *excess -= 1;
+            if let Some(permit) = self.permit.take() {
+                permit.forget();
+            }
+        }
+    }
+}
 
 /// A server's connections, shared by the pools of all users.
 #[derive(Debug)]
 pub struct Budget {
     permits: Arc<Semaphore>,
     size: AtomicUsize,
+    /// Permits that are out and belong to nobody any more, since the budget became smaller.
+    excess: Mutex<usize>,
     waiting: AtomicUsize,
     pools: Mutex<Vec<Weak<Pool>>>,
 }
@@ -28,6 +45,7 @@ impl Budget {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(size)),
             size: AtomicUsize::new(size),
+            excess: Mutex::default(),
             waiting: AtomicUsize::new(0),
             pools: Mutex::new(Vec::new()),
         })
@@ -38,14 +56,19 @@ impl Budget {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// Makes the budget larger or smaller; connections beyond a smaller one are not closed at once.
+    /// Makes the budget larger or smaller; connections beyond a smaller one are not closed at once,
+    /// and make no room when they are.
     pub fn resize(&self, size: usize) {
         let size = size.max(1);
+        let mut excess = self.excess.lock();
         let before = self.size.swap(size, Ordering::Relaxed);
         if size > before {
-            self.permits.add_permits(size - before);
+            let still_out = (size - before).min(*excess);
+            *excess -= still_out;
+            self.permits.add_permits(size - before - still_out);
         } else {
-            self.permits.forget_permits(before - size);
+            let surplus = before - size;
+            *excess += surplus - self.permits.forget_permits(surplus);
         }
     }
 
@@ -61,13 +84,14 @@ impl Budget {
     /// asking.
     ///
     /// Cancel safe.
-    pub async fn acquire(&self) -> Option<Permit> {
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            return Some(Permit(permit));
+    pub async fn acquire(self: &Arc<Self>) -> Option<Permit> {
+        let permit = |permit| Permit { permit: Some(permit), budget: self.clone() };
+        if let Ok(free) = self.permits.clone().try_acquire_owned() {
+            return Some(permit(free));
         }
         let _waiting = Waiting::enter(self);
         self.evict_idle();
-        self.permits.clone().acquire_owned().await.ok().map(Permit)
+        self.permits.clone().acquire_owned().await.ok().map(permit)
     }
 
     /// Whether somebody waits for room.
@@ -108,5 +132,38 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_budget_that_became_smaller_takes_back_what_was_out() {
+        let budget = Budget::new(3);
+        let (one, two, three) =
+            (budget.acquire().await, budget.acquire().await, budget.acquire().await);
+        budget.resize(1);
+        drop((one, two));
+        assert_eq!(budget.permits.available_permits(), 0, "one is still out");
+        drop(three);
+        assert_eq!(budget.permits.available_permits(), 1);
+        let out = budget.acquire().await;
+        budget.resize(4);
+        assert_eq!(budget.permits.available_permits(), 3);
+        drop(out);
+        assert_eq!(budget.permits.available_permits(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_budget_that_grows_again_forgives_first() {
+        let budget = Budget::new(2);
+        let out = (budget.acquire().await, budget.acquire().await);
+        budget.resize(1);
+        budget.resize(2);
+        assert_eq!(budget.permits.available_permits(), 0);
+        drop(out);
+        assert_eq!(budget.permits.available_permits(), 2);
     }
 }

@@ -28,6 +28,7 @@ use crate::backend::connection::Connection;
 use crate::backend::server::ServerId;
 use crate::config::HandOver;
 use crate::runtime::{Law, Tasks};
+use arc_swap::{ArcSwap, Guard};
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ pub enum AcquireError {
 #[derive(Debug)]
 pub struct Pool {
     key: PoolKey,
-    settings: PoolSettings,
+    settings: ArcSwap<PoolSettings>,
     connections: managed::Pool<Manager>,
     deposits: Deposits,
     waiting: AtomicUsize,
@@ -133,7 +134,7 @@ impl Pool {
             .unwrap_or_else(|error| unreachable!("a runtime is given: {error}"));
         Arc::new(Self {
             key,
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             connections,
             deposits: Deposits::default(),
             waiting: AtomicUsize::new(0),
@@ -240,7 +241,7 @@ impl Pool {
                 return Err(lease);
             }
         }
-        if self.settings.hand_over == HandOver::Always {
+        if self.settings().hand_over == HandOver::Always {
             self.settle(deposit.clone(), upkeep::RESCUE);
         }
         Ok(deposit)
@@ -284,8 +285,20 @@ impl Pool {
     }
 
     /// How the pool behaves.
-    pub fn settings(&self) -> &PoolSettings {
-        &self.settings
+    pub fn settings(&self) -> Guard<Arc<PoolSettings>> {
+        self.settings.load()
+    }
+
+    /// From now on it behaves like this, except that it goes on handing over as it did. Connections
+    /// beyond a smaller size are closed when nobody uses them.
+    pub fn reconfigure(&self, settings: PoolSettings) {
+        self.connections.resize(settings.max_size);
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Connections that are open already are closed as soon as nobody uses them.
+    pub fn renew(&self) {
+        self.connections.manager().begin_generation();
     }
 
     /// The tasks that finish what borrowers leave.

@@ -54,7 +54,7 @@ impl<'a> Waiting<'a> {
     pub(in crate::pool) fn enter(pool: &'a Pool) -> Result<Self, AcquireError> {
         let before = pool.waiting.fetch_add(1, Ordering::SeqCst);
         let mut place = Self { pool, number: None };
-        if before >= pool.settings.max_waiting {
+        if before >= pool.settings().max_waiting {
             return Err(AcquireError::QueueFull);
         }
         place.number = Some(pool.queue.lock().enter(Instant::now()));

@@ -13,6 +13,7 @@
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
 //! - [`reading`]: where strings and comments end, asked of the servers.
+//! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`session`]: sessions that take turns on one connection.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
@@ -36,6 +37,7 @@ mod operations;
 mod prepared;
 mod prometheus;
 mod reading;
+mod reload;
 mod rotation;
 mod session;
 mod stores;

@@ -1,6 +1,7 @@
 //! Millpond itself, as a process.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub(crate) struct Millpond {
     pub(crate) port: u16,
     /// Where `/metrics` is, on 127.0.0.1.
     pub(crate) admin_port: u16,
+    config: PathBuf,
     process: Leashed,
 }
 
@@ -64,7 +66,7 @@ impl Millpond {
         }
         command.envs(settings.environment.iter().cloned());
         let process = Leashed::start(&command, folder, "millpond.log");
-        let millpond = Self { port, admin_port, process };
+        let millpond = Self { port, admin_port, config, process };
         millpond.wait_until_ready();
         millpond
     }
@@ -81,6 +83,12 @@ impl Millpond {
     /// What a driver written in Rust needs to know.
     pub(crate) fn options(&self, account: &Account, database: Option<&str>) -> Opts {
         options(self.port, account, database)
+    }
+
+    /// Changes its configuration, which it does not read before it is told to.
+    pub(crate) fn edit(&self, change: impl FnOnce(String) -> String) {
+        let text = fs::read_to_string(&self.config).expect("the configuration");
+        fs::write(&self.config, change(text)).expect("to write");
     }
 
     /// Its process id.

@@ -5,7 +5,7 @@ use prometheus::{IntCounter, Registry};
 use tokio::sync::watch;
 
 use super::*;
-use crate::admin::{Readiness, health, metrics};
+use crate::admin::{Readiness, Reloads, health, metrics};
 use crate::failover::events::{Events, What};
 
 struct Fixture {
@@ -23,7 +23,7 @@ fn start() -> Fixture {
         registry.clone(),
         readiness.subscribe(),
         events.clone(),
-        Control::new(Vec::new(), None),
+        Control::new(Vec::new(), Reloads::channel().0, None),
     );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     Fixture { server: AdminServer::start(listener, pages).unwrap(), readiness, registry, events }
