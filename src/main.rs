@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use millpond::admin::health::{self, Probe};
 use millpond::app;
 use millpond::config::Config;
-use millpond::runtime::{Signal, Signals, logging};
+use millpond::runtime::logging::{self, Log};
+use millpond::runtime::{Signal, Signals};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -148,7 +149,7 @@ fn ask_health(arguments: &HealthArguments) -> Result<(), Failure> {
 
 fn run(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
-    logging::install(&config.log).map_err(Failure::new)?;
+    let log = logging::install(&config.log).map_err(Failure::new)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let threads = match config.runtime.threads {
         // Half the cores: a statement costs less on fewer threads (measured), and the rest of the
@@ -158,17 +159,17 @@ fn run(path: &Path) -> Result<(), Failure> {
     };
     builder.worker_threads(threads);
     let runtime = builder.enable_all().build().map_err(Failure::new)?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(serve(config, log));
     runtime.shutdown_timeout(LAST_WAIT);
     outcome
 }
 
 /// Runs the application, and tells it what the signals ask.
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, log: Log) -> Result<(), Failure> {
     let mut signals = Signals::install().map_err(Failure::new)?;
     let stop = CancellationToken::new();
     let refresh = app::Refresh::default();
-    let app = app::run(config, &refresh, stop.clone().cancelled_owned());
+    let app = app::run(config, &refresh, log, stop.clone().cancelled_owned());
     tokio::pin!(app);
     loop {
         let signal = tokio::select! {

@@ -4,6 +4,7 @@
 mod control;
 pub mod health;
 mod http;
+mod level;
 pub mod metrics;
 mod pages;
 mod readiness;

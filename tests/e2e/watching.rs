@@ -9,7 +9,8 @@ use std::fs;
 use std::time::Duration;
 
 /// Metrics that have series only with replicas, with a store of secrets, or in trouble.
-const AT_TROUBLE: [&str; 4] = [
+const AT_TROUBLE: [&str; 5] = [
+    "millpond_client_errors_total",
     "millpond_backend_connect_failures_total",
     "millpond_secret_age_seconds",
     "millpond_secret_fetches_total",

@@ -6,27 +6,41 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::admin::{Readiness, health, metrics};
+use crate::config::{LogConfig, LogFormat, SlowConfig, SlowText};
 use crate::failover::events::{Events, What};
+use crate::runtime::logging::{self, Log, Style};
 
 struct Fixture {
     server: AdminServer,
     readiness: watch::Sender<Readiness>,
     registry: Registry,
     events: Arc<Events>,
+    log: Log,
 }
 
 fn start() -> Fixture {
     let registry = Registry::new();
     let readiness = watch::Sender::new(Readiness::Starting);
     let events = Events::new(10);
+    let level = "info".parse().unwrap();
+    let slow = SlowConfig { from: None, text: SlowText::Masked };
+    let config = LogConfig { format: LogFormat::Text, level, slow };
+    let (_, log) = logging::subscriber(&config, Style::Plain, std::io::sink).unwrap();
     let pages = Pages::new(
         registry.clone(),
         readiness.subscribe(),
         events.clone(),
         Control::new(Vec::new(), None),
+        log.clone(),
     );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    Fixture { server: AdminServer::start(listener, pages).unwrap(), readiness, registry, events }
+    Fixture {
+        server: AdminServer::start(listener, pages).unwrap(),
+        readiness,
+        registry,
+        events,
+        log,
+    }
 }
 
 impl Fixture {
