@@ -10,7 +10,7 @@ impl Client {
     /// Logs a command that has its answer, if it took long.
     pub(super) fn log_if_slow(&mut self, command: &[u8], took: Duration) {
         let SlowConfig { from, text } = self.service.limits.slow;
-        if !from.is_some_and(|from| took >= from) {
+        if from.is_none_or(|from| took < from) {
             return;
         }
         let dialect = self.session.dialect;

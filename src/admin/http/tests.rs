@@ -8,14 +8,13 @@ use super::*;
 use crate::admin::{Readiness, health, metrics};
 use crate::config::{LogConfig, LogFormat, SlowConfig, SlowText};
 use crate::failover::events::{Events, What};
-use crate::runtime::logging::{self, Log, Style};
+use crate::runtime::logging::{self, Style};
 
 struct Fixture {
     server: AdminServer,
     readiness: watch::Sender<Readiness>,
     registry: Registry,
     events: Arc<Events>,
-    log: Log,
 }
 
 fn start() -> Fixture {
@@ -31,16 +30,10 @@ fn start() -> Fixture {
         readiness.subscribe(),
         events.clone(),
         Control::new(Vec::new(), None),
-        log.clone(),
+        log,
     );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    Fixture {
-        server: AdminServer::start(listener, pages).unwrap(),
-        readiness,
-        registry,
-        events,
-        log,
-    }
+    Fixture { server: AdminServer::start(listener, pages).unwrap(), readiness, registry, events }
 }
 
 impl Fixture {
