@@ -1,7 +1,7 @@
 # Two commands do everything, on a machine with a Rust toolchain and Debian's package manager:
 #   make demo   installs what is missing, builds, shows the main job on real databases
 #   make test   installs what is missing, runs all tests
-.PHONY: demo run test bench check install
+.PHONY: demo run test bench check install image
 
 demo:
 	@bash benches/demo/demo
@@ -20,6 +20,10 @@ bench:
 	@bash tests/testbed/install servers
 	@bash tests/testbed/install bench
 	@bash benches/e2e/compare
+
+# The container's image, built by buildah and tried.
+image:
+	@bash tests/testbed/image
 
 check:
 	cargo fmt --check
