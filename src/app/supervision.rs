@@ -6,7 +6,7 @@ use crate::backend::login::{LoginError, LoginRequest};
 use crate::config::ServiceConfig;
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetrics;
-use crate::failover::probe::{Connecting, ProbeSettings, Prober};
+use crate::failover::probe::{Connecting, ProbeSettings, Prober, Questioned};
 use crate::failover::snapshot::ServerState;
 use crate::failover::supervisor::{Supervisor, SupervisorParts, Watched};
 use crate::frontend::users::Users;
@@ -77,7 +77,8 @@ impl Prober for MonitorLogin {
             let place = Place { endpoint: &endpoint, address, tls: &tls, gate: None };
             // A probe that is refused has the secret fetched; the next one may use it.
             let (login, _) = BackLogin::of(&user).log_in(place, &request, Duration::ZERO).await?;
-            Ok(ControlConnection::new(login))
+            let connection: Box<dyn Questioned> = Box::new(ControlConnection::new(login));
+            Ok(connection)
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::question::ask;
 use super::snapshot::{ServerId, ServerState};
-use super::verdict::Observation;
+use super::verdict::{Answer, Observation};
 use crate::backend::control::{ControlConnection, ControlError};
 use crate::backend::login::LoginError;
 use std::fmt;
@@ -14,7 +14,33 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 /// A future in a box: what a [`Prober`] returns.
-pub type Connecting = Pin<Box<dyn Future<Output = Result<ControlConnection, LoginError>> + Send>>;
+pub type Connecting = Pin<Box<dyn Future<Output = Result<Box<dyn Questioned>, LoginError>> + Send>>;
+
+/// A future in a box: what a server says of itself.
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answer, ControlError>> + Send + 'a>>;
+
+/// A connection on which one server is asked.
+pub trait Questioned: Send {
+    /// Asks what the server is.
+    ///
+    /// Not cancel safe: a connection on which this was interrupted must be dropped.
+    fn ask(&mut self) -> Asking<'_>;
+
+    /// Waits until the server ends the connection.
+    ///
+    /// Cancel safe.
+    fn ended(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+impl Questioned for ControlConnection {
+    fn ask(&mut self) -> Asking<'_> {
+        Box::pin(ask(self))
+    }
+
+    fn ended(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(ControlConnection::ended(self))
+    }
+}
 
 /// Opens connections for probes. Given by whoever knows how to log in.
 pub trait Prober: Send + Sync + fmt::Debug {
@@ -96,19 +122,19 @@ impl Probe {
 
     async fn ask(
         &self,
-        connection: Option<ControlConnection>,
-    ) -> Result<(ControlConnection, super::verdict::Answer), ProbeError> {
+        connection: Option<Box<dyn Questioned>>,
+    ) -> Result<(Box<dyn Questioned>, Answer), ProbeError> {
         let mut connection = match connection {
             Some(connection) => connection,
             None => self.prober.connect(&self.server).await?,
         };
-        let answer = ask(&mut connection).await?;
+        let answer = connection.ask().await?;
         Ok((connection, answer))
     }
 
     /// Waits for the next question: its time, a wish, or the end of the connection, which is the
     /// first sign of a server that dies.
-    async fn rest(&mut self, connection: &mut Option<ControlConnection>) -> Result<(), ()> {
+    async fn rest(&mut self, connection: &mut Option<Box<dyn Questioned>>) -> Result<(), ()> {
         let pause = match *self.pace.borrow_and_update() {
             Pace::Calm => self.settings.calm.mul_f64(0.9 + 0.2 * fastrand::f64()),
             // Who is away for long is not asked ever so often.
@@ -121,6 +147,7 @@ impl Probe {
             }
         };
         tokio::select! {
+            biased;
             () = sleep(pause) => Ok(()),
             () = self.at_once.notified() => Ok(()),
             changed = self.pace.changed() => changed.map_err(|_| ()),

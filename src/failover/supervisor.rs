@@ -93,7 +93,16 @@ impl Supervisor {
         loop {
             let next_end = self.orders.next_end();
             tokio::select! {
+                // Reports of statements come in floods: they must not keep anything else waiting.
+                biased;
                 () = stopping.cancelled() => return,
+                Some((command, done)) = self.commands.recv() => {
+                    let followed = self.commanded(command);
+                    self.publish();
+                    // Whoever commanded may not wait for it.
+                    let _ = done.send(followed);
+                }
+                () = at(next_end) => self.expire(),
                 Some((server, observation)) = observations.recv() => {
                     let cause = match observation {
                         Observation::Answered(_) => Cause::Answered,
@@ -102,13 +111,6 @@ impl Supervisor {
                     };
                     self.observed(server, observation, cause);
                 }
-                Some((command, done)) = self.commands.recv() => {
-                    let followed = self.commanded(command);
-                    self.publish();
-                    // Whoever commanded may not wait for it.
-                    let _ = done.send(followed);
-                }
-                () = at(next_end) => self.expire(),
                 Some(suspicion) = self.suspicions.recv() => {
                     self.suspected(suspicion);
                     // Others may know more about it already.

@@ -195,3 +195,6 @@ impl Service {
         pool.close();
     }
 }
+
+#[cfg(test)]
+mod simulation;
