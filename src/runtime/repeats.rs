@@ -18,7 +18,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// How many events of one place in the code, differing in their fields, are logged in that time.
 const MOST_OF_A_KIND: u32 = 50;
 
-/// A layer that lets each event through once in [`PERIOD`]. It leaves `debug` and `trace` alone:
+/// A layer that lets each event through once in ten seconds. It leaves `debug` and `trace` alone:
 /// who asks for those wants all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Repeats(Arc<Mutex<Seen>>);
