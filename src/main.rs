@@ -1,7 +1,7 @@
 //! The command line: arguments, configuration, one call, an exit code.
 
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use millpond::admin::health::{self, Probe};
+use millpond::admin::top;
 use millpond::app;
 use millpond::config::Config;
 use millpond::runtime::logging::{self, Log};
@@ -44,6 +45,8 @@ enum Command {
     Run(ConfigFile),
     /// Ask a running Millpond on this machine what it is doing
     Status(StatusArguments),
+    /// The same, live in this terminal
+    Top(StatusArguments),
 }
 
 #[derive(Args)]
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Health(arguments) => ask_health(&arguments),
         Command::Run(file) => run(&file.config),
         Command::Status(arguments) => show_status(&arguments),
+        Command::Top(arguments) => show_top(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -138,7 +142,19 @@ fn show_status(arguments: &StatusArguments) -> Result<(), Failure> {
     let address = admin_address(arguments.admin, &arguments.file)?;
     let status =
         health::status(address).map_err(|error| Failure::new(format!("{address}: {error}")))?;
-    io::stdout().write_all(status.as_bytes()).map_err(Failure::new)
+    io::stdout().write_all(health::status_text(&status).as_bytes()).map_err(Failure::new)
+}
+
+fn show_top(arguments: &StatusArguments) -> Result<(), Failure> {
+    if !io::stdout().is_terminal() {
+        return Err(Failure::new(
+            "top: this is no terminal; `millpond status` prints the same once",
+        ));
+    }
+    let address = admin_address(arguments.admin, &arguments.file)?;
+    // What cannot be asked is told here, and not on a screen of its own.
+    health::status(address).map_err(|error| Failure::new(format!("{address}: {error}")))?;
+    top::run(|| health::status(address)).map_err(Failure::new)
 }
 
 fn ask_health(arguments: &HealthArguments) -> Result<(), Failure> {

@@ -10,6 +10,8 @@ mod pages;
 mod readiness;
 mod shown;
 mod status;
+pub mod top;
+mod view;
 
 pub use control::Control;
 pub use http::AdminServer;

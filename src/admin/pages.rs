@@ -22,6 +22,9 @@ const THERE_IS: &str = "there is / to look at, /status, /metrics, /events, /log,
 /// The page that shows `/status`; it needs nothing from elsewhere.
 const LOOK: &str = include_str!("status.html");
 
+/// How many of the latest events the status has.
+const LATEST: usize = 50;
+
 /// What is served, and from what.
 #[derive(Clone, Debug)]
 pub struct Pages {
@@ -71,8 +74,10 @@ impl Pages {
             Page::Metrics => self.metrics(),
             Page::Readiness => self.ready(),
             Page::Status => {
-                let status = status(&self.registry, *self.readiness.borrow()).to_string();
-                of_kind(text(StatusCode::OK, status), "application/json")
+                let events = self.events.after(0);
+                let latest = &events[events.len().saturating_sub(LATEST)..];
+                let status = status(&self.registry, *self.readiness.borrow(), latest);
+                of_kind(text(StatusCode::OK, status.to_string()), "application/json")
             }
         }
     }

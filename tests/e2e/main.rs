@@ -16,6 +16,7 @@
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`top`]: the status in a terminal and a shell.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
@@ -43,4 +44,5 @@ mod session;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
+mod top;
 mod watching;
