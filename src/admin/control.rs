@@ -104,7 +104,8 @@ impl Control {
         Ok(Authorized { operator, request })
     }
 
-    fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Refusal> {
+    /// Whether somebody may give orders.
+    pub(super) fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Refusal> {
         match &self.token {
             Some(token) => {
                 let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);

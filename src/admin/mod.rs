@@ -4,11 +4,14 @@
 mod control;
 pub mod health;
 mod http;
+mod level;
 pub mod metrics;
 mod pages;
 mod readiness;
 mod shown;
 mod status;
+pub mod top;
+mod view;
 
 pub use control::Control;
 pub use http::AdminServer;

@@ -4,7 +4,7 @@ use super::Error;
 use super::logins::Logins;
 use super::maker::{Maker, MakerParts};
 use super::supervision::{preferences, supervise};
-use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig};
+use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig, SlowConfig};
 use crate::credentials::rsa::RsaKey;
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
@@ -27,6 +27,7 @@ pub(super) struct Parts<'a> {
     pub events: &'a Arc<Events>,
     pub clients: &'a Arc<Clients>,
     pub logins: &'a Logins,
+    pub slow: SlowConfig,
 }
 
 /// A service, and what its tasks need.
@@ -65,7 +66,7 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     };
     let service_parts = ServiceParts {
         name,
-        limits: limits(service),
+        limits: limits(service, parts.slow),
         registry: parts.clients.clone(),
         metrics: parts.frontend.of(&service.name),
         tasks: parts.tasks.clone(),
@@ -76,7 +77,7 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     Ok(Built { service: Service::new(service_parts), supervision })
 }
 
-fn limits(service: &ServiceConfig) -> Limits {
+fn limits(service: &ServiceConfig, slow: SlowConfig) -> Limits {
     Limits {
         max_clients: service.max_clients,
         borrow_timeout: service.pool.borrow_timeout,
@@ -85,5 +86,6 @@ fn limits(service: &ServiceConfig) -> Limits {
         handshake_timeout: service.handshake_timeout,
         max_packet: service.max_packet,
         result_buffer: service.max_client_buffer,
+        slow,
     }
 }

@@ -39,7 +39,8 @@ pub use failover::{FailoverConfig, Retry, WithoutReaders};
 pub use network::{Network, NotANetwork};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{
-    AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, RuntimeConfig,
+    AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, NotALevel,
+    RuntimeConfig, SlowConfig, SlowText,
 };
 pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};

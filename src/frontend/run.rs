@@ -163,7 +163,7 @@ impl Client {
                 self.service.metrics.backend_seconds.observe(sent.elapsed().as_secs_f64());
                 connection.input.rest();
                 if let Some(error) = outcome.withheld.take() {
-                    self.refused_by_reader(error);
+                    self.refused_by_reader(*error);
                     return Ok(Ran::Refused);
                 }
                 self.take_in(request.analysis, &outcome);

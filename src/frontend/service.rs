@@ -6,7 +6,7 @@ use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::Retry;
+use crate::config::{Retry, SlowConfig};
 use crate::credentials::rsa::RsaKey;
 use crate::net::tls::ServerTls;
 use crate::pool::{Pool, PoolKey};
@@ -41,6 +41,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// The largest command in bytes.
     pub max_packet: usize,
+    /// Which statements are logged because they took long.
+    pub slow: SlowConfig,
     /// How much of a result waits for a slow client, in bytes.
     pub result_buffer: usize,
 }

@@ -6,7 +6,9 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::admin::{Readiness, health, metrics};
+use crate::config::{LogConfig, LogFormat, SlowConfig, SlowText};
 use crate::failover::events::{Events, What};
+use crate::runtime::logging::{self, Style};
 
 struct Fixture {
     server: AdminServer,
@@ -19,11 +21,16 @@ fn start() -> Fixture {
     let registry = Registry::new();
     let readiness = watch::Sender::new(Readiness::Starting);
     let events = Events::new(10);
+    let level = "info".parse().unwrap();
+    let slow = SlowConfig { from: None, text: SlowText::Masked };
+    let config = LogConfig { format: LogFormat::Text, level, slow };
+    let (_, log) = logging::subscriber(&config, Style::Plain, std::io::sink).unwrap();
     let pages = Pages::new(
         registry.clone(),
         readiness.subscribe(),
         events.clone(),
         Control::new(Vec::new(), None),
+        log,
     );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     Fixture { server: AdminServer::start(listener, pages).unwrap(), readiness, registry, events }

@@ -187,6 +187,7 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
     let service = Service::new(ServiceParts {
         name: "orders".into(),
         limits: Limits {
+            slow: crate::config::SlowConfig { from: None, text: crate::config::SlowText::Masked },
             max_clients: SESSIONS,
             borrow_timeout: Duration::from_secs(5),
             retry: Retry::Safe,
