@@ -135,6 +135,8 @@ impl Client {
             let acquired = tokio::select! {
                 biased;
                 acquired = pool.acquire(deadline) => acquired,
+                // A server that was given up may take its time to refuse a connection.
+                () = pool.closed() => Err(AcquireError::Closed),
                 () = self.channel.closed(limit) => {
                     return Err(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()));
                 }
