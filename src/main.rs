@@ -1,7 +1,7 @@
 //! The command line: arguments, configuration, one call, an exit code.
 
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,9 +10,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use millpond::admin::Reloads;
 use millpond::admin::health::{self, Probe};
+use millpond::admin::top;
 use millpond::app;
 use millpond::config::Config;
-use millpond::runtime::{Signal, Signals, logging};
+use millpond::runtime::logging::{self, Log};
+use millpond::runtime::{Signal, Signals};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -44,6 +46,8 @@ enum Command {
     Run(ConfigFile),
     /// Ask a running Millpond on this machine what it is doing
     Status(StatusArguments),
+    /// The same, live in this terminal
+    Top(StatusArguments),
 }
 
 #[derive(Args)]
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
         Command::Health(arguments) => ask_health(&arguments),
         Command::Run(file) => run(&file.config),
         Command::Status(arguments) => show_status(&arguments),
+        Command::Top(arguments) => show_top(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -138,7 +143,19 @@ fn show_status(arguments: &StatusArguments) -> Result<(), Failure> {
     let address = admin_address(arguments.admin, &arguments.file)?;
     let status =
         health::status(address).map_err(|error| Failure::new(format!("{address}: {error}")))?;
-    io::stdout().write_all(status.as_bytes()).map_err(Failure::new)
+    io::stdout().write_all(health::status_text(&status).as_bytes()).map_err(Failure::new)
+}
+
+fn show_top(arguments: &StatusArguments) -> Result<(), Failure> {
+    if !io::stdout().is_terminal() {
+        return Err(Failure::new(
+            "top: this is no terminal; `millpond status` prints the same once",
+        ));
+    }
+    let address = admin_address(arguments.admin, &arguments.file)?;
+    // What cannot be asked is told here, and not on a screen of its own.
+    health::status(address).map_err(|error| Failure::new(format!("{address}: {error}")))?;
+    top::run(|| health::status(address)).map_err(Failure::new)
 }
 
 fn ask_health(arguments: &HealthArguments) -> Result<(), Failure> {
@@ -149,7 +166,7 @@ fn ask_health(arguments: &HealthArguments) -> Result<(), Failure> {
 
 fn run(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
-    logging::install(&config.log).map_err(Failure::new)?;
+    let log = logging::install(&config.log).map_err(Failure::new)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let threads = match config.runtime.threads {
         // Half the cores: a statement costs less on fewer threads (measured), and the rest of the
@@ -159,20 +176,20 @@ fn run(path: &Path) -> Result<(), Failure> {
     };
     builder.worker_threads(threads);
     let runtime = builder.enable_all().build().map_err(Failure::new)?;
-    let outcome = runtime.block_on(serve(config, path.to_owned()));
+    let outcome = runtime.block_on(serve(config, path.to_owned(), log));
     runtime.shutdown_timeout(LAST_WAIT);
     outcome
 }
 
 /// Runs the application, and tells it what the signals ask.
-async fn serve(config: Config, path: PathBuf) -> Result<(), Failure> {
+async fn serve(config: Config, path: PathBuf, log: Log) -> Result<(), Failure> {
     let mut signals = Signals::install().map_err(Failure::new)?;
     let stop = CancellationToken::new();
     let refresh = app::Refresh::default();
     let (reloads, requests) = Reloads::channel();
     let load = Box::new(move || Config::load(&path, env::vars_os()));
     let source = app::Source { load, reloads: reloads.clone(), requests };
-    let app = app::run(config, source, &refresh, stop.clone().cancelled_owned());
+    let app = app::run(config, source, &refresh, log, stop.clone().cancelled_owned());
     tokio::pin!(app);
     loop {
         let signal = tokio::select! {

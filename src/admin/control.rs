@@ -111,7 +111,8 @@ impl Control {
         Ok(Authorized::Operate(operator, request))
     }
 
-    fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Refusal> {
+    /// Whether somebody may give orders.
+    pub(super) fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Refusal> {
         match &self.token {
             Some(token) => {
                 let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);

@@ -2,6 +2,8 @@
 //! `curl` needs this for its health check.
 
 use super::shown::shown;
+use super::view::View;
+use serde_json::Value;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -50,12 +52,15 @@ pub fn ask(address: SocketAddr, probe: Probe) -> Result<(), Unhealthy> {
     body(address, path, LONGEST_ANSWER).map(drop)
 }
 
-/// Asks the admin port at `address` for its status, as text for a shell. Blocks for some seconds at
-/// most.
-pub fn status(address: SocketAddr) -> Result<String, Unhealthy> {
+/// Asks the admin port at `address` for its status. Blocks for some seconds at most.
+pub fn status(address: SocketAddr) -> Result<Value, Unhealthy> {
     let body = body(address, "/status", LONGEST_STATUS)?;
-    let status = serde_json::from_str(&body).map_err(|_| Unhealthy::NotHttp)?;
-    Ok(shown(&status))
+    serde_json::from_str(&body).map_err(|_| Unhealthy::NotHttp)
+}
+
+/// A status as text for a shell.
+pub fn status_text(status: &Value) -> String {
+    shown(&View::of(status, None))
 }
 
 /// The body of a page that is there.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -118,6 +118,12 @@ async fn answer(stream: TcpStream, peer: IpAddr, pages: Pages) {
     let limit = watch::Sender::new(Instant::now() + PATIENCE);
     let answer = service_fn(async |request: Request<Incoming>| {
         let (method, uri) = (request.method(), request.uri());
+        if uri.path() == "/log" && method == Method::POST {
+            return Ok(match pages.control().admit(request.headers(), peer) {
+                Ok(()) => pages.change_level(uri),
+                Err(refusal) => *refusal,
+            });
+        }
         if !Control::knows(uri.path()) {
             return Ok::<_, Infallible>(pages.answer(method, uri));
         }

@@ -4,12 +4,15 @@
 mod control;
 pub mod health;
 mod http;
+mod level;
 pub mod metrics;
 mod pages;
 mod readiness;
 mod reload;
 mod shown;
 mod status;
+pub mod top;
+mod view;
 
 pub use control::Control;
 pub use http::AdminServer;

@@ -10,15 +10,20 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::control::Control;
+use super::level;
 use super::readiness::Readiness;
 use super::status::status;
 use crate::failover::events::Events;
+use crate::runtime::logging::Log;
 
 /// What whoever asks for something else is told.
-const THERE_IS: &str = "there is / to look at, /status, /metrics, /events, /healthz and /readyz; and \
-                         POST /pause, /resume, /drain, /switchover and /reload\n";
+const THERE_IS: &str = "there is / to look at, /status, /metrics, /events, /log, /healthz and /readyz; \
+                         and POST /log, /pause, /resume, /drain, /reload and /switchover\n";
 /// The page that shows `/status`; it needs nothing from elsewhere.
 const LOOK: &str = include_str!("status.html");
+
+/// How many of the latest events the status has.
+const LATEST: usize = 50;
 
 /// What is served, and from what.
 #[derive(Clone, Debug)]
@@ -27,18 +32,20 @@ pub struct Pages {
     readiness: watch::Receiver<Readiness>,
     events: Arc<Events>,
     control: Control,
+    log: Log,
 }
 
 impl Pages {
     /// The metrics of `registry`, the readiness that its owner keeps up to date, what happened to
-    /// the servers, and orders.
+    /// the servers, orders, and the log.
     pub fn new(
         registry: Registry,
         readiness: watch::Receiver<Readiness>,
         events: Arc<Events>,
         control: Control,
+        log: Log,
     ) -> Self {
-        Self { registry, readiness, events, control }
+        Self { registry, readiness, events, control, log }
     }
 
     /// The answer to one request.
@@ -47,6 +54,7 @@ impl Pages {
             "/events" => Page::Events,
             "/" => Page::Look,
             "/healthz" => Page::Health,
+            "/log" => Page::Level,
             "/metrics" => Page::Metrics,
             "/status" => Page::Status,
             // The second is what some meshes and older charts ask for by default.
@@ -62,11 +70,14 @@ impl Pages {
             Page::Events => self.events(uri.query().unwrap_or_default()),
             Page::Look => of_kind(text(StatusCode::OK, LOOK), "text/html; charset=utf-8"),
             Page::Health => text(StatusCode::OK, "ok\n"),
+            Page::Level => level::show(&self.log),
             Page::Metrics => self.metrics(),
             Page::Readiness => self.ready(),
             Page::Status => {
-                let status = status(&self.registry, *self.readiness.borrow()).to_string();
-                of_kind(text(StatusCode::OK, status), "application/json")
+                let events = self.events.after(0);
+                let latest = &events[events.len().saturating_sub(LATEST)..];
+                let status = status(&self.registry, *self.readiness.borrow(), latest);
+                of_kind(text(StatusCode::OK, status.to_string()), "application/json")
             }
         }
     }
@@ -81,6 +92,11 @@ impl Pages {
         let events = events.filter(|event| service.is_none_or(|name| name == &*event.service));
         let events: Vec<Value> = events.map(|event| event.json()).collect();
         of_kind(text(StatusCode::OK, json!({ "events": events }).to_string()), "application/json")
+    }
+
+    /// Has something else logged from now on.
+    pub(super) fn change_level(&self, uri: &Uri) -> Response<Full<Bytes>> {
+        level::change(&self.log, uri.query().unwrap_or_default())
     }
 
     /// What takes orders.
@@ -108,6 +124,7 @@ impl Pages {
 enum Page {
     Events,
     Health,
+    Level,
     Look,
     Metrics,
     Readiness,

@@ -1,93 +1,77 @@
 //! `/status` for a shell: the few lines that one looks at first.
 
-use serde_json::Value;
+use super::view::{PinView, ServiceView, View, bound, number, time};
 use std::fmt::Write;
 
-/// What `millpond status` prints for an answer of `/status`.
-pub(super) fn shown(status: &Value) -> String {
-    let text = |name: &str| status[name].as_str().unwrap_or("?");
-    let mut out = format!("millpond {}, {}\n", text("version"), text("readiness"));
-    let services = status["services"].as_object();
-    for (name, service) in services.into_iter().flatten() {
-        service_shown(&mut out, name, service);
+/// How many of the latest events are shown.
+const EVENTS: usize = 5;
+
+/// What `millpond status` prints.
+pub(super) fn shown(view: &View) -> String {
+    let mut out = format!("millpond {}, {}\n", view.version, view.readiness);
+    for service in &view.services {
+        service_shown(&mut out, service);
     }
     out
 }
 
-fn service_shown(out: &mut String, name: &str, service: &Value) {
-    let sum = |metric: &str, wanted: &[(&str, &str)]| sum(service, metric, wanted);
-    let state = |state| sum("backend_connections", &[("state", state)]);
+fn service_shown(out: &mut String, service: &ServiceView) {
+    let [borrowed, deposited, idle] = service.connections.map(number);
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "\n{name}");
-    let _ = writeln!(
-        out,
-        "  clients      {} now, {} ever",
-        sum("client_connections", &[]),
-        sum("client_connections_received_total", &[])
+    let _ = writeln!(out, "\n{}", service.name);
+    let mut line = |title: &str, text: String| {
+        let _ = writeln!(out, "  {title:<12} {text}");
+    };
+    let (clients, received) = (number(service.clients), number(service.received));
+    line("clients", format!("{clients} now, {received} ever"));
+    let allowed = number(service.allowed);
+    line(
+        "connections",
+        format!("{borrowed} borrowed, {deposited} deposited, {idle} idle, {allowed} allowed"),
     );
-    let _ = writeln!(
-        out,
-        "  connections  {} borrowed, {} deposited, {} idle, {} allowed",
-        state("borrowed"),
-        state("deposited"),
-        state("idle"),
-        sum("backend_connections_allowed", &[])
-    );
-    let _ = writeln!(
-        out,
-        "  waiting      {}, the oldest for {:.1} s",
-        sum("pool_waiting", &[]),
-        sum("oldest_waiter_seconds", &[])
-    );
-    let _ = writeln!(out, "  commands     {}", sum("command_seconds", &[]));
-    for (metric, title, label) in [
-        ("sessions_pinned", "pinned", "reason"),
-        ("borrow_failures_total", "refused", "reason"),
-        ("server_up", "answers", "server"),
-    ] {
-        let mut values: Vec<_> = series(service, metric)
-            .filter_map(|series| series["labels"][label].as_str())
-            .map(|value| (value, sum(metric, &[(label, value)])))
-            .filter(|(_, count)| *count > 0.0 || metric == "server_up")
-            .collect();
-        values.sort_unstable_by_key(|(value, _)| *value);
-        values.dedup();
-        for (value, count) in values {
-            let _ = writeln!(out, "  {title:<12} {count} {value}");
-        }
+    let (waiting, oldest) = (number(service.waiting), time(service.oldest));
+    line("waiting", format!("{waiting}, the oldest for {oldest}"));
+    let [median, most] = service.command_seconds.map(bound);
+    line("commands", format!("{}, half {median}, 99 % {most}", number(service.commands)));
+    for server in &service.servers {
+        let answers = if server.up { "answers" } else { "does not answer" };
+        let zone =
+            if server.zone.is_empty() { String::new() } else { format!(" in {}", server.zone) };
+        let lag = server.lag.map_or(String::new(), |lag| format!(", {} behind", time(lag)));
+        line("server", format!("{}{zone}: {}, {answers}{lag}", server.address, server.role));
     }
-}
-
-fn series<'a>(service: &'a Value, metric: &str) -> impl Iterator<Item = &'a Value> {
-    service[metric].as_array().into_iter().flatten()
-}
-
-/// The sum over all series of a metric with these labels; of a histogram, how many observations.
-fn sum(service: &Value, metric: &str, wanted: &[(&str, &str)]) -> f64 {
-    series(service, metric)
-        .filter(|series| wanted.iter().all(|(label, value)| series["labels"][label] == *value))
-        .filter_map(|series| series["value"].as_f64().or(series["count"].as_f64()))
-        // Not `sum`, which makes nothing a negative zero.
-        .fold(0.0, |all, one| all + one)
+    for PinView { reason, now, seconds, .. } in service.pins.iter().filter(|pin| pin.now > 0.0) {
+        let usual =
+            seconds.map_or(String::new(), |seconds| format!(", usually for {}", time(seconds)));
+        line("pinned", format!("{} {reason}{usual}", number(*now)));
+    }
+    for (reason, times) in &service.refused {
+        line("refused", format!("{} {reason}", number(*times)));
+    }
+    for event in service.events.iter().take(EVENTS) {
+        line("event", event.clone());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn the_shell_sees_who_keeps_connections() {
-        let pinned = json!([{"labels": {"reason": "transaction", "user": "app"}, "value": 2.0}]);
-        let connections = json!([
-            {"labels": {"state": "borrowed"}, "value": 2.0},
-            {"labels": {"state": "idle"}, "value": 3.0},
-        ]);
-        let service = json!({"sessions_pinned": pinned, "backend_connections": connections});
-        let status = json!({"version": "1", "readiness": "ready", "services": {"orders": service}});
-        let text = shown(&status);
+        let pin =
+            PinView { reason: "transaction".into(), now: 2.0, ever: 9.0, seconds: Some(0.25) };
+        let connections = [2.0, 0.0, 3.0];
+        let orders = ServiceView {
+            name: "orders".into(),
+            pins: vec![pin],
+            connections,
+            ..Default::default()
+        };
+        let view = View { version: "1".into(), readiness: "ready".into(), services: vec![orders] };
+        let text = shown(&view);
         assert!(text.starts_with("millpond 1, ready\n\norders\n"), "{text}");
         assert!(text.contains("2 borrowed, 0 deposited, 3 idle"), "{text}");
-        assert!(text.contains("  pinned       2 transaction\n"), "{text}");
+        assert!(text.contains("  pinned       2 transaction, usually for 250 ms\n"), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! `/status`: what the metrics say, as JSON that a page or a script can read without a scraper.
 
 use super::readiness::Readiness;
+use crate::failover::events::Event;
 use prometheus::Registry;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use serde_json::{Map, Value, json};
@@ -9,8 +10,8 @@ use serde_json::{Map, Value, json};
 ///
 /// A counter or gauge is `{"labels": {…}, "value": n}`. A histogram is `{"labels": {…},
 /// "count": n, "sum": seconds, "buckets": [[bound, cumulative count], …]}`, so that two answers
-/// tell the percentiles of the time between them.
-pub(super) fn status(registry: &Registry, readiness: Readiness) -> Value {
+/// tell the percentiles of the time between them. `events` are as in `/events`.
+pub(super) fn status(registry: &Registry, readiness: Readiness, events: &[Event]) -> Value {
     let mut services = Map::new();
     let mut process = Map::new();
     for family in registry.gather() {
@@ -38,6 +39,7 @@ pub(super) fn status(registry: &Registry, readiness: Readiness) -> Value {
         "readiness": readiness.to_string(),
         "services": services,
         "process": process,
+        "events": events.iter().map(Event::json).collect::<Vec<_>>(),
     })
 }
 
@@ -83,7 +85,7 @@ mod tests {
         let waits = HistogramVec::new(options, &["service", "user"]).unwrap();
         waits.with_label_values(&["orders", "app"]).observe(0.5);
         registry.register(Box::new(waits)).unwrap();
-        let status = status(&registry, Readiness::Ready);
+        let status = status(&registry, Readiness::Ready, &[]);
         assert_eq!(status["readiness"], "ready");
         assert_eq!(status["process"]["build"][0]["value"], 1.0);
         let expected = json!([{

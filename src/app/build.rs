@@ -4,7 +4,7 @@ use super::Error;
 use super::logins::{Logins, Moment};
 use super::maker::{Maker, MakerParts};
 use super::supervision::{preferences, supervise};
-use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig};
+use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig, SlowConfig};
 use crate::credentials::rsa::RsaKey;
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
@@ -29,6 +29,7 @@ pub(super) struct Parts<'a> {
     pub events: &'a Arc<Events>,
     pub clients: &'a Arc<Clients>,
     pub logins: &'a Logins,
+    pub slow: SlowConfig,
 }
 
 /// A service, and what its tasks need.
@@ -47,7 +48,8 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     let back_tls = tls::connector(&service.backend.tls).map_err(tls_error)?;
     let metrics = parts.failover.of(&service.name);
     let events = parts.events.clone();
-    let (supervision, watched) = supervise(service, &back_logins, &back_tls, metrics, events);
+    let (supervision, watched) = supervise(service, &back_logins, &back_tls, metrics, events)
+        .map_err(|source| Error::Resolver { service: service.name.clone(), source })?;
     let maker = Arc::new(Maker::new(MakerParts {
         service: name.clone(),
         snapshot: watched.snapshot.clone(),
@@ -62,7 +64,7 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     let greeting = greeting(service, tls, users, RsaKey::new());
     let service_parts = ServiceParts {
         name,
-        limits: limits(service),
+        limits: limits(service, parts.slow),
         registry: parts.clients.clone(),
         metrics: parts.frontend.of(&service.name),
         tasks: parts.tasks.clone(),
@@ -92,7 +94,7 @@ pub(super) fn greeting(
     }
 }
 
-pub(super) fn limits(service: &ServiceConfig) -> Limits {
+pub(super) fn limits(service: &ServiceConfig, slow: SlowConfig) -> Limits {
     Limits {
         max_clients: service.max_clients,
         borrow_timeout: service.pool.borrow_timeout,
@@ -102,5 +104,6 @@ pub(super) fn limits(service: &ServiceConfig) -> Limits {
         max_packet: service.max_packet,
         result_buffer: service.max_client_buffer,
         idle_client: service.idle_client_timeout,
+        slow,
     }
 }

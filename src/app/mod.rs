@@ -27,6 +27,7 @@ use crate::frontend::service::Service;
 use crate::net::tls::TlsError;
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::router::Access;
+use crate::runtime::logging::Log;
 use crate::runtime::{Death, Law, Tasks, manager};
 use prometheus::Registry;
 use std::io;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Why Millpond did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,14 @@ pub enum Error {
         /// Why.
         source: StoreError,
     },
+    /// Names cannot be looked up.
+    #[error("services.{service}.backend: the system names no DNS server: {source}")]
+    Resolver {
+        /// The service.
+        service: String,
+        /// Why.
+        source: hickory_resolver::net::NetError,
+    },
     /// TLS cannot be set up.
     #[error("services.{service}: {source}")]
     Tls {
@@ -83,7 +93,8 @@ pub enum Error {
 const UPKEEP: Duration = Duration::from_secs(1);
 
 /// Runs Millpond until `stop` resolves, and drains it then. `refresh` is for those who want the
-/// secrets fetched again now, `source` for those who want the configuration read again.
+/// secrets fetched again now, `source` for those who want the configuration read again, `log` what
+/// its operators can change.
 ///
 /// # Errors
 ///
@@ -92,6 +103,7 @@ pub async fn run(
     config: Config,
     source: Source,
     refresh: &Refresh,
+    log: Log,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let tasks = Tasks::new();
@@ -116,6 +128,7 @@ pub async fn run(
                 events: &events,
                 clients: &clients,
                 logins: &logins,
+                slow: config.log.slow,
             };
             built.push((service, build(service, parts).await?));
         }
@@ -132,8 +145,9 @@ pub async fn run(
         built.iter().map(|(_, built)| Operator::channel(&built.service.name)).unzip();
     let control =
         Control::new(operators, source.reloads.clone(), config.admin.control_token.clone());
-    let pages = Pages::new(metrics, readiness.subscribe(), events, control);
+    let pages = Pages::new(metrics, readiness.subscribe(), events, control, log.clone());
     let mut admin = open_admin(&config, pages)?;
+    tasks.spawn("repeats in the log", Law::Vital, tell_repeats(log, tasks.stop_signal().clone()));
     let (mut services, mut live) = (Vec::new(), Vec::new());
     for ((configured, built), requests) in built.into_iter().zip(requests) {
         services.push(built.service.clone());
@@ -239,6 +253,14 @@ fn bind(key: String, address: SocketAddr) -> Result<TcpListener, Error> {
     bound().map_err(|source| Error::Bind { key, address, source })
 }
 
+/// Logs what was kept out of the log because it repeated itself.
+async fn tell_repeats(log: Log, stopping: CancellationToken) {
+    let mut period = tokio::time::interval(UPKEEP);
+    while stopping.run_until_cancelled(period.tick()).await.is_some() {
+        log.tell_repeats();
+    }
+}
+
 /// Looks after the pools and the idle clients of a service.
 async fn upkeep(service: Arc<Service>) {
     let stopping = service.tasks.stop_signal().clone();
@@ -254,6 +276,7 @@ async fn upkeep(service: Arc<Service>) {
             pool.maintain(now);
         }
         service.metrics.pools_are(&pools, now);
+        service.metrics.incidents.close_old(now);
         let idle = service.limits().idle_client;
         if let Some(idle) = idle
             && let Some(before) = seconds().checked_sub(idle.as_secs())

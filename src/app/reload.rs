@@ -8,7 +8,7 @@ use super::build::{Built, greeting, limits};
 use super::logins::{Fetched, Logins, Moment};
 use super::maker::Maker;
 use crate::admin::{NotReloaded, ReloadRequests, Reloaded, Reloads};
-use crate::config::{Config, ConfigError, ServiceConfig};
+use crate::config::{Config, ConfigError, ServiceConfig, SlowConfig};
 use crate::frontend::service::Service;
 use crate::frontend::users::{Logins as BackLogins, User};
 use crate::net::tls::{self, ServerTls};
@@ -105,7 +105,7 @@ impl Reloader {
             prepared.push(self.prepare(index, service).await.map_err(|error| refused(&error))?);
         }
         for ((live, configured), new) in self.services.iter().zip(&taken.services).zip(prepared) {
-            live.put_in_force(configured, new);
+            live.put_in_force(configured, new, taken.log.slow);
         }
         let reloaded = Reloaded {
             changed: self.running.differences(&taken),
@@ -131,7 +131,7 @@ impl Reloader {
 }
 
 impl Live {
-    fn put_in_force(&self, configured: &ServiceConfig, new: Prepared) {
+    fn put_in_force(&self, configured: &ServiceConfig, new: Prepared, slow: SlowConfig) {
         let users = new.users.take_over();
         let before = self.logins.load_full();
         // Who may not come any more, and is here, stays.
@@ -144,7 +144,8 @@ impl Live {
         };
         self.maker.reconfigure(&configured.pool, &self.service.pools(), login_changed);
         let rsa = self.service.greeting().rsa.clone();
-        self.service.reconfigure(limits(configured), greeting(configured, new.tls, users, rsa));
+        let limits = limits(configured, slow);
+        self.service.reconfigure(limits, greeting(configured, new.tls, users, rsa));
     }
 }
 

@@ -14,14 +14,20 @@ use crate::wire::command::{CommandCode, put_statement_command};
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 /// The set-up of session trackers, said after every login and every reset (both switch them
 /// off). Everything is tracked; what a client did not ask for is filtered on the way to it.
 pub const TRACKERS: &[u8] = b"SET @@SESSION.session_track_system_variables='*',\
 @@SESSION.session_track_schema=ON,@@SESSION.session_track_state_change=ON,\
 @@SESSION.session_track_transaction_info='CHARACTERISTICS'";
+
+/// How long a server that was given up may take for what it is being asked: what belongs to a session
+/// may still be had from one that was only demoted.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -56,6 +62,8 @@ pub struct Connection {
     pub last_used: Instant,
     /// The pool generation it was opened in: connections of former ones are not used again.
     pub generation: u64,
+    /// Cancelled when its server is given up, which may never answer then.
+    pub fence: CancellationToken,
 }
 
 /// Why a connection could not be brought into a known state.
@@ -70,7 +78,8 @@ pub enum StateError {
 }
 
 impl Connection {
-    /// Asks several questions in one write and gathers the answers.
+    /// Asks several questions in one write and gathers the answers. Soon after its server was given
+    /// up, it does not wait for them any longer.
     ///
     /// Not cancel safe: a connection on which this was interrupted must be closed.
     ///
@@ -82,13 +91,28 @@ impl Connection {
         for question in questions {
             question.put(&mut output, self.capabilities);
         }
-        send(&mut self.stream, &output).await?;
-        let mut replies = Vec::with_capacity(questions.len());
-        for question in questions {
-            replies.push(self.reply(question).await?);
-        }
-        self.input.rest();
-        Ok(replies)
+        let fence = self.fence.clone();
+        let asking = async {
+            send(&mut self.stream, &output).await?;
+            let mut replies = Vec::with_capacity(questions.len());
+            for question in questions {
+                replies.push(self.read(question).await?);
+            }
+            self.input.rest();
+            Ok(replies)
+        };
+        within(&fence, asking).await
+    }
+
+    /// Sends commands. Soon after the server was given up, it does not wait for room any longer.
+    ///
+    /// Not cancel safe, like [`Self::ask`].
+    ///
+    /// # Errors
+    ///
+    /// When the network fails.
+    pub async fn send(&mut self, output: &[u8]) -> Result<(), LinkError> {
+        within(&self.fence, send(&mut self.stream, output)).await
     }
 
     /// Reads the answer to a question that was sent before.
@@ -99,6 +123,11 @@ impl Connection {
     ///
     /// As [`Self::ask`].
     pub async fn reply(&mut self, question: &Question<'_>) -> Result<Reply, LinkError> {
+        let fence = self.fence.clone();
+        within(&fence, self.read(question)).await
+    }
+
+    async fn read(&mut self, question: &Question<'_>) -> Result<Reply, LinkError> {
         let shape = question.shape();
         let reply = read_reply(&mut self.stream, &mut self.input, shape, self.capabilities).await?;
         if let Content::Ok(status) = &reply.content {
@@ -124,7 +153,7 @@ impl Connection {
         for &id in &closed {
             put_statement_command(&mut output, CommandCode::StmtClose, id, &[]);
         }
-        send(&mut self.stream, &output).await?;
+        self.send(&output).await?;
         Ok(closed.len())
     }
 
@@ -184,6 +213,22 @@ impl Connection {
         let quit = [1, 0, 0, 0, CommandCode::Quit.byte()];
         // The connection ends either way.
         let _ = send(&mut self.stream, &quit).await;
+    }
+}
+
+/// What comes of `work`, unless its server was given up some time ago.
+async fn within<T>(
+    fence: &CancellationToken,
+    work: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
+    let given_up = async {
+        fence.cancelled().await;
+        sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = given_up => Err(LinkError::Closed),
     }
 }
 

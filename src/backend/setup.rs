@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The collation that Millpond logs in with: `utf8mb4_general_ci`, which every server has.
 pub const LOGIN_COLLATION: u16 = 45;
@@ -119,6 +120,7 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         expires: now + setup.lifetime,
         last_used: now,
         generation: setup.generation,
+        fence: CancellationToken::new(),
     })
 }
 

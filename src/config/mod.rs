@@ -35,12 +35,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-pub use backend::{BackendConfig, Endpoint, Provider};
+pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
 pub use network::{Network, NotANetwork};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{
-    AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, RuntimeConfig,
+    AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, NotALevel,
+    RuntimeConfig, SlowConfig, SlowText,
 };
 pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};

@@ -1,6 +1,7 @@
 //! What concerns the process as a whole: admin port, log, runtime.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use tracing_subscriber::filter::EnvFilter;
@@ -90,6 +91,8 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// What is logged.
     pub level: LogLevel,
+    /// Statements that took long.
+    pub slow: SlowConfig,
 }
 
 /// How a line of the log looks.
@@ -117,30 +120,78 @@ impl LogLevel {
     }
 }
 
+/// Text that says no level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {}", LogLevel::EXPECTED)]
+pub struct NotALevel;
+
+impl FromStr for LogLevel {
+    type Err = NotALevel;
+
+    fn from_str(text: &str) -> Result<Self, NotALevel> {
+        // A misspelt level parses as the name of a module to be logged in full.
+        let levels = ["error", "warn", "info", "debug", "trace", "off"];
+        let known = |part: &str| part.contains(['=', ':']) || levels.contains(&part);
+        let right = text.split(',').all(known) && EnvFilter::try_new(text).is_ok();
+        if right { Ok(Self(text.to_owned())) } else { Err(NotALevel) }
+    }
+}
+
 impl Setting for LogLevel {
     const EXPECTED: &'static str =
         "error, warn, info, debug or trace, by module if need be: \"info,millpond::pool=debug\"";
 
     fn read(given: Given<'_>) -> Option<Self> {
-        let text = given.text().filter(|text| !text.is_empty())?;
-        // A misspelt level parses as the name of a module to be logged in full.
-        let levels = ["error", "warn", "info", "debug", "trace", "off"];
-        let known = |part: &str| part.contains(['=', ':']) || levels.contains(&part);
-        (text.split(',').all(known) && EnvFilter::try_new(text).is_ok())
-            .then(|| Self(text.to_owned()))
+        given.text()?.parse().ok()
     }
 }
+
+/// How a statement that took long is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowText {
+    /// As it is, with all that users put into it.
+    Full,
+    /// With `?` in place of literals.
+    Masked,
+}
+
+impl Choice for SlowText {
+    const EXPECTED: &'static str = r#""masked" or "full""#;
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("masked", Self::Masked), ("full", Self::Full)];
+}
+
+/// Which statements are logged because they took long, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowConfig {
+    /// From how long on, waiting included; `None`: never.
+    pub from: Option<Duration>,
+    /// How.
+    pub text: SlowText,
+}
+
+/// The bounds of what may be called slow.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 impl LogConfig {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
             format: section.setting("format").unwrap_or(LogFormat::Text),
             level: section.setting("level").unwrap_or_else(|| LogLevel("info".to_owned())),
+            slow: SlowConfig {
+                from: section.limit("slow_statement", SHORTEST..=LONGEST).unwrap_or(None),
+                text: section.setting("slow_statement_text").unwrap_or(SlowText::Masked),
+            },
         }
     }
 
     pub(super) fn show(&self) -> Shown {
-        Shown::new().put("format", self.format.name()).put("level", self.level.directives())
+        Shown::new()
+            .put("format", self.format.name())
+            .put("level", self.level.directives())
+            .duration("slow_statement", self.slow.from.unwrap_or_default())
+            .put("slow_statement_text", self.slow.text.name())
     }
 }
 

@@ -19,6 +19,7 @@ impl Config {
             refresh: next.refresh.clone(),
             ..self.clone()
         };
+        taken.log.slow = next.log.slow;
         // Stores may come, but the secrets that were fetched are kept from where they are.
         taken.secrets.extend(self.secrets.clone());
         taken.refresh.extend(self.refresh.clone());

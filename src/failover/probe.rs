@@ -1,9 +1,8 @@
 //! One task for each server: asks it again and again, on a connection of its own.
 
-use super::question::ask;
+use super::roster::Finding;
 use super::snapshot::{ServerId, ServerState};
-use super::verdict::Observation;
-use crate::backend::control::{ControlConnection, ControlError};
+use crate::backend::control::ControlError;
 use crate::backend::login::LoginError;
 use std::fmt;
 use std::future::Future;
@@ -12,9 +11,26 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// A future in a box: what a [`Prober`] returns.
-pub type Connecting = Pin<Box<dyn Future<Output = Result<ControlConnection, LoginError>> + Send>>;
+pub type Connecting = Pin<Box<dyn Future<Output = Result<Box<dyn Questioned>, LoginError>> + Send>>;
+
+/// A future in a box: what a server says of itself.
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Finding, ControlError>> + Send + 'a>>;
+
+/// A connection on which one server is asked.
+pub trait Questioned: Send {
+    /// Asks what the server is.
+    ///
+    /// Not cancel safe: a connection on which this was interrupted must be dropped.
+    fn ask(&mut self) -> Asking<'_>;
+
+    /// Waits until the server ends the connection.
+    ///
+    /// Cancel safe.
+    fn ended(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
 
 /// Opens connections for probes. Given by whoever knows how to log in.
 pub trait Prober: Send + Sync + fmt::Debug {
@@ -42,6 +58,17 @@ pub struct ProbeSettings {
     pub limit: Duration,
 }
 
+/// What a probe sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// The server answered.
+    Answered(Finding),
+    /// It could not be reached, or did not answer in time.
+    Failed,
+    /// It ended the connection.
+    Lost,
+}
+
 /// The probe of one server.
 #[derive(Debug)]
 pub(super) struct Probe {
@@ -50,42 +77,53 @@ pub(super) struct Probe {
     pub settings: ProbeSettings,
     pub pace: watch::Receiver<Pace>,
     pub at_once: Arc<Notify>,
-    pub seen: mpsc::Sender<(ServerId, Observation)>,
+    /// Given when the server does not belong to the service any more.
+    pub over: CancellationToken,
+    pub seen: mpsc::Sender<(ServerId, Sight)>,
     /// Questions without an answer, one after another.
     pub failures: u32,
 }
 
 impl Probe {
-    /// Asks until nobody listens.
-    pub(super) async fn run(mut self) {
+    /// Asks until nobody listens, or the server is given up.
+    pub(super) async fn run(self) {
+        let over = self.over.clone();
+        tokio::select! {
+            () = over.cancelled() => {}
+            () = self.ask_on() => {}
+        }
+    }
+
+    async fn ask_on(mut self) {
         let mut connection = None;
         loop {
             let asked = timeout(self.settings.limit, self.ask(connection.take())).await;
-            let observation = match asked {
+            let sight = match asked {
                 Ok(Ok((kept, answer))) => {
                     connection = Some(kept);
-                    Observation::Answered(answer)
+                    Sight::Answered(answer)
                 }
                 Ok(Err(error)) => {
                     if self.failures == 0 {
-                        tracing::warn!(server = %self.server.endpoint, %error, "a probe failed");
+                        tracing::warn!(server = self.server.name(), %error, "a probe failed");
                     }
-                    Observation::Failed
+                    Sight::Failed
                 }
                 Err(_) => {
                     if self.failures == 0 {
                         tracing::warn!(
-                            server = %self.server.endpoint, "a probe got no answer in time"
+                            server = self.server.name(),
+                            "a probe got no answer in time"
                         );
                     }
-                    Observation::Failed
+                    Sight::Failed
                 }
             };
-            self.failures = match observation {
-                Observation::Failed => (self.failures + 1).min(1_000),
+            self.failures = match sight {
+                Sight::Failed => (self.failures + 1).min(1_000),
                 _ => 0,
             };
-            if self.seen.send((self.server.id, observation)).await.is_err() {
+            if self.seen.send((self.server.id, sight)).await.is_err() {
                 return;
             }
             if self.rest(&mut connection).await.is_err() {
@@ -96,19 +134,19 @@ impl Probe {
 
     async fn ask(
         &self,
-        connection: Option<ControlConnection>,
-    ) -> Result<(ControlConnection, super::verdict::Answer), ProbeError> {
+        connection: Option<Box<dyn Questioned>>,
+    ) -> Result<(Box<dyn Questioned>, Finding), ProbeError> {
         let mut connection = match connection {
             Some(connection) => connection,
             None => self.prober.connect(&self.server).await?,
         };
-        let answer = ask(&mut connection).await?;
+        let answer = connection.ask().await?;
         Ok((connection, answer))
     }
 
     /// Waits for the next question: its time, a wish, or the end of the connection, which is the
     /// first sign of a server that dies.
-    async fn rest(&mut self, connection: &mut Option<ControlConnection>) -> Result<(), ()> {
+    async fn rest(&mut self, connection: &mut Option<Box<dyn Questioned>>) -> Result<(), ()> {
         let pause = match *self.pace.borrow_and_update() {
             Pace::Calm => self.settings.calm.mul_f64(0.9 + 0.2 * fastrand::f64()),
             // Who is away for long is not asked ever so often.
@@ -121,12 +159,13 @@ impl Probe {
             }
         };
         tokio::select! {
+            biased;
             () = sleep(pause) => Ok(()),
             () = self.at_once.notified() => Ok(()),
             changed = self.pace.changed() => changed.map_err(|_| ()),
             () = lost => {
                 *connection = None;
-                self.seen.send((self.server.id, Observation::Doubted)).await.map_err(|_| ())
+                self.seen.send((self.server.id, Sight::Lost)).await.map_err(|_| ())
             }
         }
     }

@@ -135,6 +135,8 @@ impl Client {
             let acquired = tokio::select! {
                 biased;
                 acquired = pool.acquire(deadline) => acquired,
+                // A server that was given up may take its time to refuse a connection.
+                () = pool.closed() => Err(AcquireError::Closed),
                 () = self.channel.closed(limit) => {
                     return Err(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()));
                 }
@@ -148,7 +150,10 @@ impl Client {
                 // is out of use counts on nobody beginning there any more.
                 Ok(lease) if !self.is_right(&lease) => lease.release(),
                 Ok(mut lease) => {
-                    pool.metrics.borrow_seconds.observe(started.elapsed().as_secs_f64());
+                    let waited = started.elapsed();
+                    pool.metrics.borrow_seconds.observe(waited.as_secs_f64());
+                    let waited = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
+                    self.waited = self.waited.saturating_add(waited);
                     let connection = lease.connection();
                     if self.service.learned().is_some() {
                         self.service.learn(connection.server.clone(), connection.baseline.clone());
@@ -187,13 +192,7 @@ impl Client {
         match error {
             AcquireError::BorrowTimeout => metrics.borrow_timeouts.inc(),
             AcquireError::QueueFull => metrics.borrow_refusals.inc(),
-            AcquireError::Open(error) => {
-                tracing::warn!(
-                    service = &*self.service.name, user = &*self.user, %error,
-                    "no backend connection for a statement"
-                );
-            }
-            AcquireError::Closed => {}
+            AcquireError::Closed | AcquireError::Open(_) => {}
         }
         Told::not_acquired(error, started.elapsed().as_millis())
     }

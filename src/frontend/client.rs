@@ -3,6 +3,7 @@
 
 use super::cancel::Entry;
 use super::failure::{Again, Repetition};
+use super::incident::Concerned;
 use super::pins::SessionPins;
 use super::service::{Admission, Service};
 use super::told::Told;
@@ -52,6 +53,8 @@ pub struct Client {
     pub again: Option<Box<Again>>,
     /// What running the command under way again would do.
     pub repetition: Repetition,
+    /// How long the command under way waited for a backend connection, in microseconds.
+    pub waited: u32,
     /// Stored code was changed by the last statement.
     pub catalogue_changed: bool,
     /// What the metrics know of its pins.
@@ -110,6 +113,8 @@ impl Client {
     /// Answers with an error of Millpond's own.
     pub fn put_error(&mut self, sequence: u8, told: &Told) {
         let mut sequence = sequence;
+        let concerned = Concerned { user: &self.user, client: self.entry.handle().id };
+        let told = self.service.metrics.incidents.note(told, concerned);
         told.put(&mut self.channel.output, &mut sequence);
         self.session.residue.refused(told.code, &told.message);
         self.session.warnings = 1;

@@ -5,6 +5,7 @@ use super::change::multi_statements;
 use super::client::{Client, Stop};
 use super::failure::Repetition;
 use super::greet::{GreetError, Greeted, greet};
+use super::incident::Concerned;
 use super::outcome::Left;
 use super::serve::{leave, seconds, serve};
 use super::service::{Admission, Learned, Service};
@@ -79,12 +80,14 @@ fn host(address: IpAddr) -> Arc<str> {
 
 async fn refuse(service: &Service, tcp: TcpStream) -> Left {
     let told = Told::too_many_clients(&service.name, service.limits().max_clients);
-    turn_away(tcp, &told).await;
+    turn_away(service, tcp, &told).await;
     Left::Refused
 }
 
 /// Sends an error in place of a greeting, as servers do.
-async fn turn_away(tcp: TcpStream, told: &Told) {
+async fn turn_away(service: &Service, tcp: TcpStream, told: &Told) {
+    let nobody = Concerned { user: &"".into(), client: 0 };
+    let told = service.metrics.incidents.note(told, nobody);
     let mut packets = PacketStream::new(tcp);
     packets.put(&told.first_payload());
     // The client may be gone already.
@@ -106,7 +109,7 @@ async fn welcome(
     let limit = service.limits().handshake_timeout;
     let deadline = Instant::now() + limit;
     let Some(learned) = service.wait_learned(deadline).await else {
-        turn_away(tcp, &Told::no_server(limit.as_millis())).await;
+        turn_away(&service, tcp, &Told::no_server(limit.as_millis())).await;
         return Ok(Left::Refused);
     };
     let context = service.greet_context();
@@ -114,7 +117,16 @@ async fn welcome(
     let greeted = match tokio::time::timeout_at(deadline, greeting).await {
         Ok(Ok(greeted)) => greeted,
         Ok(Err(error)) => {
-            tracing::debug!(service = &*service.name, %error, "a handshake failed");
+            match error.told().filter(|_| matches!(error, GreetError::Denied(_))) {
+                Some(told) => tracing::info!(
+                    service = &*service.name,
+                    host = &*host,
+                    code = told.code,
+                    error = &*String::from_utf8_lossy(&told.message),
+                    "a login was refused"
+                ),
+                None => tracing::debug!(service = &*service.name, %error, "a handshake failed"),
+            }
             return Ok(match error {
                 GreetError::Denied(_) => Left::Denied,
                 GreetError::Fault(_) | GreetError::Old(_) => Left::Fault,
@@ -214,6 +226,7 @@ fn client(
         deposit: None,
         again: None,
         repetition: Repetition::default(),
+        waited: 0,
         catalogue_changed: false,
         counted_pins,
         admission,
@@ -276,6 +289,6 @@ mod tests {
     /// What an idle client costs is this, its socket and its place in the registry.
     #[test]
     fn a_client_is_small() {
-        assert!(size_of::<Client>() <= 520, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Client>() <= 528, "{} bytes", size_of::<Client>());
     }
 }

@@ -1,6 +1,7 @@
 //! What the front end counts.
 
 use super::disturbance::{Disturbances, DisturbancesFamily};
+use super::incident::{Incidents, IncidentsFamily};
 use super::outcome::Left;
 use super::pins::{PinsFamily, ServicePins};
 use crate::net::stream::Transport;
@@ -27,6 +28,7 @@ pub struct FrontendMetrics {
     most_connections: IntGaugeVec,
     pins: PinsFamily,
     disturbances: DisturbancesFamily,
+    incidents: IncidentsFamily,
 }
 
 /// The metrics of one service, resolved once.
@@ -54,6 +56,8 @@ pub struct ServiceMetrics {
     pub pins: ServicePins,
     /// What clients notice of servers that fail.
     pub disturbances: Disturbances,
+    /// The errors that clients are told.
+    pub incidents: Incidents,
     left: Vec<IntCounter>,
 }
 
@@ -119,6 +123,7 @@ impl FrontendMetrics {
                 &["service", "direction"],
             )?,
             disturbances: DisturbancesFamily::register(registry)?,
+            incidents: IncidentsFamily::register(registry)?,
         };
         registry.register(Box::new(metrics.clients.clone()))?;
         registry.register(Box::new(metrics.received.clone()))?;
@@ -151,6 +156,7 @@ impl FrontendMetrics {
             most_connections: self.most_connections.with_label_values(only),
             pins: self.pins.of(service),
             disturbances: self.disturbances.of(service),
+            incidents: self.incidents.of(service),
             left: Left::ALL
                 .iter()
                 .map(|left| self.left.with_label_values(&[service, left.name()]))

@@ -63,7 +63,7 @@ pub struct Outcome {
     /// The error that ended it.
     pub error: Option<u16>,
     /// The error that the client did not get.
-    pub withheld: Option<Told>,
+    pub withheld: Option<Box<Told>>,
     /// The status flags sent last.
     pub status: Option<Status>,
     /// Affected rows of the last OK.
@@ -228,11 +228,9 @@ impl Editor for ReplyEditor<'_> {
                 let error = ErrPacket::parse(&packet[HEADER..])?;
                 let alone = self.outcome.status.is_none() && self.outcome.prepared.is_none();
                 if self.withhold == Withhold::ReadOnly && alone && only_reads(&error) {
-                    self.outcome.withheld = Some(Told {
-                        code: error.code,
-                        sqlstate: error.sqlstate,
-                        message: error.message.to_vec().into(),
-                    });
+                    let message = error.message.to_vec();
+                    self.outcome.withheld =
+                        Some(Box::new(Told::of_server(error.code, error.sqlstate, message)));
                     return Ok(0);
                 }
                 let grown = self.insert_eof(out);

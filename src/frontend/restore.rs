@@ -170,11 +170,7 @@ impl Client {
             if let Content::Err(error) = reply.content {
                 // The session cannot be put in place: the client is told what the server said,
                 // and the half-aligned connection goes.
-                let told = Told {
-                    code: error.code,
-                    sqlstate: error.sqlstate,
-                    message: error.message.into(),
-                };
+                let told = Told::passed_on(error);
                 if told.code == XAER_RMFAIL {
                     // So says the server to the client's statement, too.
                     self.forget_traces();

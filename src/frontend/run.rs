@@ -6,7 +6,7 @@ use super::failure::{Repetition, Sent};
 use super::reply::{Outcome, PassTrackers, ReplyEditor};
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::Question;
-use crate::net::link::{LinkError, send};
+use crate::net::link::LinkError;
 use crate::net::relay::{RelayError, ServerSide, relay};
 use crate::session::effect;
 use crate::session::need::{self, Leftover};
@@ -106,7 +106,7 @@ impl Client {
             }
         }
         put(&mut output, connection.capabilities);
-        if let Err(error) = send(&mut connection.stream, &output).await {
+        if let Err(error) = connection.send(&output).await {
             tracing::debug!(%error, "a command could not be sent");
             self.connection_failed(request.sequence, Sent::Perhaps)?;
             return Ok(Ran::Refused);
@@ -163,7 +163,7 @@ impl Client {
                 self.service.metrics.backend_seconds.observe(sent.elapsed().as_secs_f64());
                 connection.input.rest();
                 if let Some(error) = outcome.withheld.take() {
-                    self.refused_by_reader(error);
+                    self.refused_by_reader(*error);
                     return Ok(Ran::Refused);
                 }
                 self.take_in(request.analysis, &outcome);

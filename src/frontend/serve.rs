@@ -55,10 +55,11 @@ async fn burst(client: &mut Client) -> Result<(), Stop> {
     loop {
         let framed = next_command(client).await?;
         let started = Instant::now();
+        client.waited = 0;
         let command = take_command(client, framed);
         super::dispatch::dispatch(client, &command, framed.sequence).await?;
         client.channel.flush().await?;
-        count(client, framed, started);
+        count(client, &command, framed, started);
         if let Some(farewell) = client.entry.handle().farewell() {
             return Err(Stop::Dismissed(farewell));
         }
@@ -69,10 +70,12 @@ async fn burst(client: &mut Client) -> Result<(), Stop> {
 }
 
 /// Counts a command that has its answer.
-fn count(client: &mut Client, framed: Framed, started: Instant) {
+fn count(client: &mut Client, command: &[u8], framed: Framed, started: Instant) {
+    let took = started.elapsed();
+    client.log_if_slow(command, took);
     let metrics = &client.service.metrics;
     let transport = client.channel.stream.transport() as usize;
-    metrics.command_seconds[transport].observe(started.elapsed().as_secs_f64());
+    metrics.command_seconds[transport].observe(took.as_secs_f64());
     metrics.bytes_received.inc_by(framed.length as u64);
     metrics.bytes_sent.inc_by(std::mem::take(&mut client.channel.sent) as u64);
 }

@@ -6,8 +6,9 @@ use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::Retry;
+use crate::config::{Retry, SlowConfig};
 use crate::credentials::rsa::RsaKey;
+use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
@@ -41,6 +42,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// The largest command in bytes.
     pub max_packet: usize,
+    /// Which statements are logged because they took long.
+    pub slow: SlowConfig,
     /// How much of a result waits for a slow client, in bytes.
     pub result_buffer: usize,
     /// How long a client may say nothing; `None` for ever.
@@ -60,6 +63,9 @@ pub struct Learned {
 pub trait PoolMaker: Send + Sync + fmt::Debug {
     /// Makes it; `None` for a user who has no login.
     fn make(&self, key: &PoolKey) -> Option<Arc<Pool>>;
+
+    /// Forgets what it knows of servers that are not there any more.
+    fn retain(&self, snapshot: &Snapshot);
 }
 
 /// A database service.
@@ -83,7 +89,7 @@ pub struct Service {
     learned: ArcSwapOption<Learned>,
     learned_now: Notify,
     greeting: ArcSwap<GreetSettings>,
-    maker: Arc<dyn PoolMaker>,
+    pub(super) maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
 }

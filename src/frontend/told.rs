@@ -23,15 +23,32 @@ pub struct Told {
     pub sqlstate: [u8; 5],
     /// The text.
     pub message: Cow<'static, [u8]>,
+    /// The name of the trouble in log and metrics, where it is one that only Millpond has; `None`
+    /// for what a server says, or would say in Millpond's place.
+    pub trouble: Option<&'static str>,
+    /// What brought it about, for the log.
+    pub cause: Option<Box<str>>,
 }
 
 impl Told {
     const fn new(code: u16, sqlstate: &[u8; 5], message: &'static str) -> Self {
-        Self { code, sqlstate: *sqlstate, message: Cow::Borrowed(message.as_bytes()) }
+        let message = Cow::Borrowed(message.as_bytes());
+        Self { code, sqlstate: *sqlstate, message, trouble: None, cause: None }
     }
 
     fn owned(code: u16, sqlstate: &[u8; 5], message: String) -> Self {
-        Self { code, sqlstate: *sqlstate, message: Cow::Owned(message.into_bytes()) }
+        Self::of_server(code, *sqlstate, message.into_bytes())
+    }
+
+    /// What a server said.
+    pub fn of_server(code: u16, sqlstate: [u8; 5], message: Vec<u8>) -> Self {
+        Self { code, sqlstate, message: Cow::Owned(message), trouble: None, cause: None }
+    }
+
+    /// The same as a trouble of Millpond's own, of this name.
+    const fn trouble(mut self, name: &'static str) -> Self {
+        self.trouble = Some(name);
+        self
     }
 
     /// `ER_CON_COUNT_ERROR`: the front end's `max_clients` is reached.
@@ -40,7 +57,7 @@ impl Told {
             "Too many connections (Millpond service '{service}' accepts at most {limit} clients: \
              max_clients)"
         );
-        Self::owned(1040, b"08004", text)
+        Self::owned(1040, b"08004", text).trouble("too_many_clients")
     }
 
     /// `ER_NET_PACKET_TOO_LARGE`
@@ -54,7 +71,7 @@ impl Told {
     pub fn no_server(waited_ms: u128) -> Self {
         let text =
             format!("Can't connect to the MySQL server behind Millpond (tried for {waited_ms} ms)");
-        Self::owned(1429, b"08S01", text)
+        Self::owned(1429, b"08S01", text).trouble("no_server")
     }
 
     /// `ER_HANDSHAKE_ERROR`
@@ -109,12 +126,14 @@ impl Told {
         b"08S01",
         "Lost connection to MySQL server during query; whether the statement took effect is \
          unknown",
-    );
+    )
+    .trouble("lost_unknown");
 
     /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
     /// server): the server went away before the statement was sent.
     pub const LOST_NOT_RUN: Self =
-        Self::new(1158, b"08S01", "Lost connection to MySQL server; the statement was not run");
+        Self::new(1158, b"08S01", "Lost connection to MySQL server; the statement was not run")
+            .trouble("lost_not_run");
 
     /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
     /// server): the connection that held the session's state is gone.
@@ -123,7 +142,8 @@ impl Told {
         b"08S01",
         "Lost connection to MySQL server, and with it the state of this session; the statement \
          was not run",
-    );
+    )
+    .trouble("lost_state");
 
     /// `ER_NET_READ_ERROR`: the server is gone or not the writer any more, and with it what the
     /// transaction did; this statement was not sent to it.
@@ -132,11 +152,13 @@ impl Told {
         b"08S01",
         "Lost connection to MySQL server during a transaction, which is rolled back; the statement \
          was not run",
-    );
+    )
+    .trouble("lost_transaction");
 
     /// Too many wait already.
     pub const QUEUE_FULL: Self =
-        Self::new(1203, b"42000", "Too many clients wait for a backend connection (max_waiting)");
+        Self::new(1203, b"42000", "Too many clients wait for a backend connection (max_waiting)")
+            .trouble("queue_full");
 
     /// No server is confirmed to be the one that the statement needs.
     pub fn no_writer(waited_ms: u128) -> Self {
@@ -144,7 +166,7 @@ impl Told {
             "No MySQL server behind Millpond is ready for this statement (waited for {waited_ms} \
              ms: borrow_timeout)"
         );
-        Self::owned(1429, b"08S01", text)
+        Self::owned(1429, b"08S01", text).trouble("no_writer")
     }
 
     /// `ER_NO_SUCH_THREAD`
@@ -178,7 +200,7 @@ impl Told {
 
     /// What a server said to a statement of Millpond's that the client's depends on.
     pub fn passed_on(error: ServerError) -> Self {
-        Self { code: error.code, sqlstate: error.sqlstate, message: Cow::Owned(error.message) }
+        Self::of_server(error.code, error.sqlstate, error.message)
     }
 
     /// `ER_PS_MANY_PARAM`-like refusal: more long data than a packet may hold.
@@ -199,7 +221,8 @@ impl Told {
                     "Timed out after {waited_ms} ms waiting for a backend connection (all \
                      connections of the pool are in use: borrow_timeout, max_size)"
                 ),
-            ),
+            )
+            .trouble("borrow_timeout"),
             AcquireError::QueueFull => Self::QUEUE_FULL,
             AcquireError::Closed => Self::SHUTDOWN,
             AcquireError::Open(error) => Self::not_opened(error, waited_ms),
@@ -207,27 +230,26 @@ impl Told {
     }
 
     fn not_opened(error: &OpenError, waited_ms: u128) -> Self {
-        match error {
+        let told = match error {
             OpenError::Login(login) if login.is_access_denied() => Self::new(
                 1045,
                 b"28000",
                 "The database refused the login that Millpond keeps for this user",
-            ),
+            )
+            .trouble("login_refused"),
             OpenError::SetUp(_) => Self::new(
                 1105,
                 b"HY000",
                 "A backend connection could not be set up (see Millpond's log; is init_query \
                  valid?)",
-            ),
+            )
+            .trouble("set_up"),
             OpenError::GivenUp => Self::SHUTDOWN,
-            OpenError::Login(_) | OpenError::NoServer | OpenError::Timeout => Self::owned(
-                1429,
-                b"08S01",
-                format!(
-                    "Can't connect to the MySQL server behind Millpond (tried for {waited_ms} ms)"
-                ),
-            ),
-        }
+            OpenError::Login(_) | OpenError::NoServer | OpenError::Timeout => {
+                Self::no_server(waited_ms)
+            }
+        };
+        Self { cause: Some(error.to_string().into()), ..told }
     }
 
     /// The error as the payload of a packet.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// A connection and the right to have it.
 #[derive(Debug)]
@@ -99,6 +100,7 @@ struct Shared {
     tasks: Tasks,
     metrics: PoolMetrics,
     generation: AtomicU64,
+    closing: CancellationToken,
     openings: Mutex<Openings>,
 }
 
@@ -117,12 +119,14 @@ impl fmt::Debug for Manager {
 }
 
 impl Manager {
-    /// A manager for one pool.
+    /// A manager for one pool; `closing` is cancelled when the pool's connections must not be used
+    /// any more.
     pub fn new(
         opener: Arc<dyn Opener>,
         budget: Arc<Budget>,
         tasks: Tasks,
         metrics: PoolMetrics,
+        closing: CancellationToken,
     ) -> Self {
         let shared = Shared {
             opener,
@@ -130,6 +134,7 @@ impl Manager {
             tasks,
             metrics,
             generation: AtomicU64::new(0),
+            closing,
             openings: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -178,7 +183,8 @@ impl Shared {
         let started = Instant::now();
         let result = self.opener.open(self.generation.load(Ordering::Acquire)).await;
         match result {
-            Ok(connection) => {
+            Ok(mut connection) => {
+                connection.fence = self.closing.clone();
                 let open = self.metrics.opened(connection.stream.transport(), started.elapsed());
                 let held = Box::new(Held { permit, open });
                 Ok(Slot { connection: Box::new(connection), held })

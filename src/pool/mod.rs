@@ -118,7 +118,9 @@ impl Pool {
         tasks: Tasks,
         metrics: PoolMetrics,
     ) -> Arc<Self> {
-        let manager = Manager::new(opener, budget.clone(), tasks.clone(), metrics.clone());
+        let closing = CancellationToken::new();
+        let manager =
+            Manager::new(opener, budget.clone(), tasks.clone(), metrics.clone(), closing.clone());
         let config = managed::PoolConfig {
             max_size: settings.max_size,
             timeouts: Timeouts::default(),
@@ -142,7 +144,7 @@ impl Pool {
             census: Census::new(metrics.connections.clone()),
             budget,
             tasks,
-            closing: CancellationToken::new(),
+            closing,
             proven: Proven::default(),
             metrics,
         })

@@ -1,13 +1,19 @@
 //! The log: one event a line, on standard error.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tracing::Subscriber;
 use tracing::subscriber::SetGlobalDefaultError;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Registry, reload};
 
-use crate::config::{LogConfig, LogFormat};
+use super::repeats::Repeats;
+use crate::config::{LogConfig, LogFormat, LogLevel};
 
 /// Why the log can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -18,17 +24,57 @@ pub enum LoggingError {
     /// There is one already in this process.
     #[error("the log is set up already")]
     Twice(#[from] SetGlobalDefaultError),
+    /// It is gone.
+    #[error("the log is gone: {0}")]
+    Gone(#[from] reload::Error),
+}
+
+/// What can be done about the log while it is written.
+#[derive(Clone)]
+pub struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+    level: Arc<Mutex<LogLevel>>,
+    repeats: Repeats,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// What is logged.
+    pub fn level(&self) -> LogLevel {
+        self.level.lock().clone()
+    }
+
+    /// Has this logged from now on.
+    ///
+    /// # Errors
+    ///
+    /// When there is no log any more.
+    pub fn set_level(&self, level: LogLevel) -> Result<(), LoggingError> {
+        self.filter.reload(EnvFilter::try_new(level.directives())?)?;
+        *self.level.lock() = level;
+        Ok(())
+    }
+
+    /// Logs how often what was kept out happened. To be called about once a second.
+    pub fn tell_repeats(&self) {
+        self.repeats.tell();
+    }
 }
 
 /// Sends the events of the whole process to standard error. Once in a process.
-pub fn install(config: &LogConfig) -> Result<(), LoggingError> {
+pub fn install(config: &LogConfig) -> Result<Log, LoggingError> {
     let style = match io::stderr().is_terminal() {
         true => Style::Coloured,
         false => Style::Plain,
     };
-    let subscriber = subscriber(config, style, io::stderr)?;
+    let (subscriber, log) = subscriber(config, style, io::stderr)?;
     tracing::subscriber::set_global_default(subscriber)?;
-    Ok(())
+    Ok(log)
 }
 
 /// Whether lines for people have colours.
@@ -45,24 +91,28 @@ pub fn subscriber<W>(
     config: &LogConfig,
     style: Style,
     writer: W,
-) -> Result<Box<dyn Subscriber + Send + Sync>, LoggingError>
+) -> Result<(Box<dyn Subscriber + Send + Sync>, Log), LoggingError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(config.level.directives())?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    Ok(match config.format {
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
-        LogFormat::Text => Box::new(builder.with_ansi(style == Style::Coloured).finish()),
-    })
+    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(config.level.directives())?);
+    let repeats = Repeats::default();
+    let log = Log {
+        filter: handle,
+        level: Arc::new(Mutex::new(config.level.clone())),
+        repeats: repeats.clone(),
+    };
+    let below = Registry::default().with(filter).with(repeats);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let subscriber: Box<dyn Subscriber + Send + Sync> = match config.format {
+        LogFormat::Json => Box::new(below.with(lines.json().flatten_event(true))),
+        LogFormat::Text => Box::new(below.with(lines.with_ansi(style == Style::Coloured))),
+    };
+    Ok((subscriber, log))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-
     use super::*;
     use crate::config::Config;
 
@@ -81,6 +131,15 @@ mod tests {
     }
 
     fn logged(settings: &str) -> String {
+        let text = logged_by(settings, |_| {
+            tracing::info!(service = "orders", "listening");
+            tracing::debug!("detail");
+        });
+        assert_eq!(text.lines().count(), usize::from(!text.is_empty()), "one event, one line");
+        text
+    }
+
+    fn logged_by(settings: &str, events: impl FnOnce(&Log)) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("proxy.toml");
         let service = "[services.a]\nlisten = \"127.0.0.1:1\"\nbackend.endpoints = [\"a:1\"]\n\
@@ -89,14 +148,11 @@ mod tests {
         let config = Config::load(&path, []).unwrap();
         let written = Written::default();
         let copy = written.clone();
-        let subscriber = subscriber(&config.log, Style::Plain, move || copy.clone()).unwrap();
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(service = "orders", "listening");
-            tracing::debug!("detail");
-        });
-        let text = String::from_utf8(written.0.lock().clone()).unwrap();
-        assert_eq!(text.lines().count(), usize::from(!text.is_empty()), "one event, one line");
-        text
+        let (subscriber, log) =
+            subscriber(&config.log, Style::Plain, move || copy.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || events(&log));
+        let written = written.0.lock().clone();
+        String::from_utf8(written).unwrap()
     }
 
     #[test]
@@ -117,5 +173,36 @@ mod tests {
     fn the_level_filters() {
         assert_eq!(logged("level = \"error\""), "");
         assert_eq!(logged("level = \"info,millpond=error\""), "");
+    }
+
+    #[test]
+    fn levels_change_while_it_is_written() {
+        let text = logged_by("level = \"error\"", |log| {
+            tracing::info!("before");
+            log.set_level("warn,millpond=info".parse().unwrap()).unwrap();
+            tracing::info!("after");
+            assert_eq!(log.level().directives(), "warn,millpond=info");
+        });
+        assert!(text.contains("after") && !text.contains("before"), "{text}");
+    }
+
+    #[test]
+    fn what_repeats_itself_is_one_line() {
+        let text = logged_by("", |_| {
+            for turn in 0..1_000 {
+                tracing::warn!(server = "db", "no answer");
+                tracing::debug!(turn, "not asked for");
+            }
+            tracing::warn!(server = "other", "no answer");
+        });
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
+
+    #[test]
+    fn a_line_is_one_line_whatever_is_in_it() {
+        let text = logged_by("", |_| {
+            tracing::info!(statement = "SELECT\n1", error = "a\r\nb", "slow statement");
+        });
+        assert_eq!(text.lines().count(), 1, "{text}");
     }
 }

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod logging;
 pub mod manager;
+pub mod repeats;
 pub mod signals;
 pub mod tasks;
 

@@ -8,6 +8,7 @@ pub mod effect;
 pub mod fuzzing;
 pub mod lexer;
 pub mod literal;
+pub mod mask;
 pub mod model;
 pub mod need;
 pub mod pin;

@@ -4,6 +4,7 @@
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::pair::Pair;
+use crate::support::relay::Relay;
 use crate::support::server::Server;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, ServerError};
@@ -57,10 +58,19 @@ pub(super) struct Load {
 
 /// A small pool in front of a pair.
 pub(super) fn settings(pair: &Pair) -> Settings {
+    settings_of(pair.endpoints())
+}
+
+/// The same, in front of links to a pair.
+pub(super) fn settings_for(links: [&Relay; 2]) -> Settings {
+    settings_of(links.map(|link| format!("127.0.0.1:{}", link.port)).join(","))
+}
+
+fn settings_of(servers: String) -> Settings {
     let endpoints = "MILLPOND__SERVICES__TEST__BACKEND__ENDPOINTS".to_owned();
     Settings {
         pool: "max_size = 5\nborrow_timeout = \"20s\"\n".to_owned(),
-        environment: vec![(endpoints, pair.endpoints())],
+        environment: vec![(endpoints, servers)],
         ..Settings::default()
     }
 }

@@ -9,6 +9,7 @@
 //! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
 //! - [`leaving`]: clients that vanish: in a transaction, while they wait.
 //! - [`limits`]: full pools and too many clients, and what they are told.
+//! - [`logs`]: ids of errors, slow statements, levels.
 //! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
@@ -16,6 +17,7 @@
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`top`]: the status in a terminal and a shell.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
@@ -32,6 +34,7 @@ mod leaks;
 mod leaving;
 mod limits;
 mod load;
+mod logs;
 mod marks;
 mod operations;
 mod prepared;
@@ -43,4 +46,5 @@ mod session;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
+mod top;
 mod watching;

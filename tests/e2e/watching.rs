@@ -6,10 +6,13 @@ use crate::support::{servers, testbed};
 use mysql_async::prelude::Queryable;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 /// Metrics that have series only with replicas, with a store of secrets, or in trouble.
-const AT_TROUBLE: [&str; 4] = [
+const AT_TROUBLE: [&str; 5] = [
+    "millpond_client_errors_total",
     "millpond_backend_connect_failures_total",
     "millpond_secret_age_seconds",
     "millpond_secret_fetches_total",
@@ -89,6 +92,63 @@ fn metrics_tell_who_keeps_connections_and_why() {
         page_with(&millpond, "/metrics", &ended).await;
         page_with(&millpond, "/metrics", &pinned.replace("} 1", "} 0")).await;
         client.disconnect().await.unwrap();
+    });
+}
+
+/// What a browser makes of the page within some seconds, in a window of this size; and what it has
+/// to complain of.
+fn browsed(millpond: &Millpond, browser: &Path, size: &str) -> (String, String) {
+    let profile = tempfile::Builder::new().prefix("chromium-").tempdir().unwrap();
+    let output = Command::new("timeout")
+        .arg("60")
+        .arg(browser)
+        // In a container there is no other sandbox to be had.
+        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        .args(["--dump-dom", "--virtual-time-budget=6000", "--enable-logging=stderr"])
+        // It must get by without any other network.
+        .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("--window-size={size}"))
+        .arg(format!("http://127.0.0.1:{}/", millpond.admin_port))
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let said = text(output.stderr);
+    let complaints = said.lines().filter(|line| line.contains("CONSOLE")).collect();
+    (text(output.stdout), complaints)
+}
+
+#[test]
+fn a_browser_shows_the_page_live() {
+    let Some(browser) = testbed::program("chromium") else {
+        return testbed::skip("the page in a browser", "no chromium here");
+    };
+    servers::one_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
+        let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
+        client.query_drop("BEGIN").await.unwrap();
+        client.query_drop("CREATE TEMPORARY TABLE mine (a INT)").await.unwrap();
+        page_with(&millpond, "/metrics", "state=\"borrowed\",user=\"app\"} 1\n").await;
+        for size in ["1200,900", "390,800"] {
+            let (page, complaints) = browsed(&millpond, &browser, size);
+            assert_eq!(complaints, "");
+            let address = format!("<td class=\"\">127.0.0.1:{}</td>", server.port);
+            for seen in [
+                "<h2><span>test</span>",
+                &address,
+                "<td class=\"\">writer</td>",
+                "<td class=\"\">transaction</td>",
+                "<td class=\"\">temporary table</td>",
+                "<h3>What happened</h3>",
+                ", ready, up ",
+            ] {
+                assert!(page.contains(seen), "no {seen} in\n{page}");
+            }
+            // The curve has a point for each answer: it goes on by itself.
+            let curve = page.split("points=\"").nth(1).and_then(|rest| rest.split('"').next());
+            assert!(curve.is_some_and(|points| points.contains(' ')), "{page}");
+        }
+        client.query_drop("ROLLBACK").await.unwrap();
     });
 }
 

@@ -7,6 +7,7 @@
 //! - [`pair`]: a writer and its replica.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
 //! - [`raw`]: a client that speaks the protocol by hand.
+//! - [`relay`]: a link to a server, which can be cut.
 //! - [`http`]: pages of a port.
 //! - [`testbed`]: where `tests/testbed/install` keeps what it fetched.
 
@@ -26,6 +27,7 @@ pub(crate) mod millpond;
 pub(crate) mod pair;
 pub(crate) mod ports;
 pub(crate) mod raw;
+pub(crate) mod relay;
 pub(crate) mod server;
 pub(crate) mod servers;
 pub(crate) mod testbed;

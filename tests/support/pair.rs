@@ -98,8 +98,9 @@ impl Pair {
         panic!("the replica does not get {table}");
     }
 
-    /// Makes the replica a writer, once it has applied everything that it got.
-    pub(crate) async fn promote(&self) {
+    /// Makes the replica a writer, once it has applied everything that it got. Gives the moment in
+    /// which the last step of it, which lets it write, was begun.
+    pub(crate) async fn promote(&self) -> tokio::time::Instant {
         use mysql_async::prelude::Queryable;
         let mut admin = self.replica.admin().await;
         let statements: &[&str] = match self.replica.flavor {
@@ -114,10 +115,13 @@ impl Pair {
                 "SET GLOBAL read_only=OFF",
             ],
         };
+        let mut promoted = tokio::time::Instant::now();
         for statement in statements {
+            promoted = tokio::time::Instant::now();
             admin.query_drop(*statement).await.expect("a promotion");
         }
         admin.disconnect().await.ok();
+        promoted
     }
 
     /// Makes a server a reader, as a planned switchover does first.

@@ -6,7 +6,9 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::admin::{Readiness, Reloads, health, metrics};
+use crate::config::{LogConfig, LogFormat, SlowConfig, SlowText};
 use crate::failover::events::{Events, What};
+use crate::runtime::logging::{self, Style};
 
 struct Fixture {
     server: AdminServer,
@@ -19,11 +21,16 @@ fn start() -> Fixture {
     let registry = Registry::new();
     let readiness = watch::Sender::new(Readiness::Starting);
     let events = Events::new(10);
+    let level = "info".parse().unwrap();
+    let slow = SlowConfig { from: None, text: SlowText::Masked };
+    let config = LogConfig { format: LogFormat::Text, level, slow };
+    let (_, log) = logging::subscriber(&config, Style::Plain, std::io::sink).unwrap();
     let pages = Pages::new(
         registry.clone(),
         readiness.subscribe(),
         events.clone(),
         Control::new(Vec::new(), Reloads::channel().0, None),
+        log,
     );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     Fixture { server: AdminServer::start(listener, pages).unwrap(), readiness, registry, events }
@@ -71,7 +78,10 @@ fn metrics_come_from_the_registry_that_was_given() {
     let (head, body) = admin.ask("GET /metrics");
     assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
     assert!(body.contains("\nmillpond_test_total 3\n"), "{body}");
-    let build = format!("millpond_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION"));
+    let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
+    let version = env!("CARGO_PKG_VERSION");
+    let build =
+        format!("millpond_build_info{{arch=\"{arch}\",os=\"{os}\",version=\"{version}\"}} 1\n");
     assert!(body.contains(&build), "{body}");
     assert!(body.contains("process_resident_memory_bytes "), "{body}");
 }
