@@ -4,7 +4,8 @@ use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use super::leash::Leashed;
 use super::{ports, testbed};

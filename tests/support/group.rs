@@ -6,7 +6,8 @@ use super::ports;
 use super::server::{Server, block_on};
 use mysql_async::prelude::Queryable;
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A group; the first server is its primary at first.
 pub(crate) struct Group {
