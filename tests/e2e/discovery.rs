@@ -1,12 +1,15 @@
-//! Servers that come and go while Millpond runs: behind a name that moves, in a group that elects.
+//! Servers that come and go while Millpond runs: behind a name that moves, in a group that elects,
+//! in a cluster or a table that says so.
 
 use super::load::{count, first_after, load, table, writer_changes};
 use crate::support::accounts::APP;
 use crate::support::dns::{Dns, NAME};
+use crate::support::flavor::Flavor;
 use crate::support::group::Group;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::pair::Pair;
-use crate::support::servers;
+use crate::support::server::Server;
+use crate::support::{ports, servers};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 use std::time::Duration;
@@ -126,7 +129,7 @@ async fn insert(client: &mut Conn, id: u64) -> Duration {
 
 #[test]
 fn a_group_that_elects_another_primary_takes_the_clients_along() {
-    if !servers::available().contains(&crate::support::flavor::Flavor::MySql) {
+    if !servers::available().contains(&Flavor::MySql) {
         return;
     }
     let group: &'static Group = Box::leak(Box::new(Group::start()));
@@ -170,4 +173,92 @@ fn a_group_that_elects_another_primary_takes_the_clients_along() {
         assert_eq!(rows, Some(3), "every acknowledged row is there");
     });
     group.servers.iter().for_each(|server| server.kill());
+}
+
+/// A statement that has to wait while `hold` is in force, and is answered after `release`.
+async fn waits(millpond: &Millpond, server: &Server, hold: &str, release: &str) {
+    let changes = writer_changes(millpond).len();
+    let mut admin = server.admin().await;
+    let mut client = millpond.connect(&APP, Some("app")).await.expect("to connect");
+    client.query_drop("DO 1").await.expect("a statement");
+    admin.query_drop(hold).await.expect("to hold");
+    eventually("the hold", || writer_changes(millpond).len() == changes + 1).await;
+    let waiting = tokio::spawn(async move { client.query_drop("DO 2").await });
+    sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished(), "it is told something while there is no writer");
+    admin.query_drop(release).await.expect("to release");
+    waiting.await.expect("a task").expect("an answer after the wait");
+    let last = writer_changes(millpond).split_off(changes);
+    assert_eq!(last, ["demoted", "returned"]);
+}
+
+#[test]
+fn a_topology_table_of_rds_holds_statements_in_a_switchover_and_may_be_garbage() {
+    servers::both_private(&[], async |server| {
+        let mut admin = server.admin().await;
+        for statement in [
+            "CREATE TABLE mysql.rds_topology (id VARCHAR(64), endpoint VARCHAR(255), port INT, \
+             role VARCHAR(64), status VARCHAR(64), version VARCHAR(16))",
+            "GRANT SELECT ON mysql.rds_topology TO 'app'@'%'",
+            // Itself, one that is not there, and rubbish.
+            &format!(
+                "INSERT INTO mysql.rds_topology VALUES \
+                 ('db-1', '127.0.0.1', {}, 'BLUE_GREEN_DEPLOYMENT_SOURCE', 'AVAILABLE', '1.0'), \
+                 ('db-2', '127.0.0.1', {}, 'BLUE_GREEN_DEPLOYMENT_TARGET', 'AVAILABLE', '1.0'), \
+                 ('', 'no host/at all', -1, NULL, NULL, NULL), (NULL, NULL, NULL, 'x', 'x', 'x')",
+                server.port,
+                ports::free()
+            ),
+        ] {
+            admin.query_drop(statement).await.expect("the table");
+        }
+        for provider in ["rds_cluster", "auto"] {
+            let endpoint = format!("127.0.0.1:{}", server.port);
+            let millpond = Millpond::start(server, &settings(provider, &endpoint, ""));
+            waits(
+                &millpond,
+                server,
+                "UPDATE mysql.rds_topology SET status = 'SWITCHOVER_IN_PROGRESS'",
+                "UPDATE mysql.rds_topology SET status = 'AVAILABLE'",
+            )
+            .await;
+            assert_eq!(millpond.page("/metrics").matches("role=\"unknown\"").count(), 2);
+        }
+    });
+}
+
+#[test]
+fn a_galera_node_that_is_not_synced_is_not_written_to() {
+    let library = "/usr/lib/galera/libgalera_smm.so";
+    if !servers::available().contains(&Flavor::MariaDb) {
+        return;
+    }
+    if !std::path::Path::new(library).is_file() {
+        let why = "galera-4 is not installed; tests/testbed/install servers does that";
+        return crate::support::testbed::skip("Galera", why);
+    }
+    let options = format!(
+        "wsrep_provider_options=\"gmcast.listen_addr=tcp://127.0.0.1:{};ist.recv_addr=127.0.0.1:{}\"",
+        ports::free(),
+        ports::free()
+    );
+    let settings_of_node = [
+        "wsrep_on=ON",
+        "wsrep_cluster_address=gcomm://",
+        "wsrep_node_address=127.0.0.1",
+        "binlog_format=ROW",
+        "innodb_autoinc_lock_mode=2",
+        &format!("wsrep_provider={library}"),
+        &options,
+    ];
+    let node = Server::start(Flavor::MariaDb, &settings_of_node);
+    servers::runtime().block_on(async {
+        for provider in ["galera", "auto"] {
+            let endpoint = format!("127.0.0.1:{}", node.port);
+            let millpond = Millpond::start(&node, &settings(provider, &endpoint, ""));
+            let (hold, release) = ("SET GLOBAL wsrep_desync = ON", "SET GLOBAL wsrep_desync = OFF");
+            waits(&millpond, &node, hold, release).await;
+        }
+    });
+    node.kill();
 }
