@@ -103,6 +103,18 @@ mod tests {
         assert!(!shown.contains("secret"), "{shown}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_masked_and_no_string_is_shown(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            string in "[a-z]{12}",
+        ) {
+            masked(&bytes, &dialect(b""));
+            let sql = [b"SELECT '", string.as_bytes(), b"' ", &bytes].concat();
+            proptest::prop_assert!(!masked(&sql, &dialect(b"")).contains(&string));
+        }
+    }
+
     #[test]
     fn a_long_statement_is_cut_between_characters() {
         let sql = format!("SELECT {}é", "é,".repeat(LONGEST));
