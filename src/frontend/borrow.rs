@@ -111,6 +111,7 @@ impl Client {
             let key = crate::pool::PoolKey { server, ..self.pool.key().clone() };
             // A user who has no login any more keeps the old pool, which says so.
             if let Some(pool) = self.service.pool(&key) {
+                self.moved |= server != self.pool.key().server;
                 self.pool = pool;
             }
         }

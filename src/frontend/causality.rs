@@ -92,10 +92,9 @@ impl Client {
     /// Not cancel safe: the lease must be dropped.
     pub(super) async fn catch_up(&mut self, lease: &mut Lease, deadline: Instant) -> Reached {
         let server = lease.pool().key().server;
-        let elsewhere = self.read_at.is_some_and(|former| former != server);
         let is_writer = self.service.topology.snapshot().writer().is_some_and(|w| w.id == server);
-        if self.access != Access::Read || !elsewhere || is_writer {
-            self.read_at = Some(server);
+        if self.access != Access::Read || !self.moved || is_writer {
+            self.moved = false;
             return Reached::Yes;
         }
         let now = Instant::now();
@@ -114,7 +113,7 @@ impl Client {
         match reached {
             Reached::Yes => {
                 moves.caught_up.inc();
-                self.read_at = Some(server);
+                self.moved = false;
             }
             Reached::NotYet | Reached::Lost => moves.behind.inc(),
         }

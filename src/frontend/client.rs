@@ -7,7 +7,6 @@ use super::incident::Concerned;
 use super::pins::SessionPins;
 use super::service::{Admission, Service};
 use super::told::Told;
-use crate::backend::server::ServerId;
 use crate::net::channel::Channel;
 use crate::pool::Pool;
 use crate::pool::deposit::Deposit;
@@ -30,8 +29,8 @@ pub struct Client {
     pub access: Access,
     /// The version of the topology that [`Self::pool`] was chosen by.
     pub routed: u64,
-    /// Where it has read, if that is what it came for.
-    pub read_at: Option<ServerId>,
+    /// It may have read elsewhere what [`Self::pool`]'s server does not have yet.
+    pub moved: bool,
     /// Where its backend connections come from.
     pub pool: Arc<Pool>,
     /// Its socket.

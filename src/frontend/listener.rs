@@ -214,7 +214,7 @@ fn client(
         access,
         // The first statement looks where to go.
         routed: 0,
-        read_at: None,
+        moved: false,
         pool,
         channel,
         capabilities,
