@@ -43,7 +43,8 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     let back_tls = tls::connector(&service.backend.tls).map_err(tls_error)?;
     let metrics = parts.failover.of(&service.name);
     let events = parts.events.clone();
-    let (supervision, watched) = supervise(service, &users, &back_tls, metrics, events);
+    let (supervision, watched) = supervise(service, &users, &back_tls, metrics, events)
+        .map_err(|source| Error::Resolver { service: service.name.clone(), source })?;
     let maker = Maker::new(MakerParts {
         service: name.clone(),
         snapshot: watched.snapshot.clone(),

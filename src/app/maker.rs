@@ -133,6 +133,10 @@ impl PoolMaker for Maker {
         server.budget.join(&pool);
         Some(pool)
     }
+
+    fn retain(&self, snapshot: &Snapshot) {
+        self.servers.lock().retain(|id, _| snapshot.server(*id).is_some());
+    }
 }
 
 /// Opens connections to one server.

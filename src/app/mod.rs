@@ -68,6 +68,14 @@ pub enum Error {
         /// Why.
         source: StoreError,
     },
+    /// Names cannot be looked up.
+    #[error("services.{service}.backend: the system names no DNS server: {source}")]
+    Resolver {
+        /// The service.
+        service: String,
+        /// Why.
+        source: hickory_resolver::net::NetError,
+    },
     /// TLS cannot be set up.
     #[error("services.{service}: {source}")]
     Tls {

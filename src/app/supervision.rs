@@ -3,16 +3,20 @@
 use super::logins::{BackLogin, Place};
 use crate::backend::control::ControlConnection;
 use crate::backend::login::{LoginError, LoginRequest};
-use crate::config::ServiceConfig;
+use crate::config::{InstanceHost, Provider, ServiceConfig};
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetrics;
 use crate::failover::probe::{Connecting, ProbeSettings, Prober, Questioned};
+use crate::failover::providers::names::Names;
+use crate::failover::providers::{Dialect, Interview};
 use crate::failover::snapshot::ServerState;
 use crate::failover::supervisor::{Supervisor, SupervisorParts, Watched};
+use crate::failover::verdict::Lone;
 use crate::frontend::users::Users;
 use crate::net::tls::ClientTls;
 use crate::router::Preferences;
 use crate::wire::capability::Capabilities;
+use hickory_resolver::net::NetError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,16 +27,30 @@ pub(super) fn supervise(
     tls: &ClientTls,
     metrics: FailoverMetrics,
     events: Arc<Events>,
-) -> (Supervisor, Watched) {
+) -> Result<(Supervisor, Watched), NetError> {
     let prober = MonitorLogin {
         user: service.backend.monitor_user.as_str().into(),
         users: users.clone(),
         tls: tls.clone(),
+        dialect: dialect(service.backend.provider),
+        instances: service.backend.instance_host.clone(),
     };
     let failover = &service.failover;
-    Supervisor::new(SupervisorParts {
+    let provider = service.backend.provider;
+    let names = match provider {
+        Provider::Dns | Provider::Auto => {
+            Some(Names::new(service.backend.resolver, failover.resolve_interval)?)
+        }
+        _ => None,
+    };
+    Ok(Supervisor::new(SupervisorParts {
         service: service.name.as_str().into(),
         endpoints: service.backend.endpoints.clone(),
+        lone: match provider {
+            Provider::Static => Lone::IsWriter,
+            _ => Lone::IsAsked,
+        },
+        names,
         settings: ProbeSettings {
             calm: failover.probe_interval,
             alert: failover.suspect_interval,
@@ -41,7 +59,19 @@ pub(super) fn supervise(
         prober: Arc::new(prober),
         metrics,
         events,
-    })
+    }))
+}
+
+/// In whose terms the servers are asked; in their own where that is to be found out.
+fn dialect(provider: Provider) -> Option<Dialect> {
+    match provider {
+        Provider::Auto => None,
+        Provider::Static | Provider::Dns => Some(Dialect::Plain),
+        Provider::Aurora => Some(Dialect::Aurora),
+        Provider::RdsCluster => Some(Dialect::Rds),
+        Provider::GroupReplication => Some(Dialect::GroupReplication),
+        Provider::Galera => Some(Dialect::Galera),
+    }
 }
 
 /// By what sessions choose a server.
@@ -59,13 +89,15 @@ struct MonitorLogin {
     user: Arc<str>,
     users: Arc<Users>,
     tls: ClientTls,
+    dialect: Option<Dialect>,
+    instances: Option<InstanceHost>,
 }
 
 impl Prober for MonitorLogin {
     fn connect(&self, server: &ServerState) -> Connecting {
         let user = self.users.get(&*self.user).cloned();
         let (endpoint, address) = (server.endpoint.clone(), server.address);
-        let tls = self.tls.clone();
+        let (tls, dialect, instances) = (self.tls.clone(), self.dialect, self.instances.clone());
         Box::pin(async move {
             let Some(user) = user else { return Err(LoginError::NoUser) };
             let request = LoginRequest {
@@ -77,7 +109,12 @@ impl Prober for MonitorLogin {
             let place = Place { endpoint: &endpoint, address, tls: &tls, gate: None };
             // A probe that is refused has the secret fetched; the next one may use it.
             let (login, _) = BackLogin::of(&user).log_in(place, &request, Duration::ZERO).await?;
-            let connection: Box<dyn Questioned> = Box::new(ControlConnection::new(login));
+            let connection: Box<dyn Questioned> = Box::new(Interview::new(
+                ControlConnection::new(login),
+                dialect,
+                endpoint.clone(),
+                instances,
+            ));
             Ok(connection)
         })
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 
-use super::given::Choice;
+use super::given::{Choice, Given, Setting};
 use super::section::Section;
 use super::show::Shown;
 use super::tls::BackTls;
@@ -14,11 +15,69 @@ use super::user::Users;
 pub enum Provider {
     /// The endpoints as they are written down.
     Static,
+    /// Every address that the endpoints' names lead to is a server.
+    Dns,
+    /// The instances of an Aurora cluster.
+    Aurora,
+    /// The members of an RDS Multi-AZ cluster, or of a blue/green deployment.
+    RdsCluster,
+    /// The members of a MySQL group.
+    GroupReplication,
+    /// The nodes of a Galera cluster.
+    Galera,
+    /// Whichever of these the servers say that they are.
+    Auto,
+}
+
+/// How the instances of an Aurora cluster are called: a host name with `?` for the instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceHost(String);
+
+impl Setting for InstanceHost {
+    const EXPECTED: &'static str =
+        "a host name with ? for the instance, as \"?.xyz.eu-west-1.rds.amazonaws.com\"";
+
+    fn read(given: Given<'_>) -> Option<Self> {
+        let text = given.text()?;
+        let rest = text.strip_prefix("?.")?;
+        is_host(rest).then(|| Self(text.to_owned()))
+    }
+}
+
+impl InstanceHost {
+    /// The pattern that an endpoint of an Aurora cluster, or of one of its instances, follows.
+    pub fn of_endpoint(host: &str) -> Option<Self> {
+        let (_, domain) = host.split_once('.')?;
+        let domain = ["cluster-ro-", "cluster-custom-", "cluster-"]
+            .iter()
+            .find_map(|kind| domain.strip_prefix(kind))
+            .unwrap_or(domain);
+        let cloud = [".rds.amazonaws.com", ".rds.amazonaws.com.cn"];
+        cloud.iter().any(|end| domain.ends_with(end)).then(|| Self(format!("?.{domain}")))
+    }
+
+    /// Where an instance is; none for what cannot be the name of one.
+    pub fn of(&self, instance: &str, port: u16) -> Option<Endpoint> {
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if instance.is_empty() || !instance.bytes().all(named) {
+            return None;
+        }
+        Some(Endpoint { host: self.0.replacen('?', instance, 1), port, zone: None })
+    }
 }
 
 impl Choice for Provider {
-    const EXPECTED: &'static str = r#""static""#;
-    const NAMES: &'static [(&'static str, Self)] = &[("static", Self::Static)];
+    const EXPECTED: &'static str =
+        r#""static", "dns", "aurora", "rds_cluster", "group_replication", "galera" or "auto""#;
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("static", Self::Static),
+        ("dns", Self::Dns),
+        ("aurora", Self::Aurora),
+        ("rds_cluster", Self::RdsCluster),
+        ("group_replication", Self::GroupReplication),
+        ("galera", Self::Galera),
+        ("auto", Self::Auto),
+    ];
 }
 
 /// Where a server listens.
@@ -80,6 +139,10 @@ pub struct BackendConfig {
     pub provider: Provider,
     /// The servers; at least one, no two alike.
     pub endpoints: Vec<Endpoint>,
+    /// The DNS server that is asked for their names; `None` for those of the system.
+    pub resolver: Option<SocketAddr>,
+    /// How Aurora's instances are called, where that is known.
+    pub instance_host: Option<InstanceHost>,
     /// Encryption towards them.
     pub tls: BackTls,
     /// Whose login Millpond uses for its own connections: one of the service's users.
@@ -98,6 +161,12 @@ impl BackendConfig {
         if distinct.len() < endpoints.len() {
             section.conflict("endpoints", "a server is listed twice: expected each once");
         }
+        let resolver = section.setting("resolver");
+        let derived = || endpoints.iter().find_map(|at| InstanceHost::of_endpoint(&at.host));
+        let instance_host = section.setting("instance_host").or_else(derived);
+        if provider == Provider::Aurora && instance_host.is_none() && !endpoints.is_empty() {
+            section.missing("instance_host", InstanceHost::EXPECTED);
+        }
         let tls = section.section("tls", BackTls::read);
         let monitor_user = section.text("monitor_user");
         if let Some(name) = &monitor_user
@@ -107,7 +176,7 @@ impl BackendConfig {
             section.conflict("monitor_user", why);
         }
         let monitor_user = monitor_user.or_else(|| users.first()).unwrap_or_default();
-        Self { provider, endpoints, tls, monitor_user }
+        Self { provider, endpoints, resolver, instance_host, tls, monitor_user }
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -115,6 +184,8 @@ impl BackendConfig {
         Shown::new()
             .put("provider", self.provider.name())
             .put("endpoints", endpoints)
+            .maybe("resolver", self.resolver.map(|address| address.to_string()))
+            .maybe("instance_host", self.instance_host.as_ref().map(|host| host.0.clone()))
             .put("monitor_user", self.monitor_user.as_str())
             .section("tls", self.tls.show())
     }

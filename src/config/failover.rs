@@ -50,6 +50,8 @@ pub struct FailoverConfig {
     pub suspect_interval: Duration,
     /// How long a server may take to answer.
     pub probe_timeout: Duration,
+    /// Between two looks at the endpoints' names when all is well.
+    pub resolve_interval: Duration,
     /// What is run again.
     pub retry: Retry,
     /// A reader farther behind is not used; `None`: any.
@@ -72,6 +74,9 @@ impl FailoverConfig {
             probe_timeout: section
                 .duration("probe_timeout", 10 * MILLISECOND..=MINUTE)
                 .unwrap_or(500 * MILLISECOND),
+            resolve_interval: section
+                .duration("resolve_interval", 100 * MILLISECOND..=10 * MINUTE)
+                .unwrap_or(5 * SECOND),
             retry: section.setting("retry").unwrap_or(Retry::Safe),
             reader_max_lag: section
                 .limit("reader_max_lag", SECOND..=DAY)
@@ -86,6 +91,7 @@ impl FailoverConfig {
             .duration("probe_interval", self.probe_interval)
             .duration("suspect_interval", self.suspect_interval)
             .duration("probe_timeout", self.probe_timeout)
+            .duration("resolve_interval", self.resolve_interval)
             .put("retry", self.retry.name())
             .limit("reader_max_lag", self.reader_max_lag)
             .put("without_readers", self.without_readers.name())

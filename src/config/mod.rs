@@ -34,7 +34,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-pub use backend::{BackendConfig, Endpoint, Provider};
+pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
 pub use network::{Network, NotANetwork};
 pub use pool::{HandOver, PoolConfig, PoolSize};

@@ -209,16 +209,10 @@ impl Events {
 
 /// What became different of the servers themselves.
 pub(super) fn differences(before: &Snapshot, after: &Snapshot, cause: Cause) -> Vec<What> {
-    let name = |server: &ServerState| -> Arc<str> { server.endpoint.to_string().into() };
+    let name = |server: &ServerState| -> Arc<str> { server.name().into() };
     let mut found = Vec::new();
-    for was in before.servers.iter().filter(|was| after.server(was.id).is_none()) {
-        found.push(What::Left(name(was)));
-    }
     for is in &after.servers {
-        let Some(was) = before.server(is.id) else {
-            found.push(What::Joined(name(is)));
-            continue;
-        };
+        let Some(was) = before.server(is.id) else { continue };
         if was.health != is.health {
             let (from, to) = (was.health, is.health);
             found.push(What::Health { server: name(is), from, to, cause });
@@ -230,10 +224,20 @@ pub(super) fn differences(before: &Snapshot, after: &Snapshot, cause: Cause) -> 
     found
 }
 
+/// Which servers came and went.
+pub(super) fn membership(before: &Snapshot, after: &Snapshot) -> Vec<What> {
+    let only = |all: &Snapshot, others: &Snapshot| -> Vec<Arc<str>> {
+        let alone = all.servers.iter().filter(|server| others.server(server.id).is_none());
+        alone.map(|server| server.name().into()).collect()
+    };
+    let left = only(before, after).into_iter().map(What::Left);
+    left.chain(only(after, before).into_iter().map(What::Joined)).collect()
+}
+
 /// The writer's change, told with how long there was none.
 pub(super) fn writer_change(after: &Snapshot, reason: Reason, without: Duration) -> What {
     let to = match after.writer {
-        Writer::Confirmed(_) => after.writer().map(|server| server.endpoint.to_string().into()),
+        Writer::Confirmed(_) => after.writer().map(|server| server.name().into()),
         Writer::Awaited => None,
     };
     What::Writer { to, reason, without }
@@ -254,7 +258,7 @@ mod tests {
 
     fn snapshot(servers: Vec<ServerState>) -> Snapshot {
         let orders = Orders::default();
-        Snapshot { epoch: 1, writer: Writer::Awaited, orders, servers }
+        Snapshot { epoch: 1, writer: Writer::Awaited, settled: false, orders, servers }
     }
 
     #[test]
@@ -280,15 +284,16 @@ mod tests {
             server(0, Role::Unknown, Health::Down),
             server(2, Role::Unknown, Health::Suspect),
         ]);
-        let found = differences(&before, &after, Cause::ProbeFailed);
+        let mut found = membership(&before, &after);
+        found.extend(differences(&before, &after, Cause::ProbeFailed));
         let shown: Vec<_> = found.iter().map(|what| what.json().to_string()).collect();
         assert_eq!(
             shown,
             [
                 r#"{"event":"left","server":"db:3307"}"#,
+                r#"{"event":"joined","server":"db:3308"}"#,
                 r#"{"event":"health","from":"suspect","reason":"probe_failed","server":"db:3306","to":"down"}"#,
                 r#"{"event":"role","from":"writer","server":"db:3306","to":"unknown"}"#,
-                r#"{"event":"joined","server":"db:3308"}"#,
             ]
         );
         assert!(differences(&after, &after, Cause::Answered).is_empty());

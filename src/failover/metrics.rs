@@ -1,7 +1,7 @@
 //! What the supervisors count.
 
 use super::orders::Order;
-use super::snapshot::{Health, Role, Snapshot};
+use super::snapshot::{Health, Role, ServerState, Snapshot};
 use super::verdict::Reason;
 use prometheus::{
     Counter, CounterVec, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -133,6 +133,17 @@ impl FailoverMetrics {
         self.family.changes.with_label_values(&[self.service.as_str(), reason.name()]).inc();
     }
 
+    /// A server that went is not shown any more.
+    pub fn forget(&self, server: &ServerState) {
+        let (service, name) = (self.service.as_str(), server.name());
+        for role in ["writer", "reader", "unknown"] {
+            // It may never have been shown.
+            let _ = self.family.role.remove_label_values(&[service, &name, role]);
+        }
+        let _ = self.family.up.remove_label_values(&[service, &name]);
+        let _ = self.family.lag.remove_label_values(&[service, &name]);
+    }
+
     /// Shows what is known now.
     pub fn show(&self, snapshot: &Snapshot) {
         let service = self.service.as_str();
@@ -143,7 +154,7 @@ impl FailoverMetrics {
             gauge.set(i64::try_from(standing).unwrap_or(i64::MAX));
         }
         for server in &snapshot.servers {
-            let name = server.endpoint.to_string();
+            let name = server.name();
             let labels = [service, name.as_str()];
             for role in Role::ALL {
                 let gauge = self.family.role.with_label_values(&[service, &name, role.name()]);

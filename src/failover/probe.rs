@@ -1,9 +1,8 @@
 //! One task for each server: asks it again and again, on a connection of its own.
 
-use super::question::ask;
+use super::roster::Finding;
 use super::snapshot::{ServerId, ServerState};
-use super::verdict::{Answer, Observation};
-use crate::backend::control::{ControlConnection, ControlError};
+use crate::backend::control::ControlError;
 use crate::backend::login::LoginError;
 use std::fmt;
 use std::future::Future;
@@ -12,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// A future in a box: what a [`Prober`] returns.
 pub type Connecting = Pin<Box<dyn Future<Output = Result<Box<dyn Questioned>, LoginError>> + Send>>;
 
 /// A future in a box: what a server says of itself.
-pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answer, ControlError>> + Send + 'a>>;
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Finding, ControlError>> + Send + 'a>>;
 
 /// A connection on which one server is asked.
 pub trait Questioned: Send {
@@ -30,16 +30,6 @@ pub trait Questioned: Send {
     ///
     /// Cancel safe.
     fn ended(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-}
-
-impl Questioned for ControlConnection {
-    fn ask(&mut self) -> Asking<'_> {
-        Box::pin(ask(self))
-    }
-
-    fn ended(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(ControlConnection::ended(self))
-    }
 }
 
 /// Opens connections for probes. Given by whoever knows how to log in.
@@ -68,6 +58,17 @@ pub struct ProbeSettings {
     pub limit: Duration,
 }
 
+/// What a probe sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// The server answered.
+    Answered(Finding),
+    /// It could not be reached, or did not answer in time.
+    Failed,
+    /// It ended the connection.
+    Lost,
+}
+
 /// The probe of one server.
 #[derive(Debug)]
 pub(super) struct Probe {
@@ -76,42 +77,53 @@ pub(super) struct Probe {
     pub settings: ProbeSettings,
     pub pace: watch::Receiver<Pace>,
     pub at_once: Arc<Notify>,
-    pub seen: mpsc::Sender<(ServerId, Observation)>,
+    /// Given when the server does not belong to the service any more.
+    pub over: CancellationToken,
+    pub seen: mpsc::Sender<(ServerId, Sight)>,
     /// Questions without an answer, one after another.
     pub failures: u32,
 }
 
 impl Probe {
-    /// Asks until nobody listens.
-    pub(super) async fn run(mut self) {
+    /// Asks until nobody listens, or the server is given up.
+    pub(super) async fn run(self) {
+        let over = self.over.clone();
+        tokio::select! {
+            () = over.cancelled() => {}
+            () = self.ask_on() => {}
+        }
+    }
+
+    async fn ask_on(mut self) {
         let mut connection = None;
         loop {
             let asked = timeout(self.settings.limit, self.ask(connection.take())).await;
-            let observation = match asked {
+            let sight = match asked {
                 Ok(Ok((kept, answer))) => {
                     connection = Some(kept);
-                    Observation::Answered(answer)
+                    Sight::Answered(answer)
                 }
                 Ok(Err(error)) => {
                     if self.failures == 0 {
-                        tracing::warn!(server = %self.server.endpoint, %error, "a probe failed");
+                        tracing::warn!(server = self.server.name(), %error, "a probe failed");
                     }
-                    Observation::Failed
+                    Sight::Failed
                 }
                 Err(_) => {
                     if self.failures == 0 {
                         tracing::warn!(
-                            server = %self.server.endpoint, "a probe got no answer in time"
+                            server = self.server.name(),
+                            "a probe got no answer in time"
                         );
                     }
-                    Observation::Failed
+                    Sight::Failed
                 }
             };
-            self.failures = match observation {
-                Observation::Failed => (self.failures + 1).min(1_000),
+            self.failures = match sight {
+                Sight::Failed => (self.failures + 1).min(1_000),
                 _ => 0,
             };
-            if self.seen.send((self.server.id, observation)).await.is_err() {
+            if self.seen.send((self.server.id, sight)).await.is_err() {
                 return;
             }
             if self.rest(&mut connection).await.is_err() {
@@ -123,7 +135,7 @@ impl Probe {
     async fn ask(
         &self,
         connection: Option<Box<dyn Questioned>>,
-    ) -> Result<(Box<dyn Questioned>, Answer), ProbeError> {
+    ) -> Result<(Box<dyn Questioned>, Finding), ProbeError> {
         let mut connection = match connection {
             Some(connection) => connection,
             None => self.prober.connect(&self.server).await?,
@@ -153,7 +165,7 @@ impl Probe {
             changed = self.pace.changed() => changed.map_err(|_| ()),
             () = lost => {
                 *connection = None;
-                self.seen.send((self.server.id, Observation::Doubted)).await.map_err(|_| ())
+                self.seen.send((self.server.id, Sight::Lost)).await.map_err(|_| ())
             }
         }
     }

@@ -91,8 +91,20 @@ pub struct Snapshot {
     pub writer: Writer,
     /// What operators have ordered.
     pub orders: Orders,
+    /// There is one server, and never another: it is the writer, whatever it says.
+    pub settled: bool,
     /// All servers, in the order of the configuration where they come from there.
     pub servers: Vec<ServerState>,
+}
+
+impl ServerState {
+    /// The name in logs, events and metrics; of those at the addresses of one name each has its own.
+    pub fn name(&self) -> String {
+        match self.address {
+            Some(address) => format!("{}={}", self.endpoint, address.ip()),
+            None => self.endpoint.to_string(),
+        }
+    }
 }
 
 impl Snapshot {

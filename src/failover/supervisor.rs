@@ -1,18 +1,23 @@
 //! Watches the servers of one service and says which one is the writer.
 
-use super::events::{Cause, Events, Standing, What, differences, writer_change};
+use super::events::{Cause, Events, Standing, What, differences, membership, writer_change};
 use super::metrics::FailoverMetrics;
 use super::orders::{Command, Commanded, Commands, NotFollowed, Order, Orders};
-use super::probe::{Pace, Probe, ProbeSettings, Prober};
-use super::snapshot::{ServerId, Snapshot, Writer};
+use super::probe::{Pace, Probe, ProbeSettings, Prober, Sight};
+use super::providers::names::Names;
+use super::roster::{Member, Roster};
+use super::snapshot::{ServerId, ServerState, Snapshot, Writer};
 use super::suspicion::{Suspicion, Suspicions};
-use super::verdict::{Observation, Reason, Transition, Verdict};
+use super::verdict::{Lone, Observation, Reason, Transition, Verdict};
 use crate::config::Endpoint;
 use crate::runtime::{Law, Tasks};
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What a supervisor needs.
 #[derive(Debug)]
@@ -21,6 +26,10 @@ pub struct SupervisorParts {
     pub service: Arc<str>,
     /// Its servers.
     pub endpoints: Vec<Endpoint>,
+    /// What is thought of a single one.
+    pub lone: Lone,
+    /// Looks the endpoints' names up, where each of their addresses is a server of its own.
+    pub names: Option<Names>,
     /// How they are asked.
     pub settings: ProbeSettings,
     /// Connects to them.
@@ -35,13 +44,33 @@ pub struct SupervisorParts {
 #[derive(Debug)]
 pub struct Supervisor {
     parts: SupervisorParts,
+    roster: Roster,
     verdict: Verdict,
+    probes: HashMap<ServerId, Watch>,
+    lines: Option<Lines>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     suspicions: mpsc::Receiver<Suspicion>,
     orders: Orders,
     commands: mpsc::Receiver<Commanded>,
     /// Since when there is no writer, while there is none.
     without_writer: Option<Instant>,
+}
+
+/// A server's probe, which ends with this.
+#[derive(Debug)]
+struct Watch {
+    at_once: Arc<Notify>,
+    _over: DropGuard,
+    /// How soon the server itself wants to be asked again.
+    pace: Pace,
+}
+
+/// What tasks need that are started while the supervisor runs.
+#[derive(Debug)]
+struct Lines {
+    tasks: Tasks,
+    pace: watch::Sender<Pace>,
+    seen: mpsc::Sender<(ServerId, Sight)>,
 }
 
 /// What a supervisor is seen by.
@@ -58,36 +87,55 @@ pub struct Watched {
 impl Supervisor {
     /// A supervisor that knows nothing yet; a lone server is the writer from the start.
     pub fn new(parts: SupervisorParts) -> (Self, Watched) {
-        let verdict = Verdict::new(&parts.endpoints);
+        let is_name = |endpoint: &Endpoint| endpoint.host.parse::<IpAddr>().is_err();
+        let configured = parts.endpoints.iter().map(|endpoint| match parts.names {
+            Some(_) if is_name(endpoint) => Vec::new(),
+            _ => vec![Member::at(endpoint.clone())],
+        });
+        let mut roster = Roster::new(configured.collect());
+        let verdict = Verdict::new(roster.update().joined, parts.lone);
         let (snapshot, seen) = watch::channel(Arc::new(verdict.snapshot()));
         let (sender, suspicions) = Suspicions::channel();
         let (commander, commands) = Commands::channel();
         let watched = Watched { snapshot: seen, suspicions: sender, commands: commander };
         let without_writer = verdict.snapshot().writer().is_none().then(Instant::now);
         let orders = Orders::default();
-        (Self { parts, verdict, snapshot, suspicions, orders, commands, without_writer }, watched)
+        let (probes, lines) = (HashMap::new(), None);
+        let supervisor = Self {
+            parts,
+            roster,
+            verdict,
+            probes,
+            lines,
+            snapshot,
+            suspicions,
+            orders,
+            commands,
+            without_writer,
+        };
+        (supervisor, watched)
     }
 
     /// Watches until the process stops.
     pub async fn run(mut self, tasks: Tasks) {
         let stopping = tasks.stop_signal().clone();
         let (pace, _) = watch::channel(self.wanted_pace());
-        let (seen, mut observations) = mpsc::channel(64);
-        let mut wishes: Vec<Arc<Notify>> = Vec::new();
+        let (seen, mut sights) = mpsc::channel(64);
+        // Whoever looks names up has gone when there is nothing to look up.
+        let (found, mut resolved) = mpsc::channel(16);
+        if let Some(names) = &self.parts.names {
+            for (number, endpoint) in self.parts.endpoints.iter().enumerate() {
+                if endpoint.host.parse::<IpAddr>().is_err() {
+                    let endpoint = Arc::new(endpoint.clone());
+                    let watch =
+                        names.clone().watch(number, endpoint, pace.subscribe(), found.clone());
+                    tasks.spawn("lookup of a name", Law::Mortal, watch);
+                }
+            }
+        }
+        self.lines = Some(Lines { tasks, pace, seen });
         for server in self.verdict.snapshot().servers {
-            let at_once = Arc::new(Notify::new());
-            wishes.push(at_once.clone());
-            let probe = Probe {
-                server,
-                prober: self.parts.prober.clone(),
-                settings: self.parts.settings.clone(),
-                pace: pace.subscribe(),
-                at_once,
-                seen: seen.clone(),
-                failures: 0,
-            };
-            // It ends when nobody listens any more.
-            tasks.spawn("probe of a server", Law::Mortal, probe.run());
+            self.probe(server);
         }
         self.publish();
         loop {
@@ -103,31 +151,119 @@ impl Supervisor {
                     let _ = done.send(followed);
                 }
                 () = at(next_end) => self.expire(),
-                Some((server, observation)) = observations.recv() => {
-                    let cause = match observation {
-                        Observation::Answered(_) => Cause::Answered,
-                        Observation::Failed => Cause::ProbeFailed,
-                        Observation::Doubted => Cause::ProbeLost,
-                    };
-                    self.observed(server, observation, cause);
+                Some((server, sight)) = sights.recv() => self.sighted(server, sight),
+                Some((number, members)) = resolved.recv() => {
+                    self.roster.resolved(number, members);
+                    self.enrol();
                 }
                 Some(suspicion) = self.suspicions.recv() => {
                     self.suspected(suspicion);
                     // Others may know more about it already.
                     if !self.verdict.is_settled() {
-                        wishes.iter().for_each(|at_once| at_once.notify_one());
+                        self.probes.values().for_each(|probe| probe.at_once.notify_one());
                     }
                 }
             }
             let wanted = self.wanted_pace();
-            pace.send_if_modified(|pace| std::mem::replace(pace, wanted) != wanted);
+            if let Some(lines) = &self.lines {
+                lines.pace.send_if_modified(|pace| std::mem::replace(pace, wanted) != wanted);
+            }
+        }
+    }
+
+    /// Starts the probe of a server.
+    fn probe(&mut self, server: ServerState) {
+        let Some(lines) = &self.lines else { return };
+        let at_once = Arc::new(Notify::new());
+        let over = CancellationToken::new();
+        let id = server.id;
+        let probe = Probe {
+            server,
+            prober: self.parts.prober.clone(),
+            settings: self.parts.settings.clone(),
+            pace: lines.pace.subscribe(),
+            at_once: at_once.clone(),
+            over: over.clone(),
+            seen: lines.seen.clone(),
+            failures: 0,
+        };
+        // It ends when nobody listens any more.
+        lines.tasks.spawn("probe of a server", Law::Mortal, probe.run());
+        let watch = Watch { at_once, _over: over.drop_guard(), pace: Pace::Calm };
+        self.probes.insert(id, watch);
+    }
+
+    /// Takes in who belongs to the service now.
+    fn enrol(&mut self) {
+        let before = self.snapshot.borrow().clone();
+        let changes = self.roster.update();
+        for id in changes.listed {
+            self.verdict.relist(id);
+        }
+        for id in changes.unlisted {
+            self.verdict.unlist(id);
+        }
+        for (id, member) in changes.joined {
+            self.verdict.join(id, member);
+            if let Some(server) = self.verdict.snapshot().server(id) {
+                tracing::info!(
+                    service = &*self.parts.service,
+                    server = server.name(),
+                    "a server joins"
+                );
+                self.probe(server.clone());
+            }
+        }
+        self.let_go(&before);
+        self.publish();
+    }
+
+    /// Gives up the servers that do not belong to the service any more.
+    fn let_go(&mut self, before: &Snapshot) {
+        for id in self.verdict.sweep() {
+            self.roster.forget(id);
+            self.probes.remove(&id);
+            let over = self.orders.lift(|order, _| order.server() == Some(id));
+            self.tell_orders(over, Standing::Lifted);
+            if let Some(server) = before.server(id) {
+                self.parts.metrics.forget(server);
+                tracing::info!(
+                    service = &*self.parts.service,
+                    server = server.name(),
+                    "a server is let go"
+                );
+            }
+        }
+        let after = self.verdict.snapshot();
+        for what in membership(before, &after) {
+            self.parts.events.add(&self.parts.service, after.epoch, what);
+        }
+    }
+
+    fn sighted(&mut self, server: ServerId, sight: Sight) {
+        match sight {
+            Sight::Answered(finding) => {
+                if let Some(watch) = self.probes.get_mut(&server) {
+                    watch.pace = finding.pace;
+                }
+                let writer = self.verdict.snapshot().writer;
+                let answer = self.roster.heard(server, finding, writer);
+                self.enrol();
+                self.observed(server, Observation::Answered(answer), Cause::Answered);
+            }
+            Sight::Failed => {
+                self.roster.failed(server);
+                self.observed(server, Observation::Failed, Cause::ProbeFailed);
+            }
+            Sight::Lost => self.observed(server, Observation::Doubted, Cause::ProbeLost),
         }
     }
 
     /// About a lone server there is nothing to be decided: it is asked for its health only.
     fn wanted_pace(&self) -> Pace {
         let doubt = self.verdict.is_in_doubt() || self.orders.await_successor();
-        let alert = doubt && !self.verdict.is_settled();
+        let urgent = self.probes.values().any(|probe| probe.pace == Pace::Alert);
+        let alert = (doubt || urgent) && !self.verdict.is_settled();
         if alert { Pace::Alert } else { Pace::Calm }
     }
 
@@ -154,6 +290,8 @@ impl Supervisor {
         if observation == Observation::Failed {
             self.parts.metrics.failed_probes.inc();
         }
+        // The writer was kept until there was another one.
+        self.let_go(&after);
         self.publish();
     }
 
@@ -180,7 +318,10 @@ impl Supervisor {
         let service = &*self.parts.service;
         match snapshot.writer() {
             Some(server) => tracing::info!(
-                service, server = %server.endpoint, epoch = snapshot.epoch, reason = reason.name(),
+                service,
+                server = server.name(),
+                epoch = snapshot.epoch,
+                reason = reason.name(),
                 "the writer is confirmed"
             ),
             None => tracing::warn!(
@@ -229,7 +370,7 @@ impl Supervisor {
         let service = &self.parts.service;
         for order in orders {
             let server = order.server().and_then(|id| snapshot.server(id));
-            let server: Option<Arc<str>> = server.map(|s| s.endpoint.to_string().into());
+            let server: Option<Arc<str>> = server.map(|s| s.name().into());
             tracing::warn!(
                 service = &**service,
                 order = order.name(),

@@ -9,12 +9,15 @@
 //! ```
 //!
 //! A server that claims to write while another one is confirmed is *disputed*: it is not believed
-//! until it has once said that it reads.
+//! until it has once said that it reads. Not so one that joins the service later and claims to
+//! write from its first word, and one that the others have elected: that is newer evidence.
+//!
+//! Servers come and go ([`Verdict::join`], [`Verdict::unlist`]). The confirmed writer is kept when
+//! nothing lists it any more, until it fails or a listed server claims to write.
 
 use super::orders::Orders;
+use super::roster::Member;
 use super::snapshot::{Health, Role, ServerId, ServerState, Snapshot, Writer};
-use crate::config::Endpoint;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -32,8 +35,22 @@ pub struct Answer {
 pub enum Claim {
     /// It takes writes.
     Writer,
+    /// It takes writes, and a majority of its group has elected it to.
+    Elected,
+    /// It takes writes, as others do; the lower the number, the sooner it is chosen.
+    Able(u32),
     /// It only reads.
     Reader,
+    /// It is fit for nothing now: it joins its group, has no quorum, or is another one than it is
+    /// taken for.
+    Unfit,
+}
+
+impl Claim {
+    /// Whether it wants to be the only one that writes.
+    fn is_exclusive(self) -> bool {
+        matches!(self, Self::Writer | Self::Elected)
+    }
 }
 
 /// What was seen of a server.
@@ -60,12 +77,20 @@ pub enum Reason {
     Demoted,
     /// It claims to write, and the former one is gone or reads.
     Promoted,
+    /// It claims to write, and the former one does not belong to the service any more.
+    Moved,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Found, Self::Returned, Self::Unreachable, Self::Demoted, Self::Promoted];
+    pub const ALL: [Self; 6] = [
+        Self::Found,
+        Self::Returned,
+        Self::Unreachable,
+        Self::Demoted,
+        Self::Promoted,
+        Self::Moved,
+    ];
 
     /// The name in logs and metrics.
     pub fn name(self) -> &'static str {
@@ -75,6 +100,7 @@ impl Reason {
             Self::Unreachable => "unreachable",
             Self::Demoted => "demoted",
             Self::Promoted => "promoted",
+            Self::Moved => "moved",
         }
     }
 }
@@ -99,6 +125,19 @@ struct Known {
     disputed: bool,
     /// Whether it was ever heard or waited for in vain.
     tried: bool,
+    /// It joined when there was, or had been, a writer, and has not answered yet.
+    newcomer: bool,
+    /// It belongs to the service, by what is known now.
+    listed: bool,
+}
+
+/// What is to be thought of a server without rivals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lone {
+    /// It is the writer, whatever it says: there can be no other.
+    IsWriter,
+    /// As of any other server: tomorrow there may be more.
+    IsAsked,
 }
 
 /// All that is known of a service's servers.
@@ -108,35 +147,73 @@ pub struct Verdict {
     epoch: u64,
     writer: Writer,
     last: Option<ServerId>,
+    /// There is one server, and nothing that it says can change that it is the writer.
+    settled: bool,
 }
 
 impl Verdict {
-    /// Nothing is known yet. A lone server is the writer whatever it says: there is no other.
-    pub fn new(endpoints: &[Endpoint]) -> Self {
-        let servers: Vec<_> = (0..)
-            .zip(endpoints)
-            .map(|(id, endpoint)| Known {
-                state: ServerState {
-                    id: ServerId(id),
-                    endpoint: Arc::new(endpoint.clone()),
-                    address: None,
-                    role: Role::Unknown,
-                    health: Health::Suspect,
-                    lag: None,
-                },
-                claim: None,
-                became_writer: None,
-                disputed: false,
-                tried: false,
-            })
-            .collect();
-        let lone = (servers.len() == 1).then_some(ServerId(0));
-        Self {
-            servers,
-            epoch: u64::from(lone.is_some()),
-            writer: lone.map_or(Writer::Awaited, Writer::Confirmed),
-            last: lone,
+    /// Nothing is known of these servers yet.
+    pub fn new(members: impl IntoIterator<Item = (ServerId, Member)>, lone: Lone) -> Self {
+        let mut verdict = Self {
+            servers: Vec::new(),
+            epoch: 0,
+            writer: Writer::Awaited,
+            last: None,
+            settled: false,
+        };
+        for (id, member) in members {
+            verdict.join(id, member);
         }
+        if let ([only], Lone::IsWriter) = (verdict.servers.as_slice(), lone) {
+            verdict.last = Some(only.state.id);
+            verdict.writer = Writer::Confirmed(only.state.id);
+            (verdict.epoch, verdict.settled) = (1, true);
+        }
+        verdict
+    }
+
+    /// A server belongs to the service from now on.
+    pub fn join(&mut self, id: ServerId, member: Member) {
+        self.servers.push(Known {
+            state: ServerState {
+                id,
+                endpoint: member.endpoint,
+                address: member.address,
+                role: Role::Unknown,
+                health: Health::Suspect,
+                lag: None,
+            },
+            claim: None,
+            became_writer: None,
+            disputed: false,
+            tried: false,
+            newcomer: self.last.is_some(),
+            listed: true,
+        });
+    }
+
+    /// A server is not known to belong to the service any more.
+    pub fn unlist(&mut self, id: ServerId) {
+        for known in self.servers.iter_mut().filter(|known| known.state.id == id) {
+            known.listed = false;
+        }
+    }
+
+    /// A server belongs to the service after all.
+    pub fn relist(&mut self, id: ServerId) {
+        for known in self.servers.iter_mut().filter(|known| known.state.id == id) {
+            known.listed = true;
+        }
+    }
+
+    /// Forgets the servers that do not belong to the service any more, but not the confirmed
+    /// writer. Gives those that it forgot.
+    pub fn sweep(&mut self) -> Vec<ServerId> {
+        let writer = self.writer;
+        let goes = |known: &Known| !known.listed && writer != Writer::Confirmed(known.state.id);
+        let gone = self.servers.iter().filter(|k| goes(k)).map(|k| k.state.id).collect();
+        self.servers.retain(|known| !goes(known));
+        gone
     }
 
     /// Takes in what was seen of a server at `now`. Gives the change of the writer, if there is one.
@@ -170,7 +247,7 @@ impl Verdict {
     }
 
     fn decide(&mut self) -> Option<Transition> {
-        if self.servers.len() == 1 {
+        if self.settled {
             return None;
         }
         let (to, reason) = self.judge()?;
@@ -181,8 +258,8 @@ impl Verdict {
             self.last = Some(id);
             for known in &mut self.servers {
                 // A rival is not believed until it has said that it reads.
-                known.disputed =
-                    known.state.id != id && (known.disputed || known.claim == Some(Claim::Writer));
+                let claims = known.claim.is_some_and(Claim::is_exclusive);
+                known.disputed = known.state.id != id && (known.disputed || claims);
                 known.became_writer = None;
             }
         }
@@ -192,22 +269,34 @@ impl Verdict {
 
     /// The writer that the observations speak for, if that is a change.
     fn judge(&self) -> Option<(Writer, Reason)> {
-        let last = self.last.and_then(|id| self.servers.iter().find(|k| k.state.id == id));
-        let Some(last) = last else { return self.first() };
-        let confirmed = self.writer == Writer::Confirmed(last.state.id);
-        let successor = self.successor(last);
+        let Some(last) = self.last else { return self.first() };
+        let claimant = self.claimant(last);
+        let promoted = |id| (Writer::Confirmed(id), Reason::Promoted);
+        let Some(last) = self.servers.iter().find(|known| known.state.id == last) else {
+            return claimant.or_else(|| self.ablest(last)).map(promoted);
+        };
+        if let (Some(id), false) = (claimant, last.listed) {
+            return Some((Writer::Confirmed(id), Reason::Moved));
+        }
+        let id = last.state.id;
+        let confirmed = self.writer == Writer::Confirmed(id);
         match (last.state.health, last.claim) {
-            (Health::Up, Some(Claim::Writer)) if last.disputed => None,
-            (Health::Up, Some(Claim::Writer)) => {
-                (!confirmed).then_some((Writer::Confirmed(last.state.id), Reason::Returned))
+            (Health::Up, Some(claim)) if claim.is_exclusive() => {
+                (!confirmed && !last.disputed).then_some((Writer::Confirmed(id), Reason::Returned))
+            }
+            // Another one has the better claim.
+            (Health::Up, Some(Claim::Able(_))) if claimant.is_some() => claimant.map(promoted),
+            (Health::Up, Some(Claim::Able(_))) => {
+                (!confirmed).then_some((Writer::Confirmed(id), Reason::Returned))
             }
             // It may only be slow; its answer, or its time, decides.
             (Health::Suspect, _) => None,
-            _ if successor.is_some() => {
-                successor.map(|id| (Writer::Confirmed(id), Reason::Promoted))
-            }
-            (Health::Up, _) => confirmed.then_some((Writer::Awaited, Reason::Demoted)),
-            (Health::Down, _) => confirmed.then_some((Writer::Awaited, Reason::Unreachable)),
+            (health, _) => match claimant.or_else(|| self.ablest(id)) {
+                Some(successor) => Some(promoted(successor)),
+                None if !confirmed => None,
+                None if health == Health::Up => Some((Writer::Awaited, Reason::Demoted)),
+                None => Some((Writer::Awaited, Reason::Unreachable)),
+            },
         }
     }
 
@@ -217,18 +306,21 @@ impl Verdict {
         if self.servers.iter().any(|known| !known.tried) {
             return None;
         }
-        let claimant = self.servers.iter().find(|known| known.claim == Some(Claim::Writer))?;
-        Some((Writer::Confirmed(claimant.state.id), Reason::Found))
+        let claims = |known: &&Known| known.claim.is_some_and(Claim::is_exclusive);
+        let claimant = self.servers.iter().find(claims).map(|known| known.state.id);
+        let found = claimant.or_else(|| self.able().min().map(|(_, id)| id))?;
+        Some((Writer::Confirmed(found), Reason::Found))
     }
 
     /// The one server that has become a writer while the last one was confirmed, or after. One that
     /// has claimed to write all along is nobody's successor.
-    fn successor(&self, last: &Known) -> Option<ServerId> {
+    fn claimant(&self, last: ServerId) -> Option<ServerId> {
+        let claims = |known: &&Known| known.claim.is_some_and(Claim::is_exclusive);
         let mut candidates: Vec<_> = self
             .servers
             .iter()
-            .filter(|known| known.state.id != last.state.id && !known.disputed)
-            .filter(|known| known.claim == Some(Claim::Writer) && known.state.health == Health::Up)
+            .filter(|known| known.state.id != last && !known.disputed && known.listed)
+            .filter(|known| claims(known) && known.state.health == Health::Up)
             .map(|known| (known.became_writer, known.state.id))
             .collect();
         candidates.sort();
@@ -240,13 +332,26 @@ impl Verdict {
         }
     }
 
+    /// Of those that all could write, the one that is to.
+    fn ablest(&self, last: ServerId) -> Option<ServerId> {
+        self.able().filter(|(_, id)| *id != last).min().map(|(_, id)| id)
+    }
+
+    fn able(&self) -> impl Iterator<Item = (u32, ServerId)> {
+        let fit = |known: &&Known| known.state.health == Health::Up && known.listed;
+        self.servers.iter().filter(fit).filter_map(|known| match known.claim {
+            Some(Claim::Able(rank)) => Some((rank, known.state.id)),
+            _ => None,
+        })
+    }
+
     fn name_roles(&mut self) {
-        let lone = self.servers.len() == 1;
+        let settled = self.settled;
         for known in &mut self.servers {
             let is_writer = self.writer == Writer::Confirmed(known.state.id);
             known.state.role = match known.claim {
                 _ if is_writer => Role::Writer,
-                Some(Claim::Reader) if !lone => Role::Reader,
+                Some(Claim::Reader | Claim::Able(_)) if !settled => Role::Reader,
                 _ => Role::Unknown,
             };
         }
@@ -254,7 +359,7 @@ impl Verdict {
 
     /// Whether no observation can change anything: a lone server.
     pub fn is_settled(&self) -> bool {
-        self.servers.len() == 1
+        self.settled
     }
 
     /// Whether something is not as it should be, so that servers are asked more often.
@@ -268,7 +373,7 @@ impl Verdict {
         matches!(self.writer, Writer::Confirmed(writer) if self
             .servers
             .iter()
-            .any(|known| known.state.id != writer && known.claim == Some(Claim::Writer)))
+            .any(|known| known.state.id != writer && known.claim.is_some_and(Claim::is_exclusive)))
     }
 
     /// Everything, as sessions see it where nobody has given orders.
@@ -277,6 +382,7 @@ impl Verdict {
             epoch: self.epoch,
             writer: self.writer,
             orders: Orders::default(),
+            settled: self.settled,
             servers: self.servers.iter().map(|known| known.state.clone()).collect(),
         }
     }
@@ -289,12 +395,20 @@ impl Known {
         self.claim = Some(answer.claim);
         self.state.health = Health::Up;
         self.state.lag = answer.lag;
+        let newcomer = std::mem::take(&mut self.newcomer);
+        let changes = before.is_some_and(|claim| !claim.is_exclusive());
         match answer.claim {
-            Claim::Reader => {
+            Claim::Reader | Claim::Able(_) | Claim::Unfit => {
                 self.disputed = false;
                 self.became_writer = None;
             }
-            Claim::Writer if before == Some(Claim::Reader) => self.became_writer = Some(now),
+            Claim::Elected => {
+                self.disputed = false;
+                if !before.is_some_and(Claim::is_exclusive) {
+                    self.became_writer = Some(now);
+                }
+            }
+            Claim::Writer if changes || newcomer => self.became_writer = Some(now),
             // It was away, and comes back with a claim while another one is confirmed.
             Claim::Writer => {
                 let other = matches!(confirmed, Writer::Confirmed(id) if id != self.state.id);

@@ -217,7 +217,7 @@ impl Service {
     fn server_named(&self, name: &str) -> Result<ServerId, NotDone> {
         let snapshot = self.topology.snapshot();
         let plain = |full: &str| full.split('@').next().unwrap_or_default().to_owned();
-        let names = snapshot.servers.iter().map(|server| (server.id, server.endpoint.to_string()));
+        let names = snapshot.servers.iter().map(|server| (server.id, server.name()));
         let names: Vec<_> = names.collect();
         match names.iter().find(|(_, full)| full == name || plain(full) == name) {
             Some((id, _)) => Ok(*id),

@@ -8,6 +8,7 @@ use super::users::Users;
 use crate::backend::server::ServerInfo;
 use crate::config::{Retry, SlowConfig};
 use crate::credentials::rsa::RsaKey;
+use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
@@ -60,6 +61,9 @@ pub struct Learned {
 pub trait PoolMaker: Send + Sync + fmt::Debug {
     /// Makes it; `None` for a user who has no login.
     fn make(&self, key: &PoolKey) -> Option<Arc<Pool>>;
+
+    /// Forgets what it knows of servers that are not there any more.
+    fn retain(&self, snapshot: &Snapshot);
 }
 
 /// A database service.
@@ -84,7 +88,7 @@ pub struct Service {
     learned: ArcSwapOption<Learned>,
     learned_now: Notify,
     greeting: GreetSettings,
-    maker: Box<dyn PoolMaker>,
+    pub(super) maker: Box<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
 }

@@ -97,9 +97,9 @@ impl Topology {
         self.preferences.without_readers
     }
 
-    /// Whether there is more than one server: only then can another one do what this one refuses.
+    /// Whether there can be another server: only then is there one to do what this one refuses.
     pub fn has_choice(&self) -> bool {
-        self.snapshot.borrow().servers.len() > 1
+        !self.snapshot.borrow().settled
     }
 }
 
@@ -185,6 +185,7 @@ impl Service {
                 self.fence(&pool);
             }
         }
+        self.maker.retain(now);
         self.topology.raise();
         if confirmed.is_some() && confirmed != former {
             // Routines and triggers are those of the writer.

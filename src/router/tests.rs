@@ -16,6 +16,7 @@ fn server(id: u32, role: Role, zone: &str, lag: Option<u64>) -> ServerState {
 
 fn snapshot() -> Snapshot {
     Snapshot {
+        settled: false,
         epoch: 1,
         writer: Writer::Confirmed(ServerId(0)),
         orders: Orders::default(),

@@ -78,7 +78,10 @@ fn metrics_come_from_the_registry_that_was_given() {
     let (head, body) = admin.ask("GET /metrics");
     assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
     assert!(body.contains("\nmillpond_test_total 3\n"), "{body}");
-    let build = format!("millpond_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION"));
+    let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
+    let version = env!("CARGO_PKG_VERSION");
+    let build =
+        format!("millpond_build_info{{arch=\"{arch}\",os=\"{os}\",version=\"{version}\"}} 1\n");
     assert!(body.contains(&build), "{body}");
     assert!(body.contains("process_resident_memory_bytes "), "{body}");
 }

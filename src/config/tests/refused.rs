@@ -84,7 +84,11 @@ const WRONG: &[(&str, &str)] = &[
         "backend.tls.mode = \"on\": expected \"disabled\", \"preferred\", \"required\", \
          \"verify-ca\" or \"verify-identity\"",
     ),
-    ("backend.provider = \"magic\"", "backend.provider = \"magic\": expected \"static\""),
+    (
+        "backend.provider = \"magic\"",
+        "backend.provider = \"magic\": expected \"static\", \"dns\", \"aurora\", \"rds_cluster\", \
+         \"group_replication\", \"galera\" or \"auto\"",
+    ),
     ("users.app.require_tls = \"yes\"", "users.app.require_tls = \"yes\": expected true or false"),
     // Unknown keys: their values are not repeated, they may be passwords.
     ("pool.max_sise = 20", "pool.max_sise: unknown key; did you mean `max_size`?"),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Endpoint;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -9,8 +10,12 @@ const READER: Observation = Observation::Answered(Answer { claim: Claim::Reader,
 const FAILED: Observation = Observation::Failed;
 const DOUBTED: Observation = Observation::Doubted;
 
-fn endpoints(count: u16) -> Vec<Endpoint> {
-    (0..count).map(|n| Endpoint { host: "db".into(), port: 1000 + n, zone: None }).collect()
+fn member(number: u16) -> Member {
+    Member::at(Endpoint { host: "db".into(), port: 1000 + number, zone: None })
+}
+
+fn of(count: u16) -> Verdict {
+    Verdict::new((0..count).map(|n| (ServerId(n.into()), member(n))), Lone::IsWriter)
 }
 
 /// Observes one after another, a millisecond apart.
@@ -26,7 +31,7 @@ fn seen(verdict: &mut Verdict, observations: &[(ServerId, Observation)]) -> Opti
 
 /// A pair of which A was found to be the writer.
 fn pair() -> Verdict {
-    let mut verdict = Verdict::new(&endpoints(2));
+    let mut verdict = of(2);
     assert_eq!(verdict.snapshot().writer, Writer::Awaited);
     let found = seen(&mut verdict, &[(A, WRITER), (B, READER)]);
     assert_eq!(found, Some(Transition { writer: Writer::Confirmed(A), reason: Reason::Found }));
@@ -41,7 +46,7 @@ fn after(observations: &[(ServerId, Observation)]) -> (Writer, u64) {
 
 #[test]
 fn a_lone_server_is_the_writer_whatever_it_says() {
-    let mut verdict = Verdict::new(&endpoints(1));
+    let mut verdict = of(1);
     for observation in [READER, FAILED, DOUBTED, WRITER] {
         assert_eq!(seen(&mut verdict, &[(A, observation)]), None);
         assert_eq!(verdict.writer, Writer::Confirmed(A));
@@ -50,7 +55,7 @@ fn a_lone_server_is_the_writer_whatever_it_says() {
 
 #[test]
 fn nobody_is_the_writer_before_all_were_asked() {
-    let mut verdict = Verdict::new(&endpoints(2));
+    let mut verdict = of(2);
     assert_eq!(seen(&mut verdict, &[(A, WRITER)]), None);
     assert!(seen(&mut verdict, &[(B, FAILED)]).is_some());
     assert_eq!(verdict.writer, Writer::Confirmed(A));
@@ -97,12 +102,83 @@ fn the_former_writer_is_not_believed_when_it_comes_back() {
 
 #[test]
 fn of_two_that_claim_only_the_newer_is_believed() {
-    let mut verdict = Verdict::new(&endpoints(3));
+    let mut verdict = of(3);
     let c = ServerId(2);
     seen(&mut verdict, &[(A, WRITER), (B, READER), (c, READER)]);
     seen(&mut verdict, &[(B, WRITER), (c, WRITER), (A, FAILED)]);
     assert_eq!(verdict.writer, Writer::Confirmed(c));
     assert_eq!(verdict.snapshot().server(B).map(|s| s.role), Some(Role::Unknown));
+}
+
+#[test]
+fn a_name_moves_its_writer_even_while_the_former_one_claims_to_write() {
+    let mut verdict = Verdict::new([(A, member(0))], Lone::IsAsked);
+    assert!(seen(&mut verdict, &[(A, READER)]).is_none(), "a name is not trusted");
+    assert!(seen(&mut verdict, &[(A, WRITER)]).is_some());
+    // Before the new one is known to write, the former one is kept.
+    verdict.join(B, member(1));
+    verdict.unlist(A);
+    assert_eq!(verdict.sweep(), []);
+    assert_eq!(seen(&mut verdict, &[(B, READER)]), None);
+    let moved = seen(&mut verdict, &[(B, WRITER)]);
+    assert_eq!(moved, Some(Transition { writer: Writer::Confirmed(B), reason: Reason::Moved }));
+    assert_eq!((verdict.sweep(), verdict.epoch), (vec![A], 2));
+}
+
+#[test]
+fn a_newcomer_follows_a_writer_that_is_gone_from_the_list() {
+    let mut verdict = Verdict::new([(A, member(0))], Lone::IsAsked);
+    seen(&mut verdict, &[(A, WRITER), (A, FAILED)]);
+    verdict.join(B, member(1));
+    verdict.unlist(A);
+    assert_eq!(verdict.sweep(), [A]);
+    let promoted = seen(&mut verdict, &[(B, WRITER)]);
+    assert_eq!(promoted.map(|p| p.reason), Some(Reason::Promoted));
+}
+
+#[test]
+fn of_two_addresses_that_both_claim_the_former_writer_stays() {
+    let mut verdict = Verdict::new([(A, member(0))], Lone::IsAsked);
+    seen(&mut verdict, &[(A, WRITER)]);
+    verdict.join(B, member(1));
+    assert_eq!(seen(&mut verdict, &[(B, WRITER), (A, WRITER)]), None);
+    assert_eq!(verdict.writer, Writer::Confirmed(A));
+}
+
+const fn says(claim: Claim) -> Observation {
+    Observation::Answered(Answer { claim, lag: None })
+}
+
+#[test]
+fn of_many_that_are_able_one_is_chosen_and_kept() {
+    let mut verdict = of(3);
+    let c = ServerId(2);
+    let able = |rank| says(Claim::Able(rank));
+    seen(&mut verdict, &[(A, able(2)), (B, able(0)), (c, able(1))]);
+    assert_eq!(verdict.writer, Writer::Confirmed(B), "the lowest");
+    seen(&mut verdict, &[(B, able(2)), (A, able(0))]);
+    assert_eq!(verdict.writer, Writer::Confirmed(B), "no change without need");
+    let roles: Vec<_> = verdict.snapshot().servers.iter().map(|s| s.role).collect();
+    assert_eq!(roles, [Role::Reader, Role::Writer, Role::Reader]);
+    seen(&mut verdict, &[(B, FAILED)]);
+    assert_eq!(verdict.writer, Writer::Confirmed(A));
+    seen(&mut verdict, &[(A, says(Claim::Unfit)), (c, says(Claim::Unfit))]);
+    assert_eq!(verdict.writer, Writer::Awaited, "no quorum, no writer");
+    // One that claims to be the only one goes before those that could.
+    seen(&mut verdict, &[(A, able(0)), (c, WRITER)]);
+    assert_eq!(verdict.writer, Writer::Confirmed(c));
+}
+
+#[test]
+fn an_elected_one_is_believed_though_it_was_away() {
+    let elected = says(Claim::Elected);
+    let mut verdict = of(3);
+    seen(&mut verdict, &[(A, elected), (B, FAILED), (ServerId(2), READER)]);
+    seen(&mut verdict, &[(A, DOUBTED), (B, elected), (A, FAILED)]);
+    assert_eq!(verdict.writer, Writer::Confirmed(B));
+    // The former one wakes up and has not heard of it yet.
+    seen(&mut verdict, &[(A, elected)]);
+    assert_eq!(verdict.writer, Writer::Confirmed(B));
 }
 
 fn observation() -> impl Strategy<Value = Observation> {
@@ -114,7 +190,7 @@ proptest! {
     fn an_epoch_has_one_writer_and_it_never_said_that_it_reads(
         observations in prop::collection::vec((0..4u32, observation()), 1..200),
     ) {
-        let mut verdict = Verdict::new(&endpoints(4));
+        let mut verdict = of(4);
         let mut last_words = [None; 4];
         let mut writers = std::collections::HashMap::new();
         let start = Instant::now();
@@ -141,7 +217,7 @@ proptest! {
     fn peace_leads_to_the_one_that_claims(
         observations in prop::collection::vec((0..3u32, observation()), 0..100),
     ) {
-        let mut verdict = Verdict::new(&endpoints(3));
+        let mut verdict = of(3);
         let start = Instant::now();
         for (at, (server, observation)) in (0..).zip(&observations) {
             verdict.observe(ServerId(*server), *observation, start + Duration::from_millis(at));

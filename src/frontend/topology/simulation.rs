@@ -16,7 +16,7 @@ use crate::failover::orders::Order;
 use crate::failover::probe::{Asking, Connecting, ProbeSettings, Prober, Questioned};
 use crate::failover::snapshot::ServerState;
 use crate::failover::supervisor::{Supervisor, SupervisorParts};
-use crate::failover::verdict::{Answer, Claim};
+use crate::failover::verdict::{Answer, Claim, Lone};
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::metrics::FrontendMetrics;
 use crate::frontend::service::{GreetSettings, Limits, PoolMaker, ServiceParts};
@@ -111,7 +111,7 @@ impl Questioned for Scripted {
                 }
                 Doing::Hangs => pending().await,
             };
-            Ok(Answer { claim, lag: None })
+            Ok(Answer { claim, lag: None }.into())
         })
     }
 
@@ -164,6 +164,8 @@ impl PoolMaker for Fences {
         let (opener, budget) = (Arc::new(Nowhere), Budget::new(1));
         Some(Pool::new(key.clone(), settings, opener, budget, self.1.clone(), metrics))
     }
+
+    fn retain(&self, _snapshot: &Snapshot) {}
 }
 
 /// A service whose servers are all scripted.
@@ -173,6 +175,8 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
     let (supervisor, watched) = Supervisor::new(SupervisorParts {
         service: "orders".into(),
         endpoints: (0..SERVERS).map(endpoint).collect(),
+        lone: Lone::IsWriter,
+        names: None,
         settings: ProbeSettings {
             calm: Duration::from_secs(1),
             alert: Duration::from_millis(20),
