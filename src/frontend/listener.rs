@@ -214,6 +214,7 @@ fn client(
         access,
         // The first statement looks where to go.
         routed: 0,
+        moved: false,
         pool,
         channel,
         capabilities,
