@@ -1,6 +1,7 @@
 //! How a session comes to a backend connection: its own, one left as a deposit, or one from the
 //! pool of the server that is right for it now.
 
+use super::causality::Reached;
 use super::client::{Client, Stop};
 use super::told::Told;
 use crate::failover::suspicion::Evidence;
@@ -110,6 +111,7 @@ impl Client {
             let key = crate::pool::PoolKey { server, ..self.pool.key().clone() };
             // A user who has no login any more keeps the old pool, which says so.
             if let Some(pool) = self.service.pool(&key) {
+                self.moved |= server != self.pool.key().server;
                 self.pool = pool;
             }
         }
@@ -150,6 +152,21 @@ impl Client {
                 // is out of use counts on nobody beginning there any more.
                 Ok(lease) if !self.is_right(&lease) => lease.release(),
                 Ok(mut lease) => {
+                    match self.catch_up(&mut lease, deadline).await {
+                        Reached::Yes => {}
+                        Reached::NotYet => {
+                            lease.release();
+                            if let Some(told) = self.not_reached(version, started, deadline).await?
+                            {
+                                return Ok(Err(told));
+                            }
+                            continue;
+                        }
+                        Reached::Lost => {
+                            lease.discard();
+                            continue;
+                        }
+                    }
                     let waited = started.elapsed();
                     pool.metrics.borrow_seconds.observe(waited.as_secs_f64());
                     let waited = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
@@ -179,6 +196,26 @@ impl Client {
                 }
                 Err(error) => return Ok(Err(self.not_acquired(&error, started))),
             }
+        }
+    }
+
+    /// No reader has yet what the session may have seen: the writer has, or another attempt is made
+    /// soon, until it is too late.
+    async fn not_reached(
+        &mut self,
+        version: u64,
+        started: Instant,
+        deadline: Instant,
+    ) -> Result<Option<Told>, Stop> {
+        if self.reads_from_writer() {
+            return Ok(None);
+        }
+        if Instant::now() >= deadline {
+            return Ok(Some(Told::behind(started.elapsed().as_millis())));
+        }
+        match self.wait(version, FIRST_RETRY).await {
+            Woken::Again => Ok(None),
+            Woken::Stop(stop) => Err(stop),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Client {
     pub access: Access,
     /// The version of the topology that [`Self::pool`] was chosen by.
     pub routed: u64,
+    /// It may have read elsewhere what [`Self::pool`]'s server does not have yet.
+    pub moved: bool,
     /// Where its backend connections come from.
     pub pool: Arc<Pool>,
     /// Its socket.

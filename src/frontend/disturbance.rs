@@ -10,6 +10,7 @@ use tokio::time::Instant;
 #[derive(Debug, Clone)]
 pub struct DisturbancesFamily {
     outcomes: IntCounterVec,
+    moves: IntCounterVec,
     holding: IntGaugeVec,
     hold_seconds: HistogramVec,
 }
@@ -25,6 +26,10 @@ pub struct Disturbances {
     pub not_run: IntCounter,
     /// Statements whose outcome is unknown.
     pub unknown: IntCounter,
+    /// Sessions that read on at another reader.
+    pub caught_up: IntCounter,
+    /// Times that a reader did not have in time what a session may have read elsewhere.
+    pub behind: IntCounter,
     holding: IntGauge,
     hold_seconds: Histogram,
 }
@@ -45,6 +50,14 @@ impl DisturbancesFamily {
             ),
             &["service", "outcome"],
         )?;
+        let moves = IntCounterVec::new(
+            Opts::new(
+                "millpond_reader_moves_total",
+                "Sessions of the reader port that came to another reader: caught_up (it had all \
+                 that they may have read), behind (it did not in time).",
+            ),
+            &["service", "outcome"],
+        )?;
         let holding = IntGaugeVec::new(
             Opts::new("millpond_held_statements", "Statements that wait for a server."),
             &["service"],
@@ -60,19 +73,23 @@ impl DisturbancesFamily {
             &["service"],
         )?;
         registry.register(Box::new(outcomes.clone()))?;
+        registry.register(Box::new(moves.clone()))?;
         registry.register(Box::new(holding.clone()))?;
         registry.register(Box::new(hold_seconds.clone()))?;
-        Ok(Self { outcomes, holding, hold_seconds })
+        Ok(Self { outcomes, moves, holding, hold_seconds })
     }
 
     /// Those of one service.
     pub fn of(&self, service: &str) -> Disturbances {
+        let moves = |outcome| self.moves.with_label_values(&[service, outcome]);
         let outcome = |outcome| self.outcomes.with_label_values(&[service, outcome]);
         Disturbances {
             fenced: outcome("fenced"),
             retried: outcome("retried"),
             not_run: outcome("not_run"),
             unknown: outcome("unknown"),
+            caught_up: moves("caught_up"),
+            behind: moves("behind"),
             holding: self.holding.with_label_values(&[service]),
             hold_seconds: self.hold_seconds.with_label_values(&[service]),
         }

@@ -218,6 +218,7 @@ fn client(
         access,
         // The first statement looks where to go.
         routed: 0,
+        moved: false,
         pool,
         channel,
         capabilities,

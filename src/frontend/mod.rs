@@ -4,6 +4,7 @@ mod addition;
 pub mod borrow;
 pub mod cancel;
 pub mod catalogue;
+pub mod causality;
 pub mod change;
 pub mod client;
 pub mod dispatch;

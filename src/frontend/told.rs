@@ -169,6 +169,15 @@ impl Told {
         Self::owned(1429, b"08S01", text).trouble("no_writer")
     }
 
+    /// No reader has what the session has read elsewhere.
+    pub fn behind(waited_ms: u128) -> Self {
+        let text = format!(
+            "No MySQL server behind Millpond has caught up with what this session has read (waited \
+             for {waited_ms} ms: borrow_timeout)"
+        );
+        Self::owned(1429, b"08S01", text)
+    }
+
     /// `ER_NO_SUCH_THREAD`
     pub fn no_such_thread(id: u64) -> Self {
         Self::owned(1094, b"HY000", format!("Unknown thread id: {id}"))

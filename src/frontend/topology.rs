@@ -1,12 +1,13 @@
 //! How a service's sessions see its servers: which one to borrow from, and when to leave one.
 
+use super::causality::WriterPosition;
 use super::service::Service;
 use crate::failover::orders::{Command, Commands, NotFollowed};
 use crate::failover::snapshot::{ServerId, Snapshot, Writer};
 use crate::failover::supervisor::Watched;
 use crate::failover::suspicion::{Evidence, Suspicions};
 use crate::pool::{Pool, PoolKey};
-use crate::router::{Access, Preferences, Route, route};
+use crate::router::{Access, Preferences, Route, WithoutReaders, route};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,8 @@ pub struct Topology {
     preferences: Preferences,
     /// Raised with every snapshot that changes where statements go: a session compares one number.
     version: AtomicU64,
+    /// What the writer had executed when a session that reads moved last.
+    pub(super) position: WriterPosition,
     moved: Notify,
     /// The writer that was confirmed last.
     last_writer: Mutex<Option<ServerId>>,
@@ -37,6 +40,7 @@ impl Topology {
             commands,
             preferences,
             version: AtomicU64::new(1),
+            position: WriterPosition::default(),
             moved: Notify::new(),
             last_writer,
         }
@@ -82,9 +86,15 @@ impl Topology {
         Ok(())
     }
 
-    fn raise(&self) {
+    /// Has sessions look again where to go.
+    pub(super) fn raise(&self) {
         self.version.fetch_add(1, Ordering::AcqRel);
         self.moved.notify_waiters();
+    }
+
+    /// What sessions that read do when no reader is left.
+    pub fn without_readers(&self) -> WithoutReaders {
+        self.preferences.without_readers
     }
 
     /// Whether there can be another server: only then is there one to do what this one refuses.

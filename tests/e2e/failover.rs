@@ -201,6 +201,58 @@ fn a_replica_that_lags_is_left_by_its_sessions_and_taken_up_again() {
 }
 
 #[test]
+fn a_session_that_reads_never_goes_back_in_time() {
+    servers::each_pair(async |pair| {
+        let mut settings = settings(pair);
+        let port = ports::free();
+        settings.service = format!("reader_listen = \"127.0.0.1:{port}\"\n");
+        // Any reader will do, however far behind.
+        let lag = "MILLPOND__SERVICES__TEST__FAILOVER__READER_MAX_LAG".to_owned();
+        settings.environment.push((lag, "0".to_owned()));
+        let millpond = Millpond::start(&pair.writer, &settings);
+        table(pair, &millpond).await;
+        let look = "SELECT @@port, COUNT(*) FROM rows_of_load";
+        let options = crate::support::server::options(port, &APP, Some("app"));
+        let mut reader = Conn::new(options).await.expect("to connect");
+        let replica = if pair.replica.flavor == Flavor::MySql { "REPLICA" } else { "SLAVE" };
+        let mut admin = pair.replica.admin().await;
+        admin.query_drop(format!("STOP {replica} SQL_THREAD")).await.expect("to stop");
+        let mut writer = millpond.connect(&APP, Some("app")).await.expect("to connect");
+        writer.query_drop("INSERT INTO rows_of_load (id) VALUES (1)").await.expect("a row");
+        let seen: Option<(u16, u64)> = reader.query_first(look).await.expect("a look");
+        assert_eq!(seen, Some((pair.replica.port, 0)), "the replica does not have it");
+        let server = format!("127.0.0.1:{}", pair.replica.port);
+        let order = |order: &str| {
+            let order = format!("/{order}?server={server}");
+            tokio::task::block_in_place(|| millpond.order(&order, &[]).0)
+        };
+        assert_eq!(order("drain"), 200);
+        let seen: Option<(u16, u64)> = reader.query_first(look).await.expect("a look");
+        assert_eq!(seen, Some((pair.writer.port, 1)));
+        assert_eq!(order("resume"), 200);
+        // The replica is the only reader again, and without what this session has seen.
+        for _ in 0..5 {
+            let seen: Option<(u16, u64)> = reader.query_first(look).await.expect("a look");
+            assert_eq!(seen, Some((pair.writer.port, 1)));
+            sleep(Duration::from_millis(100)).await;
+        }
+        admin.query_drop(format!("START {replica} SQL_THREAD")).await.expect("to start");
+        let mut at = 0;
+        for _ in 0..200 {
+            let seen: Option<(u16, u64)> = reader.query_first(look).await.expect("a look");
+            let (port, rows) = seen.expect("a row");
+            assert_eq!(rows, 1, "the session went back in time");
+            at = port;
+            if at == pair.replica.port {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(at, pair.replica.port, "it reads there again");
+    });
+}
+
+#[test]
 fn reading_sessions_go_to_readers_and_move_on_when_one_dies() {
     servers::each_pair(async |pair| {
         let mut settings = settings(pair);

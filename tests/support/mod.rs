@@ -5,6 +5,8 @@
 //!   a whole test binary, [`server::Server::start`] a private one with other settings.
 //! - [`millpond`]: the compiled binary with a generated configuration.
 //! - [`pair`]: a writer and its replica.
+//! - [`group`]: a group of MySQL servers that elect their primary.
+//! - [`dns`]: a DNS server whose records move.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
 //! - [`raw`]: a client that speaks the protocol by hand.
 //! - [`relay`]: a link to a server, which can be cut.
@@ -19,7 +21,9 @@
 
 pub(crate) mod accounts;
 pub(crate) mod certificates;
+pub(crate) mod dns;
 pub(crate) mod flavor;
+pub(crate) mod group;
 pub(crate) mod http;
 pub(crate) mod leash;
 pub(crate) mod limits;

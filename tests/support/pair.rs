@@ -2,7 +2,9 @@
 
 use super::accounts::ADMIN;
 use super::flavor::Flavor;
+use super::ports;
 use super::server::Server;
+use std::net::Ipv4Addr;
 
 /// Two private servers; the second replicates the first and only reads.
 pub(crate) struct Pair {
@@ -15,6 +17,17 @@ pub(crate) struct Pair {
 impl Pair {
     /// Starts both, and replication between them.
     pub(crate) fn start(flavor: Flavor) -> Self {
+        Self::start_at(flavor, (Ipv4Addr::LOCALHOST, ports::free()), None)
+    }
+
+    /// Starts both at the same port of different addresses, as a name finds them that moves.
+    pub(crate) fn start_at_one_port(flavor: Flavor) -> Self {
+        let port = ports::free();
+        let second = Ipv4Addr::new(127, 0, 0, 2);
+        Self::start_at(flavor, (Ipv4Addr::LOCALHOST, port), Some((second, port)))
+    }
+
+    fn start_at(flavor: Flavor, first: (Ipv4Addr, u16), second: Option<(Ipv4Addr, u16)>) -> Self {
         let mut settings = vec!["log_bin=bin", "max_connections=400"];
         if flavor == Flavor::MySql {
             settings.extend([
@@ -24,8 +37,11 @@ impl Pair {
                 "plugin_load_add=semisync_replica.so",
             ]);
         }
-        let writer = Server::start(flavor, &settings);
-        let replica = Server::start(flavor, &settings);
+        let writer = Server::start_at(flavor, first.0, first.1, &settings);
+        let second = second.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, ports::free()));
+        // Ports, which are their numbers otherwise, may be the same.
+        settings.push("server_id=2");
+        let replica = Server::start_at(flavor, second.0, second.1, &settings);
         let pair = Self { writer, replica };
         pair.replicate();
         pair

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) struct Server {
     /// MariaDB or MySQL.
     pub(crate) flavor: Flavor,
-    /// Where it listens, on 127.0.0.1.
+    /// Where it listens.
+    pub(crate) host: Ipv4Addr,
+    /// The port there.
     pub(crate) port: u16,
     /// Its certificates, also for clients who verify it.
     pub(crate) certificates: Certificates,
@@ -39,20 +41,25 @@ impl Server {
     /// Starts a private server. `settings` are lines for its configuration file, for example
     /// `max_connections=200`.
     pub(crate) fn start(flavor: Flavor, settings: &[&str]) -> Self {
+        Self::start_at(flavor, Ipv4Addr::LOCALHOST, ports::free(), settings)
+    }
+
+    /// Starts a private server at another address of this machine.
+    pub(crate) fn start_at(flavor: Flavor, host: Ipv4Addr, port: u16, settings: &[&str]) -> Self {
         let program = flavor.program().unwrap_or_else(|why| panic!("no {flavor}: {why}"));
         let folder = tempfile::Builder::new().prefix("millpond-").tempdir().expect("a folder");
         let data = folder.path().join("data");
         copy(&template(flavor), &data);
         let certificates = flavor.certificates(folder.path(), &data);
-        let port = ports::free();
-        let config = configuration(flavor, folder.path(), port, &certificates, settings);
+        let at = SocketAddrV4::new(host, port);
+        let config = configuration(flavor, folder.path(), at, &certificates, settings);
         let socket = folder.path().join("socket");
         let killed = AtomicBool::new(false);
 
         let mut command = Command::new(program);
         command.arg(format!("--defaults-file={}", config.display()));
         let process = Leashed::start(&command, folder, "server.log");
-        let server = Self { flavor, port, certificates, socket, process, killed };
+        let server = Self { flavor, host, port, certificates, socket, process, killed };
         server.wait_until_ready();
         server
     }
@@ -108,7 +115,8 @@ impl Server {
 
     /// What a driver written in Rust needs to know for a direct connection.
     pub(crate) fn options(&self, account: &Account, database: Option<&str>) -> Opts {
-        options(self.port, account, database)
+        let options = OptsBuilder::from_opts(options(self.port, account, database));
+        options.ip_or_hostname(self.host.to_string()).into()
     }
 
     /// Runs statements as the administrator, from code that is not asynchronous.
@@ -135,7 +143,7 @@ impl Server {
 
     fn wait_until_ready(&self) {
         let deadline = Instant::now() + PATIENCE;
-        while !greets(self.port) {
+        while !greets_at(self.host, self.port) {
             if let Some(crash) = self.crash() {
                 panic!("{} did not start:\n{crash}", self.flavor);
             }
@@ -170,7 +178,11 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// Whether a server at this port sends the first bytes of a greeting. It does so only after it has
 /// run its `init_file`.
 pub(super) fn greets(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    greets_at(Ipv4Addr::LOCALHOST, port)
+}
+
+fn greets_at(host: Ipv4Addr, port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect((host, port)) else { return false };
     let mut header = [0; 5];
     stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
         && stream.read_exact(&mut header).is_ok()
@@ -180,7 +192,7 @@ pub(super) fn greets(port: u16) -> bool {
 fn configuration(
     flavor: Flavor,
     folder: &Path,
-    port: u16,
+    at: SocketAddrV4,
     certificates: &Certificates,
     settings: &[&str],
 ) -> PathBuf {
@@ -199,7 +211,8 @@ fn configuration(
     ] {
         text += &format!("{name}={}\n", value.display());
     }
-    text += &format!("port={port}\nserver_id={port}\n");
+    let (host, port) = (at.ip(), at.port());
+    text += &format!("bind_address={host}\nport={port}\nserver_id={port}\n");
     if !settings.iter().any(|line| line.starts_with("log_bin")) {
         text += "skip_log_bin\n";
     }

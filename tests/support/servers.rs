@@ -45,8 +45,13 @@ pub(crate) fn one_async<F: Future<Output = ()>>(test: impl FnOnce(&'static Serve
 
 /// Runs `test` on a private pair of servers of each kind.
 pub(crate) fn each_pair(test: impl AsyncFn(&'static Pair)) {
+    each_pair_of(Pair::start, test);
+}
+
+/// As [`each_pair`], with pairs that are started otherwise.
+pub(crate) fn each_pair_of(start: fn(Flavor) -> Pair, test: impl AsyncFn(&'static Pair)) {
     on_each(|flavor| {
-        let pair: &'static Pair = Box::leak(Box::new(Pair::start(flavor)));
+        let pair: &'static Pair = Box::leak(Box::new(start(flavor)));
         runtime().block_on(test(pair));
         pair.writer.kill();
         pair.replica.kill();
@@ -102,7 +107,7 @@ fn watched(server: &Server, test: impl FnOnce()) {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

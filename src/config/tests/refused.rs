@@ -89,6 +89,16 @@ const WRONG: &[(&str, &str)] = &[
         "backend.provider = \"magic\": expected \"static\", \"dns\", \"aurora\", \"rds_cluster\", \
          \"group_replication\", \"galera\" or \"auto\"",
     ),
+    (
+        "backend.instance_host = \"xyz.rds\"",
+        "backend.instance_host = \"xyz.rds\": expected a host name with ? for the instance, as \
+         \"?.xyz.eu-west-1.rds.amazonaws.com\"",
+    ),
+    (
+        "failover.resolve_interval = \"1ms\"",
+        "failover.resolve_interval = \"1ms\": expected a duration from 100ms to 10m, such \
+         as \"5s\" or \"250ms\"",
+    ),
     ("users.app.require_tls = \"yes\"", "users.app.require_tls = \"yes\": expected true or false"),
     // Unknown keys: their values are not repeated, they may be passwords.
     ("pool.max_sise = 20", "pool.max_sise: unknown key; did you mean `max_size`?"),
@@ -322,4 +332,25 @@ fn service_names_can_be_labels() {
     let found = refusals(&LEAST.replace("orders", "\"or ders\""), &[]);
     let expected = "services.or ders: a service's name has only letters, digits, `-` and `_`";
     assert_eq!(found, [expected]);
+}
+
+#[test]
+fn aurora_without_a_way_to_its_instances_is_refused() {
+    let aurora = |endpoint: &str| {
+        let endpoints = format!("{endpoint}:3306");
+        [
+            ("MILLPOND__SERVICES__ORDERS__BACKEND__PROVIDER".to_owned(), "aurora".to_owned()),
+            ("MILLPOND__SERVICES__ORDERS__BACKEND__ENDPOINTS".to_owned(), endpoints),
+        ]
+    };
+    let load = |endpoint: &str| {
+        let pairs = aurora(endpoint);
+        let pairs: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        load_with(LEAST, &pairs).map_err(|error| error.to_string())
+    };
+    let refused = load("db.internal").unwrap_err();
+    assert!(refused.contains("services.orders.backend.instance_host"), "{refused}");
+    let host = "orders.cluster-abc.eu-west-1.rds.amazonaws.com";
+    let instances = load(host).unwrap().services[0].backend.instance_host.clone();
+    assert_eq!(instances, InstanceHost::of_endpoint("one.abc.eu-west-1.rds.amazonaws.com"));
 }
