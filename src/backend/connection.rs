@@ -77,6 +77,10 @@ pub enum StateError {
     Refused(#[source] ServerError),
 }
 
+/// Setting this variable throws all traces away. MariaDB, whose reset does so, does not have it.
+const FORGET_TRACES: &[u8] =
+    b"/*!80000 SET @@SESSION.optimizer_trace_offset=@@SESSION.optimizer_trace_offset */";
+
 impl Connection {
     /// Asks several questions in one write and gathers the answers. Soon after its server was given
     /// up, it does not wait for them any longer.
@@ -174,6 +178,9 @@ impl Connection {
                 Flavor::MySql => b"SET ROLE DEFAULT",
                 Flavor::MariaDb => b"SET ROLE NONE",
             }));
+        }
+        if self.traces.optimizer_traces == Leftover::Present {
+            questions.push(Question::Query(FORGET_TRACES));
         }
         questions.push(Question::Query(TRACKERS));
         questions.push(Question::Query(&names));

@@ -209,14 +209,14 @@ impl Gathering {
                 let ok = OkPacket::parse(payload, self.capabilities)?;
                 self.warnings = ok.warnings;
                 self.status = Some(ok.status);
-                self.changes.absorb(ok.state_changes)?;
+                self.changes.absorb(ok.state_changes);
                 self.content = Some(Content::Ok(ok.status));
             }
             Control::ResultEnd => {
                 let ok = OkPacket::parse(payload, self.capabilities)?;
                 self.warnings = ok.warnings;
                 self.status = Some(ok.status);
-                self.changes.absorb(ok.state_changes)?;
+                self.changes.absorb(ok.state_changes);
                 // COM_SET_OPTION ends with such a packet too, and has no rows.
                 if !matches!(self.content, Some(Content::Rows(_))) {
                     self.content = Some(Content::Ok(ok.status));

@@ -25,6 +25,18 @@ pub struct ServerInfo {
     pub trackers: TrackerDefaults,
     /// `lower_case_table_names` is not 0: names of tables are compared without case.
     pub names_ignore_case: NameCase,
+    /// What it calls clients of its own machine.
+    pub hosts: HostNames,
+}
+
+/// `skip_name_resolve`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HostNames {
+    /// Clients on the loopback address are `localhost`.
+    #[default]
+    Resolved,
+    /// Clients have addresses only.
+    Skipped,
 }
 
 /// How table names are compared.

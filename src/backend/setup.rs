@@ -3,7 +3,7 @@
 use super::connection::{Connection, StateError, TRACKERS};
 use super::dialogue::{Content, Question, Reply, read_reply, rows};
 use super::login::LoggedIn;
-use super::server::{NameCase, ServerInfo, TrackerDefaults};
+use super::server::{HostNames, NameCase, ServerInfo, TrackerDefaults};
 use crate::net::buffer::ReadBuffer;
 use crate::net::link::{LinkError, send};
 use crate::session::align::SetOption;
@@ -172,6 +172,10 @@ fn server_info(
         collations: rows(result(collations)?)?.iter().filter_map(|row| collation(row)).collect(),
         trackers: TrackerDefaults::from_globals(global),
         names_ignore_case: if lower_case == 0 { NameCase::Exact } else { NameCase::Ignored },
+        hosts: match global("skip_name_resolve") {
+            Some("ON" | "1") => HostNames::Skipped,
+            _ => HostNames::Resolved,
+        },
     })
 }
 

@@ -10,7 +10,7 @@ use super::outcome::Left;
 use super::serve::{leave, seconds, serve};
 use super::service::{Admission, Learned, Service};
 use super::told::Told;
-use crate::backend::server::ServerId;
+use crate::backend::server::{HostNames, ServerId};
 use crate::net::channel::Channel;
 use crate::net::packet::PacketStream;
 use crate::net::stream::Stream;
@@ -44,7 +44,8 @@ pub async fn listen(service: Arc<Service>, listener: TcpListener, access: Access
         match accepted {
             Ok((tcp, address)) => {
                 service.metrics.received.inc();
-                let host = host(address.ip());
+                let names = service.learned().map(|learned| learned.server.hosts);
+                let host = host(address.ip(), names.unwrap_or_default());
                 let admitted = service.admit();
                 let service = service.clone();
                 let tasks = service.tasks.clone();
@@ -73,9 +74,12 @@ pub async fn listen(service: Arc<Service>, listener: TcpListener, access: Access
 }
 
 /// The client's address as a server would show it.
-fn host(address: IpAddr) -> Arc<str> {
+fn host(address: IpAddr, names: HostNames) -> Arc<str> {
     let address = address.to_canonical();
-    if address.is_loopback() { "localhost".into() } else { address.to_string().into() }
+    if names == HostNames::Resolved && address.is_loopback() {
+        return "localhost".into();
+    }
+    address.to_string().into()
 }
 
 async fn refuse(service: &Service, tcp: TcpStream) -> Left {

@@ -130,7 +130,7 @@ impl<'a> ReplyEditor<'a> {
 
     fn ok(&mut self, kind: OkKind, packet: &[u8], out: &mut BytesMut) -> Result<u8, Fault> {
         let ok = OkPacket::parse(&packet[HEADER..], self.backend)?;
-        self.outcome.changes.absorb(ok.state_changes)?;
+        self.outcome.changes.absorb(ok.state_changes);
         self.outcome.status = Some(ok.status);
         self.outcome.warnings = ok.warnings;
         self.outcome.affected_rows = ok.affected_rows;
@@ -173,7 +173,8 @@ impl<'a> ReplyEditor<'a> {
             return Ok(shown);
         }
         for tracker in Trackers::new(state_changes) {
-            let tracker = tracker?;
+            // What is behind a part that cannot be read, its client cannot read either.
+            let Ok(tracker) = tracker else { break };
             let show = match tracker {
                 Tracker::SystemVariable { name, .. } => self.trackers.shows_variable(name),
                 Tracker::Schema(_) => self.trackers.schema,

@@ -13,6 +13,7 @@ use crate::session::pin::PinReason;
 use crate::session::residue::Diagnostics;
 use crate::session::server::Flavor;
 use crate::session::statement::Analysis;
+use std::sync::Arc;
 
 /// Clears warnings on both servers.
 const CLEAR: &[u8] = b"SELECT 1 FROM (SELECT 1) x";
@@ -69,6 +70,13 @@ impl Client {
         let pool = lease.pool().clone();
         let connection = lease.connection();
         let wanted = &self.session.environment;
+        let enters = !std::mem::replace(&mut self.session.entered, true)
+            && wanted.database.is_some()
+            && connection.environment.database == wanted.database;
+        if enters {
+            // Aligned as one that is in no database, it looks again at the one that it is in.
+            Arc::make_mut(&mut connection.environment).database = None;
+        }
         let mut steps = match align(&connection.environment, wanted, &connection.baseline) {
             Alignment::Exact => {
                 connection.environment = wanted.clone();
@@ -77,11 +85,8 @@ impl Client {
             Alignment::Replay(steps) => steps,
             Alignment::LoginAgain => unreachable!("the connection was made fit"),
         };
-        if !std::mem::replace(&mut self.session.entered, true)
-            && let Some(database) = &self.session.environment.database
-            && !steps.iter().any(|step| matches!(step, Restore::InitDb(_)))
-        {
-            enter_anew(database, connection.server.version.flavor, &mut steps);
+        if enters && connection.server.version.flavor == Flavor::MariaDb {
+            leave_first(&mut steps);
         }
         // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
         // no statements: those of another session.
@@ -242,12 +247,9 @@ impl Client {
     }
 }
 
-/// Makes a connection look again at the database that it is in.
-fn enter_anew(database: &[u8], flavor: Flavor, steps: &mut Vec<Restore>) {
-    let at = steps.iter().take_while(|step| matches!(step, Restore::SetOption(_))).count();
-    steps.insert(at, Restore::InitDb(database.into()));
-    if flavor == Flavor::MariaDb {
-        // It takes the database that it is in for known (measured).
+/// MariaDB takes the database that it is in for known (measured): it has to leave it to look again.
+fn leave_first(steps: &mut Vec<Restore>) {
+    if let Some(at) = steps.iter().position(|step| matches!(step, Restore::InitDb(_))) {
         steps.insert(at, Restore::InitDb(b"information_schema"[..].into()));
     }
 }

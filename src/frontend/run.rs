@@ -214,6 +214,9 @@ impl Client {
         if on.role {
             connection.traces.role = Leftover::Present;
         }
+        if self.session.pins.has(PinReason::OptimizerTrace) {
+            connection.traces.optimizer_traces = Leftover::Present;
+        }
         need::touched(&mut self.session, analysis, &mut connection.traces);
         if let Some(status) = outcome.status {
             connection.status = status;

@@ -58,16 +58,33 @@ pub fn align(have: &Arc<Environment>, want: &Arc<Environment>, baseline: &Baseli
             MultiStatements::Off => SetOption::MultiStatementsOff,
         }));
     }
+    let mut names = have.names != want.names || have.separate_charsets != want.separate_charsets;
     if let Some(database) = &want.database
         && have.database != want.database
     {
+        if !database.is_ascii() && !reads_utf8(have) {
+            // The server takes the name to be in the client's character set; it told it in UTF-8.
+            steps.push(Restore::Query(b"SET NAMES 'utf8mb4'".to_vec()));
+            names = true;
+        }
         steps.push(Restore::InitDb(database.clone()));
     }
-    if have.names != want.names || have.separate_charsets != want.separate_charsets {
+    let mut variables = Vec::new();
+    put_variables(&mut variables, have, want, baseline);
+    names |= !variables.is_empty() && has_wide_literals(have);
+    let mut set = Vec::new();
+    if names {
         steps.push(Restore::Query(set_names(&want.names)));
+        if let Some(separate) = &want.separate_charsets {
+            put_separate_charsets(&mut set, separate, &want.names);
+        }
     }
-    if let Some(set) = set_variables(have, want, baseline) {
-        steps.push(Restore::Query(set));
+    if !set.is_empty() && !variables.is_empty() {
+        set.push(b',');
+    }
+    set.extend_from_slice(&variables);
+    if !set.is_empty() {
+        steps.push(Restore::Query([b"SET ", &set[..]].concat()));
     }
     if have.role != want.role {
         steps.push(Restore::Query(set_role(&want.role)));
@@ -95,22 +112,29 @@ fn set_names(names: &Names) -> Vec<u8> {
     sql
 }
 
-/// One SET of everything that differs; `None` when nothing does.
-fn set_variables(have: &Environment, want: &Environment, baseline: &Baseline) -> Option<Vec<u8>> {
-    let mut sql = Vec::new();
-    if let Some(separate) = &want.separate_charsets
-        && (have.separate_charsets != want.separate_charsets || have.names != want.names)
-    {
-        put_separate_charsets(&mut sql, separate, &want.names);
-    }
+/// Whether what this connection is told is read as UTF-8.
+fn reads_utf8(have: &Environment) -> bool {
+    matches!(have.client_charset(), Some("utf8mb4" | "utf8mb3" | "utf8"))
+}
+
+/// Whether this connection takes string literals to have several bytes for each letter. Both servers
+/// then know no storage engine by its name, for one (measured).
+fn has_wide_literals(have: &Environment) -> bool {
+    let collation = have.separate_charsets.as_ref().map(|separate| &*separate.connection_collation);
+    collation.is_some_and(|name| {
+        ["ucs2_", "utf16_", "utf16le_", "utf32_"].iter().any(|wide| name.starts_with(wide))
+    })
+}
+
+/// The assignments of all variables that differ.
+fn put_variables(sql: &mut Vec<u8>, have: &Environment, want: &Environment, baseline: &Baseline) {
     for (name, value) in want.variables.iter() {
         let had = have.variables.get(name).or_else(|| baseline.get(name));
         if had != Some(value) {
-            put_assignment(&mut sql, name, value);
+            put_assignment(sql, name, value);
         }
     }
-    put_baseline_values(&mut sql, &have.variables, &want.variables, baseline);
-    (!sql.is_empty()).then(|| [b"SET ", &sql[..]].concat())
+    put_baseline_values(sql, &have.variables, &want.variables, baseline);
 }
 
 /// What a former session set and this one did not goes back to its value at login.
@@ -239,6 +263,43 @@ mod tests {
         let mut have = environment();
         have.database = Some(b"shop"[..].into());
         assert_eq!(steps(have, environment()), ["login again"]);
+    }
+
+    #[test]
+    fn a_name_beyond_ascii_is_said_in_utf8_whatever_the_connection_reads() {
+        let mut have = environment();
+        have.names = Names { charset: Some("latin1".into()), collation: None };
+        let mut want = have.clone();
+        want.database = Some("bä".as_bytes().into());
+        assert_eq!(
+            steps(have.clone(), want.clone()),
+            ["SET NAMES 'utf8mb4'", "use bä", "SET NAMES 'latin1'"]
+        );
+        have.names = environment().names;
+        want.names = environment().names;
+        assert_eq!(steps(have, want), ["use bä"]);
+    }
+
+    #[test]
+    fn values_are_never_read_as_wide_literals() {
+        let mut have = environment();
+        have.separate_charsets = Some(SeparateCharsets {
+            client: "utf8mb4".into(),
+            results: Some("utf8mb4".into()),
+            results_collation: ResultsCollation::OfNames,
+            connection_collation: "ucs2_general_ci".into(),
+        });
+        let mut want = have.clone();
+        want.variables.set("sql_mode", b"ANSI");
+        assert_eq!(
+            steps(have, want),
+            [
+                "SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'",
+                "SET @@SESSION.`character_set_client`='utf8mb4',\
+                 @@SESSION.`collation_connection`='ucs2_general_ci',\
+                 @@SESSION.`sql_mode`='ANSI'"
+            ]
+        );
     }
 
     #[test]

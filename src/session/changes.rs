@@ -1,7 +1,6 @@
 //! What the session trackers of one command's replies reported.
 
 use super::state::{Value, is_charset_variable, is_immovable, is_report_only};
-use crate::wire::fault::Fault;
 use crate::wire::reply::{Tracker, Trackers};
 
 /// The sum of all trackers in the replies to one command.
@@ -23,6 +22,8 @@ pub struct Changes {
     pub results: bool,
     /// Whether the server said that some state of the session changed.
     pub state: bool,
+    /// Whether a part of the report could not be read: anything may have changed.
+    pub unreadable: bool,
 }
 
 impl Changes {
@@ -35,29 +36,39 @@ impl Changes {
             && self.transaction_state.is_none()
             && !self.charsets
             && !self.state
+            && !self.unreadable
     }
 
-    /// Takes in the trackers of one OK packet.
-    ///
-    /// # Errors
-    ///
-    /// When the server's bytes are no trackers.
-    pub fn absorb(&mut self, state_changes: &[u8]) -> Result<(), Fault> {
+    /// Takes in the trackers of one OK packet. What cannot be read there is noted, and is no reason
+    /// to give the connection up: MariaDB writes long characteristics of transactions with a wrong
+    /// length where the current database is in utf32 (measured).
+    pub fn absorb(&mut self, state_changes: &[u8]) {
         for tracker in Trackers::new(state_changes) {
-            match tracker? {
-                Tracker::SystemVariable { name, value } => self.variable(name, value),
-                Tracker::Schema(name) => self.schema = Some(name.into()),
-                Tracker::StateChange(_) => self.state = true,
-                Tracker::TransactionCharacteristics(text) => {
-                    self.characteristics = Some(text.into());
+            match tracker {
+                Ok(Tracker::SystemVariable { name, value }) => self.variable(name, value),
+                Ok(Tracker::Schema(name)) => self.schema = Some(name.into()),
+                Ok(Tracker::StateChange(_)) => self.state = true,
+                Ok(Tracker::TransactionCharacteristics(text)) => {
+                    // Written in the character set of the database, which may have several bytes
+                    // for each letter (measured).
+                    let narrow: Box<[u8]> =
+                        text.iter().copied().filter(|byte| *byte != 0).collect();
+                    if !is_statements(&narrow) && !matches!(text, b"" | b"\0") {
+                        self.unreadable = true;
+                        return;
+                    }
+                    self.characteristics = Some(narrow);
                 }
-                Tracker::TransactionState(letters) => {
+                Ok(Tracker::TransactionState(letters)) => {
                     self.transaction_state = letters.first_chunk::<8>().copied();
                 }
-                Tracker::Gtids(_) | Tracker::Other { .. } => {}
+                Ok(Tracker::Gtids(_) | Tracker::Other { .. }) => {}
+                Err(_) => {
+                    self.unreadable = true;
+                    return;
+                }
             }
         }
-        Ok(())
     }
 
     fn variable(&mut self, name: &[u8], value: &[u8]) {
@@ -74,5 +85,28 @@ impl Changes {
         } else if !is_report_only(&name) {
             self.variables.push((name.into(), value.into()));
         }
+    }
+}
+
+/// Whether this is what restores the characteristics of a transaction.
+fn is_statements(text: &[u8]) -> bool {
+    text.starts_with(b"SET ") || text.starts_with(b"START ") || text.starts_with(b"XA ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characteristics_are_read_and_those_cut_short_are_not() {
+        let mut changes = Changes::default();
+        let wide: Vec<u8> = b"SET TRANSACTION READ ONLY;".iter().flat_map(|b| [0, *b]).collect();
+        let entry = [&[4, 53, 52][..], &wide].concat();
+        changes.absorb(&entry);
+        assert_eq!(changes.characteristics.as_deref(), Some(&b"SET TRANSACTION READ ONLY;"[..]));
+        assert!(!changes.unreadable);
+        // 259 bytes, as MariaDB writes them: the length modulo 256.
+        changes.absorb(b"\x04\x04\x03\0\0\0S\0\0\0E\0\0\0T");
+        assert!(changes.unreadable && changes.variables.is_empty());
     }
 }

@@ -8,7 +8,7 @@ mod diagnostics;
 
 use super::changes::Changes;
 use super::model::Session;
-use super::pin::{Holds, PinReason};
+use super::pin::{Holds, PinReason, Pins};
 use super::residue::Diagnostics;
 use super::server::Flavor;
 use super::statement::{Action, Analysis, Marks};
@@ -107,6 +107,9 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
     if !changes.immovable.is_empty() {
         session.pins.put(PinReason::ImmovableVariable, Holds::Yes);
     }
+    if changes.unreadable {
+        session.pins.put(PinReason::Opaque, Holds::Yes);
+    }
     if let Some(text) = &changes.characteristics {
         // "SET TRANSACTION …" alone waits for the next transaction.
         let begun = memchr::memmem::find(text, b"START TRANSACTION").is_some();
@@ -125,12 +128,24 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
     for (name, value) in &changes.variables {
         if !ignored.iter().any(|i| i.eq_ignore_ascii_case(name.as_bytes())) {
             environment.variables.set(name, value);
+            pin_by_value(&mut session.pins, name, value);
         }
     }
     if let Some(schema) = &changes.schema {
         environment.database = (!schema.is_empty()).then(|| schema.clone());
     }
     true
+}
+
+/// Settings that make a connection remember what no other can be told.
+fn pin_by_value(pins: &mut Pins, name: &str, value: &[u8]) {
+    match name {
+        "optimizer_trace" if memchr::memmem::find(value, b"enabled=on").is_some() => {
+            pins.put(PinReason::OptimizerTrace, Holds::Yes);
+        }
+        "sql_auto_is_null" => pins.put(PinReason::AutoIsNull, (value == b"ON").into()),
+        _ => {}
+    }
 }
 
 /// Whether the command is one `SET NAMES` and nothing else.

@@ -20,6 +20,8 @@ pub struct Traces {
     pub diagnostics: Leftover,
     /// Whether `SET ROLE` was ever said: a reset keeps the role.
     pub role: Leftover,
+    /// Whether there may be optimizer traces, which MySQL keeps over a reset (measured).
+    pub optimizer_traces: Leftover,
 }
 
 /// Whether a former user left something.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum PinReason {
+    /// `sql_auto_is_null`: the row inserted last can be asked for once; until it is off.
+    AutoIsNull,
     /// `BACKUP STAGE`, `BACKUP LOCK`; until its end.
     Backup,
     /// A cursor with unread rows; until it is read to its end, reset, closed or executed again.
@@ -27,6 +29,8 @@ pub enum PinReason {
     NextTransaction,
     /// A statement that could not be read; until a reset.
     Opaque,
+    /// The optimizer's trace was on, which only its connection has; until a reset.
+    OptimizerTrace,
     /// `FLUSH TABLES … WITH READ LOCK`; until `UNLOCK TABLES`.
     ReadLock,
     /// `SET RESOURCE GROUP`; until a reset.
@@ -57,7 +61,8 @@ pub enum PinReason {
 
 impl PinReason {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
+        Self::AutoIsNull,
         Self::Backup,
         Self::Cursor,
         Self::Handler,
@@ -67,6 +72,7 @@ impl PinReason {
         Self::InstanceLock,
         Self::NextTransaction,
         Self::Opaque,
+        Self::OptimizerTrace,
         Self::ReadLock,
         Self::ResourceGroup,
         Self::Role,
@@ -85,6 +91,7 @@ impl PinReason {
     /// The name in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AutoIsNull => "auto_is_null",
             Self::Backup => "backup",
             Self::Cursor => "cursor",
             Self::Handler => "handler",
@@ -94,6 +101,7 @@ impl PinReason {
             Self::InstanceLock => "instance_lock",
             Self::NextTransaction => "next_transaction",
             Self::Opaque => "opaque_statement",
+            Self::OptimizerTrace => "optimizer_trace",
             Self::ReadLock => "read_lock",
             Self::ResourceGroup => "resource_group",
             Self::Role => "role",

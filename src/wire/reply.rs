@@ -57,7 +57,7 @@ impl<'a> OkPacket<'a> {
         } else if !cursor.is_empty() {
             info = cursor.lenenc_bytes()?;
             if status.has(Status::SESSION_STATE_CHANGED) && !cursor.is_empty() {
-                state_changes = cursor.lenenc_bytes()?;
+                state_changes = trackers(&mut cursor)?;
             }
         }
         Ok(Self { affected_rows, last_insert_id, status, warnings, info, state_changes })
@@ -93,6 +93,15 @@ impl<'a> OkPacket<'a> {
             put_lenenc_bytes(out, self.info);
         }
     }
+}
+
+/// The trackers with their length in front. MariaDB writes that in the character set of the current
+/// database, and so with zeros in front of it where that is ucs2, utf16 or utf32 (measured).
+fn trackers<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], Fault> {
+    while cursor.peek() == Some(0) {
+        cursor.skip(1)?;
+    }
+    if cursor.is_empty() { Ok(&[]) } else { cursor.lenenc_bytes() }
 }
 
 /// One entry of the session trackers.
@@ -246,5 +255,30 @@ impl<'a> ErrPacket<'a> {
         out.put_u8(b'#');
         out.put_slice(&self.sqlstate);
         out.put_slice(self.message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As MariaDB sends them where the current database is in latin1, ucs2 and utf32.
+    #[test]
+    fn trackers_are_found_behind_a_wide_length() {
+        for zeros in [0, 1, 3] {
+            let mut payload = b"\x00\x00\x00\x02\x40\x00\x00\x00".to_vec();
+            payload.resize(payload.len() + zeros, 0);
+            payload.extend_from_slice(b"\x08\x01\x03\x02e1\x02\x011");
+            let ok = OkPacket::parse(&payload, Capabilities::SESSION_TRACK).unwrap();
+            let trackers: Vec<_> = Trackers::new(ok.state_changes).map(Result::unwrap).collect();
+            assert_eq!(trackers, [Tracker::Schema(b"e1"), Tracker::StateChange(b"1")]);
+        }
+    }
+
+    #[test]
+    fn a_status_without_trackers_behind_it_is_no_fault() {
+        let payload = b"\x00\x00\x00\x02\x40\x00\x00\x00\x00";
+        let ok = OkPacket::parse(payload, Capabilities::SESSION_TRACK).unwrap();
+        assert_eq!(ok.state_changes, b"");
     }
 }

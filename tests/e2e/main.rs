@@ -1,6 +1,7 @@
 //! Millpond as a process in front of real servers: what its clients and the servers see.
 //!
 //! - [`accounts`]: every plugin of clients with every plugin of servers.
+//! - [`charsets`]: character sets that change how servers are to be talked to.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`discovery`]: servers that are found by a name, or by their group.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
@@ -25,6 +26,7 @@
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
 
 mod accounts;
+mod charsets;
 mod crowd;
 mod discovery;
 mod exactness;
