@@ -14,7 +14,8 @@ use crate::frontend::metrics::FrontendMetrics;
 use crate::frontend::service::{GreetSettings, Limits, Service, ServiceParts};
 use crate::frontend::topology::Topology;
 use crate::frontend::users::{Logins as BackLogins, Users};
-use crate::net::tls::{self, ServerTls};
+use crate::net::tls::renewed::Renewed;
+use crate::net::tls::{self, ClientTls, ServerTls};
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::runtime::{Tasks, Workers};
 use arc_swap::ArcSwap;
@@ -39,6 +40,7 @@ pub(super) struct Built {
     pub supervision: Supervisor,
     pub maker: Arc<Maker>,
     pub back_logins: BackLogins,
+    pub back_tls: Renewed<ClientTls>,
 }
 
 pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<Built, Error> {
@@ -46,7 +48,7 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     let name: Arc<str> = service.name.as_str().into();
     let users = parts.logins.users(service, Moment::Start).await?.take_over();
     let back_logins: BackLogins = Arc::new(ArcSwap::from_pointee(users.clone()));
-    let back_tls = tls::connector(&service.backend.tls).map_err(tls_error)?;
+    let back_tls = tls::renewed_connector(&service.backend.tls).map_err(tls_error)?;
     let metrics = parts.failover.of(&service.name);
     let events = parts.events.clone();
     let (supervision, watched) = supervise(service, &back_logins, &back_tls, metrics, events)
@@ -55,13 +57,13 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
         service: name.clone(),
         snapshot: watched.snapshot.clone(),
         suspicions: watched.suspicions.clone(),
-        tls: back_tls,
+        tls: back_tls.clone(),
         settings: service.pool.clone(),
         logins: back_logins.clone(),
         tasks: parts.tasks.clone(),
         metrics: parts.pools.clone(),
     }));
-    let tls = tls::acceptor(&service.tls).map_err(tls_error)?;
+    let tls = tls::renewed_acceptor(&service.tls).map_err(tls_error)?;
     let greeting = greeting(service, tls, users, Lasting::new(parts.workers.clone()));
     let service_parts = ServiceParts {
         name,
@@ -73,13 +75,13 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
         maker: maker.clone(),
         greeting,
     };
-    Ok(Built { service: Service::new(service_parts), supervision, maker, back_logins })
+    Ok(Built { service: Service::new(service_parts), supervision, maker, back_logins, back_tls })
 }
 
 /// What handshakes are told.
 pub(super) fn greeting(
     service: &ServiceConfig,
-    tls: Option<ServerTls>,
+    tls: Option<Renewed<ServerTls>>,
     users: Users,
     lasting: Lasting,
 ) -> GreetSettings {

@@ -1,6 +1,7 @@
 //! The only room that knows every floor: builds, wires, drains.
 
 mod build;
+mod certificates;
 mod logins;
 mod maker;
 mod reload;
@@ -25,6 +26,7 @@ use crate::frontend::operate::Operator;
 use crate::frontend::serve::seconds;
 use crate::frontend::service::Service;
 use crate::net::tls::TlsError;
+use crate::net::tls::metrics::CertificateMetrics;
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::router::Access;
 use crate::runtime::logging::Log;
@@ -115,6 +117,7 @@ pub async fn run(
     let frontend = FrontendMetrics::register(&metrics)?;
     let pools = PoolMetricsFamily::register(&metrics)?;
     let failover = FailoverMetricsFamily::register(&metrics)?;
+    let certificates = CertificateMetrics::register(&metrics)?;
     let secrets = SecretMetricsFamily::register(&metrics)?;
     let logins = Arc::new(Logins::new(&config, secrets, &tasks, refresh));
     let workers = login_threads(config.runtime.login_threads).map_err(Error::Threads)?;
@@ -161,6 +164,8 @@ pub async fn run(
         start(configured, built, &tasks)?;
     }
     let drain_timeout = config.runtime.drain_timeout;
+    let following = certificates::follow(live.clone(), certificates, tasks.stop_signal().clone());
+    tasks.spawn("certificates", Law::Vital, following);
     let reloader = Reloader::new(config, source.load, logins, live);
     let reloading = reloader.run(source.requests, tasks.stop_signal().clone());
     tasks.spawn("reloading", Law::Vital, reloading);

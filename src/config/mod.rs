@@ -9,10 +9,12 @@
 //! holds it to this code.
 
 mod backend;
+mod certificate;
 mod failover;
 mod given;
 mod login_limits;
 mod network;
+mod pattern;
 mod pool;
 mod process;
 mod refresh;
@@ -38,9 +40,11 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
+pub use certificate::{CertificateRule, CertifiedPassword};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
 pub use login_limits::LoginLimits;
 pub use network::{Network, NotANetwork};
+pub use pattern::{NoPattern, Pattern};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{
     AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, NotALevel,

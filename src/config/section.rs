@@ -79,6 +79,24 @@ impl Section<'_> {
         Section::read_whole(self.key(name), table, self.report, read)
     }
 
+    /// A subsection that need not be there.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
+        match self.table.contains_key(name) {
+            true => {
+                self.found.insert(name.to_owned(), (None, None));
+                Some(self.section(name, read))
+            }
+            false => {
+                self.known.push(name.to_owned());
+                None
+            }
+        }
+    }
+
     /// Subsections whose names are free, in the order of the file.
     pub(super) fn each<T>(
         &mut self,
@@ -166,6 +184,16 @@ impl Section<'_> {
             || "the path of a file".into(),
             |given| given.text().filter(|text| !text.is_empty()).map(|text| folder.join(text)),
         )
+    }
+
+    /// What `read` makes of a text.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        right: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.take(name, || right.into(), |given| read(given.text()?))
     }
 
     /// A list of at least one, whose members `read` understands.

@@ -122,6 +122,12 @@ impl ServiceConfig {
                            \"disabled\": expected \"preferred\" or \"required\" there";
                 section.conflict(&format!("users.{name}.require_tls"), why);
             }
+            if user.certificate.is_some() && tls.client_ca.is_none() {
+                let why = "the user could never connect, because no certificate is asked for: \
+                           expected `client_ca` in the service's tls, the authorities that are \
+                           believed";
+                section.conflict(&format!("users.{name}.certificate"), why);
+            }
         }
         let backend = section.section("backend", |section| BackendConfig::read(section, &users));
         let pool = section.section("pool", PoolConfig::read);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::certificate::CertificateRule;
 use super::network::Network;
 use super::secret::Secret;
 use super::section::Section;
@@ -45,6 +46,8 @@ pub struct UserConfig {
     pub allow_from: Vec<Network>,
     /// As whom Millpond logs in for it; the store's user name or its own when there is none.
     pub database_user: Option<String>,
+    /// Which certificate the user has to show; `None`: none.
+    pub certificate: Option<CertificateRule>,
 }
 
 /// How a user may connect.
@@ -72,6 +75,7 @@ impl UserConfig {
         let networks = "addresses or networks such as \"10.0.0.0/8\"";
         let allow_from = section.list("allow_from", networks, |text| text.parse().ok());
         let database_user = section.text("database_user");
+        let certificate = section.optional("certificate", CertificateRule::read);
         if let Some(stored) = &stored
             && !stores.contains_key(&stored.store)
         {
@@ -91,7 +95,12 @@ impl UserConfig {
         }
         let secret = password.map(UserSecret::Password).or(stored.map(UserSecret::Stored))?;
         let allow_from = allow_from.unwrap_or_default();
-        Some(Self { secret, transport, allow_from, database_user })
+        // A rule that was refused is none that may be left out.
+        let certificate = match certificate {
+            Some(rule) => Some(rule?),
+            None => None,
+        };
+        Some(Self { secret, transport, allow_from, database_user, certificate })
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -102,6 +111,10 @@ impl UserConfig {
             }
         };
         let networks: Vec<String> = self.allow_from.iter().map(Network::to_string).collect();
+        let shown = match &self.certificate {
+            Some(rule) => shown.section("certificate", rule.show()),
+            None => shown,
+        };
         shown
             .put("require_tls", self.transport == UserTransport::Tls)
             .maybe("allow_from", (!networks.is_empty()).then_some(networks))

@@ -234,6 +234,7 @@ impl Client {
     ) -> (Result<User, GreetError>, u8) {
         let context = self.service.greet_context();
         let encrypted = self.channel.stream.is_tls();
+        let certificate = self.channel.stream.client_certificate().map(<[u8]>::to_vec);
         let input = BytesMut::from(self.channel.input.filled());
         self.channel.input.consume(input.len());
         let mut packets = PacketStream::from_parts(Parts {
@@ -242,7 +243,8 @@ impl Client {
             output: std::mem::take(&mut self.channel.output),
             sequence: sequence.wrapping_add(1),
         });
-        let change = ChangeProof { attempt, encrypted, nonce: self.nonce };
+        let certificate = certificate.as_deref();
+        let change = ChangeProof { attempt, encrypted, nonce: self.nonce, certificate };
         let proven = reauthenticate(&mut packets, &context, change, &self.host).await;
         let Parts { input, output, sequence, .. } = packets.into_parts();
         self.channel.input = ReadBuffer::with(&input);

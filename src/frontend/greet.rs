@@ -3,6 +3,7 @@
 //! The dialogue is a server's own, wrong passwords and unknown users included, so that any
 //! driver's defaults work and nobody learns which of the two was wrong.
 
+mod certified;
 mod claim;
 mod dialogue;
 mod trial;
@@ -315,7 +316,8 @@ async fn introduce<'a>(
     let encrypted = packets.stream().is_tls();
     let attempt =
         Attempt { user: response.user, plugin: response.plugin, proof: response.auth_response };
-    let place = Place { encrypted, nonce, host };
+    let certificate = packets.stream().client_certificate().map(<[u8]>::to_vec);
+    let place = Place { encrypted, nonce, host, certificate: certificate.as_deref() };
     let proven = Dialogue::new(packets, context, place).prove(&attempt).await?;
     let (user, server_proof) = proven.admit(host)?;
     // After the password, as MySQL does: a stranger need not know how this is configured.
@@ -349,8 +351,8 @@ pub async fn reauthenticate<S: AsyncRead + AsyncWrite + Unpin>(
     change: ChangeProof<'_>,
     host: &str,
 ) -> Result<User, GreetError> {
-    let ChangeProof { attempt, encrypted, nonce } = change;
-    let place = Place { encrypted, nonce, host };
+    let ChangeProof { attempt, encrypted, nonce, certificate } = change;
+    let place = Place { encrypted, nonce, host, certificate };
     let proven = Dialogue::new(packets, context, place).prove_again(&attempt).await?;
     Ok(proven.admit(host)?.0)
 }
@@ -364,6 +366,8 @@ pub struct ChangeProof<'a> {
     pub encrypted: bool,
     /// The nonce of the greeting.
     pub nonce: [u8; NONCE],
+    /// What the client has shown in TLS, in DER.
+    pub certificate: Option<&'a [u8]>,
 }
 
 /// Tells the client why it is refused, as far as it can be told.

@@ -9,6 +9,7 @@ use crate::backend::server::ServerInfo;
 use crate::config::{LoginLimits, Retry, SlowConfig};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
+use crate::net::tls::renewed::Renewed;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
 use crate::session::catalogue::Catalogue;
@@ -120,7 +121,7 @@ pub struct GreetSettings {
     /// The version that clients are told; `None` for the server's own.
     pub version: Option<String>,
     /// TLS, where it is on.
-    pub tls: Option<ServerTls>,
+    pub tls: Option<Renewed<ServerTls>>,
     /// Whether clients without TLS are refused.
     pub require_tls: bool,
     /// Who may log in.
@@ -266,7 +267,7 @@ impl Service {
             plugin: if maria { Plugin::Native } else { Plugin::CachingSha2 },
             capabilities,
             collation: if maria { 45 } else { 255 },
-            tls,
+            tls: tls.map(|tls| ServerTls::clone(&tls.now())),
             require_tls,
             users,
             login_limits,

@@ -1,6 +1,6 @@
 //! The users of a service, and the passwords that they may prove.
 
-use crate::config::Network;
+use crate::config::{CertificateRule, Network};
 use crate::credentials::rotation::Keyring;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -20,6 +20,8 @@ pub struct User {
     pub allow_from: Arc<[Network]>,
     /// As whom Millpond logs in for it, where the configuration says so.
     pub database_user: Option<Arc<str>>,
+    /// Which certificate the user has to show; `None`: none.
+    pub certificate: Option<Arc<CertificateRule>>,
 }
 
 impl User {
@@ -56,6 +58,7 @@ mod tests {
             tls_only: false,
             allow_from: networks.iter().map(|network| network.parse().unwrap()).collect(),
             database_user: None,
+            certificate: None,
         };
         for (networks, host, may) in [
             (&[][..], "192.0.2.1", true),

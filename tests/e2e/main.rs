@@ -1,6 +1,7 @@
 //! Millpond as a process in front of real servers: what its clients and the servers see.
 //!
 //! - [`accounts`]: every plugin of clients with every plugin of servers.
+//! - [`certificates`]: users who show one, and files of certificates that change.
 //! - [`charsets`]: character sets that change how servers are to be talked to.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`discovery`]: servers that are found by a name, or by their group.
@@ -27,6 +28,7 @@
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
 
 mod accounts;
+mod certificates;
 mod charsets;
 mod crowd;
 mod discovery;

@@ -9,6 +9,7 @@
 //! for although the answer is known: that is what a server does whose cache has no such user, and a
 //! client whose proof was wrong would be surprised by anything else.
 
+use super::certified::Certified;
 use super::claim::Claim;
 use super::trial::Trial;
 use super::{GreetContext, GreetError, MAX_PACKET, fresh_nonce};
@@ -84,6 +85,7 @@ pub(super) struct Dialogue<'a, S> {
     encrypted: bool,
     nonce: [u8; NONCE],
     host: &'a str,
+    certificate: Option<&'a [u8]>,
 }
 
 /// The connection on which a client proves who it is.
@@ -95,6 +97,8 @@ pub(super) struct Place<'a> {
     pub(super) nonce: [u8; NONCE],
     /// Where it comes from.
     pub(super) host: &'a str,
+    /// The certificate that the client has shown, in DER.
+    pub(super) certificate: Option<&'a [u8]>,
 }
 
 /// What is done about an attempt.
@@ -120,8 +124,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         context: &'a GreetContext,
         place: Place<'a>,
     ) -> Self {
-        let Place { encrypted, nonce, host } = place;
-        Self { packets, context, encrypted, nonce, host }
+        let Place { encrypted, nonce, host, certificate } = place;
+        Self { packets, context, encrypted, nonce, host, certificate }
     }
 
     /// Judges the response to a greeting.
@@ -150,7 +154,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         // Something is compared also where there is no such user.
         let decoy = Secret::new(fresh_nonce()?);
         let claim = Claim::new(user, &self.context.users, &decoy);
+        let certified = match user {
+            Some(user) => Certified::judge(user, self.certificate, self.host),
+            None => Certified::PasswordToo,
+        };
         let verdict = match plan {
+            _ if certified == Certified::Alone => self.vouched_for(plan, attempt.proof),
             Plan::Check(plugin) => self.check(plugin, attempt.proof, &claim).await?,
             Plan::Switch(plugin) => {
                 let proof = self.switch(plugin).await?;
@@ -158,7 +167,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
             }
         };
         let may_come = |user: &&User| {
-            verdict.right && (self.encrypted || !user.tls_only) && comes_from_there(user, self.host)
+            verdict.right
+                && certified != Certified::No
+                && (self.encrypted || !user.tls_only)
+                && comes_from_there(user, self.host)
         };
         let user = user.filter(may_come);
         match user {
@@ -167,6 +179,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         }
         let Verdict { with_password, server_proof, .. } = verdict;
         Ok(Proven { user, name, with_password, server_proof })
+    }
+
+    /// The client need not prove a password: it hears what a client hears whose proof was right.
+    fn vouched_for(&mut self, plan: Plan, proof: &[u8]) -> Verdict {
+        if plan == Plan::Check(Plugin::CachingSha2) && !matches!(proof, [] | [0]) {
+            self.packets.put(&[AUTH_MORE_HEADER, FAST_AUTH_OK]);
+        }
+        Verdict { right: true, with_password: false, server_proof: Vec::new() }
     }
 
     /// Asks for a proof by this plugin. The nonce stays: so do servers, and MariaDB's library does
