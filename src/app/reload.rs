@@ -9,6 +9,7 @@ use super::logins::{Fetched, Logins, Moment};
 use super::maker::Maker;
 use crate::admin::{NotReloaded, ReloadRequests, Reloaded, Reloads};
 use crate::config::{Config, ConfigError, ServiceConfig, SlowConfig};
+use crate::frontend::guests::Guests;
 use crate::frontend::service::Service;
 use crate::frontend::users::{Logins as BackLogins, User};
 use crate::net::tls::renewed::Renewed;
@@ -43,6 +44,7 @@ pub(super) struct Live {
     maker: Arc<Maker>,
     logins: BackLogins,
     back_tls: Renewed<ClientTls>,
+    guests: Arc<Guests>,
 }
 
 impl Live {
@@ -52,6 +54,7 @@ impl Live {
             maker: built.maker.clone(),
             logins: built.back_logins.clone(),
             back_tls: built.back_tls.clone(),
+            guests: built.guests.clone(),
         }
     }
 
@@ -120,6 +123,7 @@ impl Reloader {
         let taken = self.running.taking_over(&next);
         let mut prepared = Vec::new();
         self.logins.know_stores(&taken);
+        self.logins.know_providers(&taken).map_err(|error| refused(&error))?;
         for (index, service) in taken.services.iter().enumerate() {
             prepared.push(self.prepare(index, service).await.map_err(|error| refused(&error))?);
         }
@@ -156,9 +160,11 @@ impl Live {
         self.back_tls.put(new.back_tls);
         let before = self.logins.load_full();
         // Who may not come any more, and is here, stays.
-        let mut logins = (*before).clone();
-        logins.extend(users.clone());
-        self.logins.store(Arc::new(logins));
+        self.logins.rcu(|now| {
+            let mut logins = (**now).clone();
+            logins.extend(users.clone());
+            logins
+        });
         let login_changed = |name: &str| match (before.get(name), users.get(name)) {
             (Some(before), Some(now)) => !same_login(before, now),
             _ => false,
@@ -166,7 +172,8 @@ impl Live {
         self.maker.reconfigure(&configured.pool, &self.service.pools(), login_changed);
         let lasting = self.service.greeting().lasting.clone();
         let limits = limits(configured, slow);
-        self.service.reconfigure(limits, greeting(configured, new.tls, users, lasting));
+        self.service
+            .reconfigure(limits, greeting(configured, new.tls, users, lasting, &self.guests));
     }
 }
 

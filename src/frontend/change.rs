@@ -4,6 +4,7 @@ use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::failure::Sent;
 use super::greet::{Attempt, ChangeProof, GreetError, reauthenticate};
+use super::guests::Guest;
 use super::listener::{login_environment, pool_key};
 use super::told::Told;
 use super::users::User;
@@ -111,7 +112,7 @@ impl Client {
         let collation = change.collation;
         let attempt = Attempt { user: change.user, plugin: change.plugin, proof: change.proof };
         let (proven, sequence) = self.prove_again(attempt, sequence).await;
-        let user = match proven {
+        let (user, guest) = match proven {
             Ok(proven) => proven,
             Err(error) => {
                 if let Some(told) = error.told() {
@@ -135,6 +136,8 @@ impl Client {
         if !self.clean_lease(role, sequence).await? {
             return Ok(());
         }
+        // The former user's connection is back by now.
+        let _before = std::mem::replace(&mut self.guest, guest.map(Box::new));
         self.become_user(user.name, collation, database, sequence).await
     }
 
@@ -231,7 +234,7 @@ impl Client {
         &mut self,
         attempt: Attempt<'_>,
         sequence: u8,
-    ) -> (Result<User, GreetError>, u8) {
+    ) -> (Result<(User, Option<Guest>), GreetError>, u8) {
         let context = self.service.greet_context();
         let encrypted = self.channel.stream.is_tls();
         let certificate = self.channel.stream.client_certificate().map(<[u8]>::to_vec);

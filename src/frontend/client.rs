@@ -3,6 +3,7 @@
 
 use super::cancel::Entry;
 use super::failure::{Again, Repetition};
+use super::guests::Guest;
 use super::incident::Concerned;
 use super::pins::SessionPins;
 use super::service::{Admission, Service};
@@ -43,6 +44,8 @@ pub struct Client {
     pub entry: Entry,
     /// Its user.
     pub user: Arc<str>,
+    /// Its place among the users that only the server knows, if it is one of them.
+    pub guest: Option<Box<Guest>>,
     /// The address it came from, without the port, as the server would show it.
     pub host: Arc<str>,
     /// The nonce of its handshake, with which it proves a change of user.

@@ -219,7 +219,8 @@ fn client(
     learned: &Learned,
 ) -> Option<Client> {
     let Place { entry, host, admission, access } = place;
-    let Greeted { stream, input, output, user, capabilities, collation, nonce, .. } = greeted;
+    let Greeted { stream, input, output, user, guest, capabilities, collation, nonce, .. } =
+        greeted;
     let server = service.first_server(access);
     let pool = service.pool(&pool_key(server, &user.name, capabilities))?;
     *entry.handle().user.lock() = user.name.clone();
@@ -241,6 +242,7 @@ fn client(
         session,
         entry,
         user: user.name,
+        guest: guest.map(Box::new),
         host,
         nonce,
         lease: None,
@@ -310,6 +312,6 @@ mod tests {
     /// What an idle client costs is this, its socket and its place in the registry.
     #[test]
     fn a_client_is_small() {
-        assert!(size_of::<Client>() <= 528, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Client>() <= 536, "{} bytes", size_of::<Client>());
     }
 }

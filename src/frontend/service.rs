@@ -2,6 +2,7 @@
 
 use super::cancel::Registry;
 use super::greet::{GreetContext, Lasting, OFFERED};
+use super::guests::{GuestPolicy, Guests};
 use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
@@ -113,6 +114,8 @@ pub struct ServiceParts {
     pub maker: Arc<dyn PoolMaker>,
     /// What handshakes need.
     pub greeting: GreetSettings,
+    /// Those that only the server knows.
+    pub guests: Option<Arc<Guests>>,
 }
 
 /// What of a handshake is configured.
@@ -128,6 +131,8 @@ pub struct GreetSettings {
     pub users: Arc<Users>,
     /// How many logins may fail.
     pub login_limits: LoginLimits,
+    /// Those that only the server knows, where they are let in.
+    pub guests: Option<GuestPolicy>,
     /// What logins share.
     pub lasting: Lasting,
 }
@@ -141,9 +146,9 @@ impl fmt::Debug for GreetSettings {
 impl Service {
     /// A service without clients.
     pub fn new(parts: ServiceParts) -> Arc<Self> {
-        let ServiceParts { name, limits, registry, metrics, tasks, topology, maker, greeting } =
-            parts;
-        Arc::new(Self {
+        let ServiceParts { name, limits, registry, metrics, tasks, topology, maker, .. } = parts;
+        let greeting = parts.greeting;
+        let service = Arc::new(Self {
             name,
             limits: ArcSwap::from_pointee(limits),
             registry,
@@ -158,7 +163,11 @@ impl Service {
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
-        })
+        });
+        if let Some(guests) = parts.guests {
+            guests.belong_to(&service);
+        }
+        service
     }
 
     /// The limits at this moment.
@@ -196,6 +205,21 @@ impl Service {
         let mut pools = self.pools.write();
         if pools.get(pool.key()).is_some_and(|known| Arc::ptr_eq(known, pool)) {
             pools.remove(pool.key());
+        }
+    }
+
+    /// A user that only the server knows has no session any more.
+    pub(super) fn forget_user(&self, user: &str) {
+        let mut gone = Vec::new();
+        self.pools.write().retain(|key, pool| {
+            let stays = &*key.user != user;
+            if !stays {
+                gone.push(pool.clone());
+            }
+            stays
+        });
+        for pool in gone {
+            pool.close();
         }
     }
 
@@ -252,8 +276,15 @@ impl Service {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
-        let GreetSettings { version: fixed, tls, require_tls, users, login_limits, lasting } =
-            GreetSettings::clone(&self.greeting.load());
+        let GreetSettings {
+            version: fixed,
+            tls,
+            require_tls,
+            users,
+            login_limits,
+            guests,
+            lasting,
+        } = GreetSettings::clone(&self.greeting.load());
         let mut capabilities = OFFERED;
         if maria {
             capabilities = capabilities.without(Capabilities::LONG_PASSWORD)
@@ -271,6 +302,7 @@ impl Service {
             require_tls,
             users,
             login_limits,
+            guests,
             lasting,
         }
     }

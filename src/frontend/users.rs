@@ -2,6 +2,7 @@
 
 use crate::config::{CertificateRule, Network};
 use crate::credentials::rotation::Keyring;
+use crate::credentials::tokens::TokenLogin;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -22,6 +23,8 @@ pub struct User {
     pub database_user: Option<Arc<str>>,
     /// Which certificate the user has to show; `None`: none.
     pub certificate: Option<Arc<CertificateRule>>,
+    /// Which tokens prove the user in place of its password; `None`: none.
+    pub token: Option<Arc<TokenLogin>>,
 }
 
 impl User {
@@ -59,6 +62,7 @@ mod tests {
             allow_from: networks.iter().map(|network| network.parse().unwrap()).collect(),
             database_user: None,
             certificate: None,
+            token: None,
         };
         for (networks, host, may) in [
             (&[][..], "192.0.2.1", true),

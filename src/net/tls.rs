@@ -5,6 +5,7 @@
 //! because rustls has them so: nothing older than TLS 1.2; and a server's name is looked for among
 //! the certificate's alternative names only, never in its common name (RFC 9525).
 
+mod files;
 pub mod metrics;
 pub mod names;
 pub mod renewed;
@@ -12,23 +13,20 @@ mod trust;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::aws_lc_rs::digest::{SHA256, digest};
 use bytes::BytesMut;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ServerConnection, WebPkiClientVerifier};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{
-    CertificateError, ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig,
-};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, Error, ServerConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use self::files::{authorities, certificates, content, fingerprint, identity, self_signed};
 use self::renewed::Renewed;
 use super::stream::Stream;
 use crate::config::{BackTls, BackTlsMode, CertificateFiles, FrontTls, FrontTlsMode};
@@ -125,7 +123,7 @@ pub fn renewed_acceptor(config: &FrontTls) -> Result<Option<Renewed<ServerTls>>,
     if config.mode == FrontTlsMode::Disabled {
         return Ok(None);
     }
-    let paths = files(config.identity.as_ref(), config.client_ca.as_ref());
+    let paths = file_paths(config.identity.as_ref(), config.client_ca.as_ref());
     let config = config.clone();
     let unoffered = || TlsError::Setup(Error::General("TLS is not offered".into()));
     Renewed::first(paths, move || acceptor(&config)?.ok_or_else(unoffered)).map(Some)
@@ -137,12 +135,12 @@ pub fn renewed_acceptor(config: &FrontTls) -> Result<Option<Renewed<ServerTls>>,
 ///
 /// See [`connector`].
 pub fn renewed_connector(config: &BackTls) -> Result<Renewed<ClientTls>, TlsError> {
-    let paths = files(config.identity.as_ref(), config.ca.as_ref());
+    let paths = file_paths(config.identity.as_ref(), config.ca.as_ref());
     let config = config.clone();
     Renewed::first(paths, move || connector(&config))
 }
 
-fn files(identity: Option<&CertificateFiles>, authorities: Option<&PathBuf>) -> Vec<PathBuf> {
+fn file_paths(identity: Option<&CertificateFiles>, authorities: Option<&PathBuf>) -> Vec<PathBuf> {
     let identity = identity.map(|files| [files.certificate.clone(), files.key.clone()]);
     identity.into_iter().flatten().chain(authorities.cloned()).collect()
 }
@@ -322,29 +320,6 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn content(path: &Path, what: &'static str) -> TlsError {
-    TlsError::Content { path: path.into(), what }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { path: path.into(), source })
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read(path)?;
-    let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&pem).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(content(path, "expected certificates in PEM")),
-    }
-}
-
-fn authorities(trusted: Vec<CertificateDer<'static>>) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(trusted);
-    roots
-}
-
 /// When a certificate in use expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
@@ -358,43 +333,6 @@ pub struct Expiry {
 fn first_to_expire(whose: &'static str, certificates: &[CertificateDer<'_>]) -> Option<Expiry> {
     let at = certificates.iter().filter_map(|one| names::expiry(one)).min()?;
     Some(Expiry { whose, at })
-}
-
-fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
-    let mut fingerprint = [0; 32];
-    fingerprint.copy_from_slice(digest(&SHA256, certificate).as_ref());
-    fingerprint
-}
-
-/// What to show to the other side. rustls reads no certificates of version 1, which
-/// `openssl x509 -req` makes and OpenSSL on the other side takes: of these alone it is not known
-/// whether they fit their key.
-fn identity(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
-    let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
-        .map_err(|_| content(&files.key, "expected an unencrypted private key in PEM"))?;
-    let unfit = |source| TlsError::Identity { path: files.certificate.clone(), source };
-    let key = provider().key_provider.load_private_key(key).map_err(unfit)?;
-    let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        Ok(())
-        | Err(Error::InconsistentKeys(InconsistentKeys::Unknown))
-        | Err(Error::InvalidCertificate(CertificateError::Other(_))) => Ok(certified),
-        Err(error) => Err(unfit(error)),
-    }
-}
-
-/// ECDSA, because a handshake costs a third of what it does with RSA, and every client knows it.
-fn self_signed() -> Result<CertifiedKey, TlsError> {
-    let key = rcgen::KeyPair::generate()?;
-    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()])?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "Millpond_Auto_Generated_Server_Certificate");
-    let certificate = params.self_signed(&key)?;
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    Ok(CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider())?)
 }
 
 #[cfg(test)]

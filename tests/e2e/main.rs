@@ -7,6 +7,7 @@
 //! - [`discovery`]: servers that are found by a name, or by their group.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
 //! - [`failures`]: servers that die, and statements that are killed.
+//! - [`guests`]: users that only the server knows.
 //! - [`handover`]: what hand-overs between sessions once got wrong.
 //! - [`hostile`]: bytes that no client should send.
 //! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
@@ -20,7 +21,9 @@
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
+//! - [`secrecy`]: known secrets through every path that fails, and a look at all that is said.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`tokens`]: clients that come with a token in place of a password.
 //! - [`top`]: the status in a terminal and a shell.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
@@ -35,6 +38,7 @@ mod discovery;
 mod exactness;
 mod failover;
 mod failures;
+mod guests;
 mod handover;
 mod hostile;
 mod leaks;
@@ -50,9 +54,11 @@ mod prometheus;
 mod reading;
 mod reload;
 mod rotation;
+mod secrecy;
 mod session;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 mod top;
 mod watching;

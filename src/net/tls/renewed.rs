@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{Context, SHA256};
 use parking_lot::Mutex;
+use zeroize::Zeroizing;
 
 use super::TlsError;
 
@@ -118,7 +119,8 @@ impl<T> Renewed<T> {
 fn content(paths: &[PathBuf]) -> Content {
     let mut digest = Context::new(&SHA256);
     for path in paths {
-        match std::fs::read(path) {
+        // A private key may be in it.
+        match std::fs::read(path).map(Zeroizing::new) {
             Ok(bytes) => {
                 digest.update(&bytes.len().to_le_bytes());
                 digest.update(&bytes);

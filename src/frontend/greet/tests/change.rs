@@ -38,7 +38,7 @@ async fn change(
         let told = error.told().unwrap();
         format!("{} {}", told.code, String::from_utf8_lossy(&told.message))
     };
-    (proven.map_err(told), asked)
+    (proven.map(|(user, _)| user).map_err(told), asked)
 }
 
 #[tokio::test]
