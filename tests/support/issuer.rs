@@ -1,6 +1,5 @@
 //! An issuer of tokens: keys, a page with their public halves, and tokens by them.
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -22,7 +21,7 @@ impl Key {
             "kty": "EC", "crv": "P-256", "kid": id, "use": "sig", "alg": "ES256",
             "x": base64(&point[1..33]), "y": base64(&point[33..65]),
         });
-        let der: Pkcs8V1Der<'_> = pair.as_der().expect("its form");
+        let der = pair.to_pkcs8v1().expect("its form");
         Self { id: id.to_owned(), private: EncodingKey::from_ec_der(der.as_ref()), public }
     }
 

@@ -1,7 +1,6 @@
 //! Which tokens are believed, and which keys.
 
 use super::*;
-use aws_lc_rs::encoding::AsBigEndian;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
 };
