@@ -77,7 +77,8 @@ fn a_demotion_in_place_costs_no_error_outside_transactions() {
         for written in &all {
             // In the middle of a transaction, the server's refusal is the client's.
             let refused = usize::from(written.way == Way::Transaction);
-            assert!(written.refused.len() <= refused, "{} refused", written.refused.len());
+            let (way, all) = (written.way, &written.refused);
+            assert!(all.len() <= refused, "{all:?} refused ({way:?})");
         }
     });
 }
