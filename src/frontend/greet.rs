@@ -136,6 +136,9 @@ pub enum GreetError {
     /// The client has not proven who it is, or may not come this way.
     #[error("access denied")]
     Denied(Told),
+    /// Only a server could tell who the client is, and none answers.
+    #[error("no server answers who the client is")]
+    Unavailable(Told),
     /// Too many logins have failed.
     #[error("blocked")]
     Blocked(Told),
@@ -157,7 +160,10 @@ impl GreetError {
     /// What the client is to be told; `None` when it cannot hear any more.
     pub fn told(&self) -> Option<Told> {
         match self {
-            Self::Denied(told) | Self::Blocked(told) | Self::Old(told) => Some(told.clone()),
+            Self::Denied(told)
+            | Self::Blocked(told)
+            | Self::Old(told)
+            | Self::Unavailable(told) => Some(told.clone()),
             Self::Fault(Fault::OutOfOrder { .. }) => Some(Told::OUT_OF_ORDER),
             Self::Fault(_) => Some(Told::BAD_HANDSHAKE),
             Self::Io(_) | Self::Tls(_) => None,

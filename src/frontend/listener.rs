@@ -160,7 +160,10 @@ fn blocked(service: &Service, host: &str) -> Result<(), Told> {
 
 /// Logs why a handshake did not succeed.
 fn not_greeted(service: &Service, host: &str, error: &GreetError) -> Left {
-    let refused = matches!(error, GreetError::Denied(_) | GreetError::Blocked(_));
+    let refused = matches!(
+        error,
+        GreetError::Denied(_) | GreetError::Blocked(_) | GreetError::Unavailable(_)
+    );
     match error.told().filter(|_| refused) {
         Some(told) => tracing::info!(
             service = &*service.name,
@@ -173,6 +176,7 @@ fn not_greeted(service: &Service, host: &str, error: &GreetError) -> Left {
     }
     match error {
         GreetError::Blocked(_) => Left::Blocked,
+        GreetError::Unavailable(_) => Left::Refused,
         GreetError::Denied(_) => Left::Denied,
         GreetError::Fault(_) | GreetError::Old(_) => Left::Fault,
         GreetError::Tls(_) => Left::Tls,

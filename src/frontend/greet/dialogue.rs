@@ -153,16 +153,22 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
             Some(user) => Certified::judge(user, self.certificate, self.host),
             None => Certified::PasswordToo,
         };
-        let verdict = match plan {
-            _ if certified == Certified::Alone => self.vouched_for(plan, attempt.proof),
-            Plan::Check(plugin) => self.check(plugin, attempt.proof, &mut claim).await?,
+        let judged = match plan {
+            _ if certified == Certified::Alone => Ok(self.vouched_for(plan, attempt.proof)),
+            Plan::Check(plugin) => self.check(plugin, attempt.proof, &mut claim).await,
             Plan::Switch(plugin) => {
                 let plugin = self.most_telling(plugin, &claim);
                 let proof = self.switch(plugin).await?;
-                self.check(plugin, &proof, &mut claim).await?
+                self.check(plugin, &proof, &mut claim).await
             }
         };
-        let Verdict { right, with_password, server_proof } = verdict;
+        let Verdict { right, with_password, server_proof } = match judged {
+            Err(error @ GreetError::Unavailable(_)) => {
+                trial.came_to_nothing();
+                return Err(error);
+            }
+            judged => judged?,
+        };
         let may_come = |user: &User| {
             right
                 && certified != Certified::No
@@ -248,7 +254,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
 
     /// Judges a password, or what comes in its place.
     async fn password(&self, given: &[u8], claim: &mut Claim<'_>) -> Result<bool, GreetError> {
-        claim.password(given, self.encrypted).await.map_err(GreetError::Denied)
+        claim.password(given, self.encrypted).await.map_err(GreetError::Unavailable)
     }
 
     /// What MariaDB's clients want to hear of a certificate that they cannot check.
