@@ -39,7 +39,7 @@ async fn is_denied(millpond: &Millpond, token: &str, why: &str) {
 
 #[test]
 fn a_signed_token_is_as_good_as_a_password() {
-    servers::both_async(async |server| {
+    servers::one_async(async |server| {
         let web = Web::start();
         let issuer = format!("http://127.0.0.1:{}", web.port);
         let discovery = json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/keys") });
