@@ -26,6 +26,7 @@ use crate::frontend::serve::seconds;
 use crate::frontend::service::Service;
 use crate::net::tls::TlsError;
 use crate::pool::metrics::PoolMetricsFamily;
+use crate::pool::upkeep::Warmth;
 use crate::router::Access;
 use crate::runtime::logging::Log;
 use crate::runtime::{Death, Law, Tasks, manager};
@@ -272,8 +273,10 @@ async fn upkeep(service: Arc<Service>) {
         }
         let now = Instant::now();
         let pools = service.pools();
+        service.doze(&pools);
+        let warmth = if service.topology.sleep.is_asleep() { Warmth::Cold } else { Warmth::Kept };
         for pool in &pools {
-            pool.maintain(now);
+            pool.maintain(now, warmth);
         }
         service.metrics.pools_are(&pools, now);
         service.metrics.incidents.close_old(now);

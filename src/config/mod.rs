@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
-pub use failover::{FailoverConfig, Retry, WithoutReaders};
+pub use failover::{FailoverConfig, LostStatement, Retry, WithoutReaders};
 pub use network::{Network, NotANetwork};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{

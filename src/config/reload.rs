@@ -82,6 +82,9 @@ impl ServiceConfig {
         taken.pool.hand_over = self.pool.hand_over;
         taken.failover = self.failover.clone();
         taken.failover.retry = next.failover.retry;
+        taken.failover.sleep_after = next.failover.sleep_after;
+        taken.failover.resume_timeout = next.failover.resume_timeout;
+        taken.failover.lost_statement = next.failover.lost_statement;
         taken
     }
 }

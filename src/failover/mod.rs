@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod orders;
 pub mod probe;
 pub mod providers;
+pub mod recovery;
 pub mod roster;
 pub mod snapshot;
 pub mod supervisor;

@@ -16,6 +16,7 @@
 //! nothing lists it any more, until it fails or a listed server claims to write.
 
 use super::orders::Orders;
+use super::recovery::{Recovery, RecoverySettings, Share};
 use super::roster::Member;
 use super::snapshot::{Health, Role, ServerId, ServerState, Snapshot, Writer};
 use std::time::Duration;
@@ -129,6 +130,8 @@ struct Known {
     newcomer: bool,
     /// It belongs to the service, by what is known now.
     listed: bool,
+    /// How it comes back when it was away.
+    recovery: Recovery,
 }
 
 /// What is to be thought of a server without rivals.
@@ -149,6 +152,7 @@ pub struct Verdict {
     last: Option<ServerId>,
     /// There is one server, and nothing that it says can change that it is the writer.
     settled: bool,
+    recovery: RecoverySettings,
 }
 
 impl Verdict {
@@ -160,6 +164,7 @@ impl Verdict {
             writer: Writer::Awaited,
             last: None,
             settled: false,
+            recovery: RecoverySettings::default(),
         };
         for (id, member) in members {
             verdict.join(id, member);
@@ -172,6 +177,11 @@ impl Verdict {
         verdict
     }
 
+    /// The same, with servers that come back like this.
+    pub fn recovering(self, recovery: RecoverySettings) -> Self {
+        Self { recovery, ..self }
+    }
+
     /// A server belongs to the service from now on.
     pub fn join(&mut self, id: ServerId, member: Member) {
         self.servers.push(Known {
@@ -182,6 +192,7 @@ impl Verdict {
                 role: Role::Unknown,
                 health: Health::Suspect,
                 lag: None,
+                share: Share::FULL,
             },
             claim: None,
             became_writer: None,
@@ -189,6 +200,7 @@ impl Verdict {
             tried: false,
             newcomer: self.last.is_some(),
             listed: true,
+            recovery: Recovery::default(),
         });
     }
 
@@ -230,7 +242,9 @@ impl Verdict {
                 known.heard(answer, now, confirmed);
             }
             Observation::Failed => {
-                known.claim = None;
+                if known.claim.take().is_some() {
+                    known.recovery.went_down(now, &self.recovery);
+                }
                 known.state.health = Health::Down;
                 known.state.lag = None;
                 known.tried = true;
@@ -241,6 +255,7 @@ impl Verdict {
                 }
             }
         }
+        known.state.share = known.recovery.share(now, &self.recovery);
         let transition = self.decide();
         self.name_roles();
         transition
@@ -337,10 +352,13 @@ impl Verdict {
         self.able().filter(|(_, id)| *id != last).min().map(|(_, id)| id)
     }
 
-    fn able(&self) -> impl Iterator<Item = (u32, ServerId)> {
+    /// By their ranks; those that come and go come last.
+    fn able(&self) -> impl Iterator<Item = ((bool, u32), ServerId)> {
         let fit = |known: &&Known| known.state.health == Health::Up && known.listed;
         self.servers.iter().filter(fit).filter_map(|known| match known.claim {
-            Some(Claim::Able(rank)) => Some((rank, known.state.id)),
+            Some(Claim::Able(rank)) => {
+                Some(((known.state.share == Share::NONE, rank), known.state.id))
+            }
             _ => None,
         })
     }
@@ -391,11 +409,14 @@ impl Verdict {
 impl Known {
     fn heard(&mut self, answer: Answer, now: Instant, confirmed: Writer) {
         let before = self.claim;
-        self.tried = true;
         self.claim = Some(answer.claim);
-        self.state.health = Health::Up;
         self.state.lag = answer.lag;
         let newcomer = std::mem::take(&mut self.newcomer);
+        if newcomer || (self.tried && self.state.health == Health::Down) {
+            self.recovery.came_up(now);
+        }
+        self.tried = true;
+        self.state.health = Health::Up;
         let changes = before.is_some_and(|claim| !claim.is_exclusive());
         match answer.claim {
             Claim::Reader | Claim::Able(_) | Claim::Unfit => {

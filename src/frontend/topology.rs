@@ -2,6 +2,7 @@
 
 use super::causality::WriterPosition;
 use super::service::Service;
+use super::sleep::Sleep;
 use crate::failover::orders::{Command, Commands, NotFollowed};
 use crate::failover::snapshot::{ServerId, Snapshot, Writer};
 use crate::failover::supervisor::Watched;
@@ -25,6 +26,8 @@ pub struct Topology {
     /// What the writer had executed when a session that reads moved last.
     pub(super) position: WriterPosition,
     moved: Notify,
+    /// Whether they are left alone.
+    pub sleep: Sleep,
     /// The writer that was confirmed last.
     last_writer: Mutex<Option<ServerId>>,
 }
@@ -32,7 +35,7 @@ pub struct Topology {
 impl Topology {
     /// The servers that a supervisor watches.
     pub fn new(watched: Watched, preferences: Preferences) -> Self {
-        let Watched { snapshot, suspicions, commands } = watched;
+        let Watched { snapshot, suspicions, commands, rest } = watched;
         let last_writer = Mutex::new(snapshot.borrow().writer().map(|writer| writer.id));
         Self {
             snapshot,
@@ -42,6 +45,7 @@ impl Topology {
             version: AtomicU64::new(1),
             position: WriterPosition::default(),
             moved: Notify::new(),
+            sleep: Sleep::new(rest),
             last_writer,
         }
     }

@@ -19,6 +19,7 @@
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`sleeping`]: databases that stop when nobody needs them.
 //! - [`top`]: the status in a terminal and a shell.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
@@ -47,6 +48,7 @@ mod reading;
 mod reload;
 mod rotation;
 mod session;
+mod sleeping;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;

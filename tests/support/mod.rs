@@ -7,6 +7,7 @@
 //! - [`pair`]: a writer and its replica.
 //! - [`group`]: a group of MySQL servers that elect their primary.
 //! - [`dns`]: a DNS server whose records move.
+//! - [`doorman`]: a server that is only there when somebody connects.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
 //! - [`raw`]: a client that speaks the protocol by hand.
 //! - [`relay`]: a link to a server, which can be cut.
@@ -22,6 +23,7 @@
 pub(crate) mod accounts;
 pub(crate) mod certificates;
 pub(crate) mod dns;
+pub(crate) mod doorman;
 pub(crate) mod flavor;
 pub(crate) mod group;
 pub(crate) mod http;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row};
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -35,6 +36,8 @@ pub(crate) struct Server {
     socket: PathBuf,
     process: Leashed,
     killed: AtomicBool,
+    /// After it was stopped: the process that took its place.
+    again: Mutex<Option<Leashed>>,
 }
 
 impl Server {
@@ -59,7 +62,8 @@ impl Server {
         let mut command = Command::new(program);
         command.arg(format!("--defaults-file={}", config.display()));
         let process = Leashed::start(&command, folder, "server.log");
-        let server = Self { flavor, host, port, certificates, socket, process, killed };
+        let again = Mutex::default();
+        let server = Self { flavor, host, port, certificates, socket, process, killed, again };
         server.wait_until_ready();
         server
     }
@@ -77,9 +81,36 @@ impl Server {
     /// Ends it at once, as a crash of its machine would.
     pub(crate) fn kill(&self) {
         self.killed.store(true, Ordering::Relaxed);
-        if self.process.is_running() {
-            self.process.signal("KILL");
+        let again = self.again.lock();
+        for process in [Some(&self.process), again.as_ref()].into_iter().flatten() {
+            if process.is_running() {
+                process.signal("KILL");
+            }
         }
+    }
+
+    /// Stops it in order. Its data stay.
+    pub(crate) fn stop(&self) {
+        self.killed.store(true, Ordering::Relaxed);
+        let again = self.again.lock();
+        let process = again.as_ref().unwrap_or(&self.process);
+        process.signal("TERM");
+        let deadline = Instant::now() + PATIENCE;
+        while process.is_running() {
+            assert!(Instant::now() < deadline, "{} does not stop", self.flavor);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it again, with the data that it had; waits until it is ready.
+    pub(crate) fn start_again(&self) {
+        let folder = tempfile::Builder::new().prefix("millpond-").tempdir().expect("a folder");
+        let mut command = Command::new(self.flavor.program().expect("a server"));
+        let config = self.process.folder().join("my.cnf");
+        command.arg(format!("--defaults-file={}", config.display()));
+        let process = Leashed::start(&command, folder, "server.log");
+        *self.again.lock() = Some(process);
+        self.wait_until_ready();
     }
 
     /// Sends it a signal by its name, `STOP` for example.
