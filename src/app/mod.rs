@@ -18,6 +18,7 @@ use crate::credentials::metrics::SecretMetricsFamily;
 use crate::credentials::stores::StoreError;
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
+use crate::failover::webhook::{Webhook, WebhookError};
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::listener::listen;
 use crate::frontend::metrics::FrontendMetrics;
@@ -75,6 +76,9 @@ pub enum Error {
         /// Why.
         source: StoreError,
     },
+    /// Events cannot be posted.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// Names cannot be looked up.
     #[error("services.{service}.backend: the system names no DNS server: {source}")]
     Resolver {
@@ -121,6 +125,8 @@ pub async fn run(
     let workers = login_threads(config.runtime.login_threads).map_err(Error::Threads)?;
     let clients = Arc::new(Clients::default());
     let events = Events::new(config.events.keep);
+    let webhook = config.events.webhook.as_ref();
+    let webhook = webhook.map(|target| Webhook::new(target, &metrics)).transpose()?;
     tokio::pin!(stop);
     let building = async {
         let mut built = Vec::new();
@@ -151,6 +157,10 @@ pub async fn run(
         built.iter().map(|(_, built)| Operator::channel(&built.service.name)).unzip();
     let control =
         Control::new(operators, source.reloads.clone(), config.admin.control_token.clone());
+    if let Some(webhook) = webhook {
+        let posting = webhook.run(events.clone(), tasks.stop_signal().clone());
+        tasks.spawn("webhook", Law::Mortal, posting);
+    }
     let pages = Pages::new(metrics, readiness.subscribe(), events, control, log.clone());
     let mut admin = open_admin(&config, pages)?;
     tasks.spawn("repeats in the log", Law::Vital, tell_repeats(log, tasks.stop_signal().clone()));

@@ -44,7 +44,7 @@ pub use network::{Network, NotANetwork};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{
     AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, NotALevel,
-    RuntimeConfig, SlowConfig, SlowText,
+    RuntimeConfig, SlowConfig, SlowText, WebhookConfig,
 };
 pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};

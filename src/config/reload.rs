@@ -39,6 +39,9 @@ impl Config {
         if self.admin.control_token != other.admin.control_token {
             keys.push("admin.control_token".to_owned());
         }
+        if self.events.webhook != other.events.webhook {
+            keys.push("events.webhook".to_owned());
+        }
         keys.sort();
         keys.dedup();
         keys

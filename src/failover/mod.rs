@@ -16,3 +16,4 @@ pub mod snapshot;
 pub mod supervisor;
 pub mod suspicion;
 pub mod verdict;
+pub mod webhook;

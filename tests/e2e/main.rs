@@ -23,6 +23,7 @@
 //! - [`sleeping`]: databases that stop when nobody needs them.
 //! - [`top`]: the status in a terminal and a shell.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
+//! - [`webhook`]: events that are posted.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
@@ -56,3 +57,4 @@ mod stores;
 mod support;
 mod top;
 mod watching;
+mod webhook;
