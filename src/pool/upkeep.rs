@@ -46,6 +46,11 @@ impl Pool {
         }
     }
 
+    /// Opens connections where there are not so many yet, as far as there is room.
+    pub fn prepare(self: &Arc<Self>, count: usize) {
+        self.warm_up(count.saturating_sub(self.counts().open));
+    }
+
     fn close_outdated(&self, now: Instant) {
         let manager = self.connections().manager();
         let idle_limit = self.settings().max_idle_time;

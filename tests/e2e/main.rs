@@ -2,6 +2,7 @@
 //!
 //! - [`accounts`]: every plugin of clients with every plugin of servers.
 //! - [`charsets`]: character sets that change how servers are to be talked to.
+//! - [`clusters`]: Galera and Aurora, whose nodes fail under load.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`discovery`]: servers that are found by a name, or by their group.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
@@ -30,6 +31,7 @@
 
 mod accounts;
 mod charsets;
+mod clusters;
 mod crowd;
 mod discovery;
 mod exactness;
