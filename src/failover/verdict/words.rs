@@ -28,6 +28,11 @@ pub enum Claim {
 }
 
 impl Claim {
+    /// Whether it would take a write.
+    pub(in crate::failover) fn is_writing(self) -> bool {
+        matches!(self, Self::Writer | Self::Elected | Self::Able(_))
+    }
+
     /// Whether it wants to be the only one that writes.
     pub(super) fn is_exclusive(self) -> bool {
         matches!(self, Self::Writer | Self::Elected)
