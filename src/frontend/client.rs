@@ -2,7 +2,7 @@
 //! at this moment.
 
 use super::cancel::Entry;
-use super::failure::{Again, Repetition};
+use super::failure::{Again, Repetition, Undone};
 use super::guests::Guest;
 use super::incident::Concerned;
 use super::pins::SessionPins;
@@ -58,6 +58,8 @@ pub struct Client {
     pub again: Option<Box<Again>>,
     /// What running the command under way again would do.
     pub repetition: Repetition,
+    /// What becomes of the command under way if its transaction ends with its connection.
+    pub undone: Undone,
     /// How long the command under way waited for a backend connection, in microseconds.
     pub waited: u32,
     /// Stored code was changed by the last statement.

@@ -3,7 +3,7 @@
 use super::cancel::Entry;
 use super::change::multi_statements;
 use super::client::{Client, Stop};
-use super::failure::Repetition;
+use super::failure::{Repetition, Undone};
 use super::greet::{GreetError, Greeted, greet};
 use super::incident::Concerned;
 use super::outcome::Left;
@@ -249,6 +249,7 @@ fn client(
         deposit: None,
         again: None,
         repetition: Repetition::default(),
+        undone: Undone::default(),
         waited: 0,
         catalogue_changed: false,
         counted_pins,

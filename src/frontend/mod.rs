@@ -27,6 +27,7 @@ pub mod run;
 pub mod serve;
 pub mod service;
 pub mod settle;
+pub mod sleep;
 mod slow;
 pub mod told;
 pub mod topology;

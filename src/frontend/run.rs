@@ -2,7 +2,7 @@
 
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::failure::{Repetition, Sent};
+use super::failure::{Repetition, Sent, Undone};
 use super::reply::{Outcome, PassTrackers, ReplyEditor};
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::Question;
@@ -68,6 +68,13 @@ impl Client {
         request: Request<'_>,
         put: impl FnOnce(&mut BytesMut, Capabilities),
     ) -> Result<Ran, Stop> {
+        // Of nothing that is sent from now on is more known than this says.
+        self.repetition = Repetition::of(&request);
+        self.undone = match self.session.unsettled.after_error {
+            // The error may have ended the transaction: this statement may stand for itself.
+            true => Undone::Unknown,
+            false => Undone::of(request.analysis),
+        };
         if self.borrow(request.sequence).await? == Borrowed::No {
             return Ok(Ran::Refused);
         }
@@ -145,7 +152,6 @@ impl Client {
             editor.pass_trackers = PassTrackers::All;
         }
         editor.withhold = withhold;
-        self.repetition = Repetition::of(&request);
         let side = ServerSide { stream: &mut connection.stream, input: &mut connection.input };
         let before = self.channel.output.len();
         let bound = self.service.limits().result_buffer;

@@ -7,7 +7,7 @@ use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::{LoginLimits, Retry, SlowConfig};
+use crate::config::{LoginLimits, LostStatement, Retry, SlowConfig};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::net::tls::renewed::Renewed;
@@ -35,8 +35,14 @@ pub struct Limits {
     pub max_clients: usize,
     /// How long a statement waits for a backend connection.
     pub borrow_timeout: Duration,
+    /// After how long without a statement the servers are left alone; `None`: never.
+    pub sleep_after: Option<Duration>,
+    /// How long a statement waits for servers that were left alone.
+    pub resume_timeout: Duration,
     /// What may be run again when its server fails.
     pub retry: Retry,
+    /// What clients are told of a statement that was lost and provably had no effect.
+    pub lost_statement: LostStatement,
     /// How many statements may wait for a server.
     pub max_waiting: usize,
     /// How long a client may take to log in.
