@@ -126,6 +126,7 @@ impl Logins {
                 tls_only,
                 allow_from: user.allow_from.as_slice().into(),
                 database_user: user.database_user.as_deref().map(Into::into),
+                treatment: (!user.treatment.is_usual()).then(|| Arc::new(user.treatment.clone())),
             };
             users.insert(name.clone(), user);
         }

@@ -11,6 +11,7 @@ use crate::failover::snapshot::Health;
 use crate::failover::suspicion::Evidence;
 use crate::router::{Access, Route};
 use crate::session::need::Leftover;
+use crate::session::pin::{Holds, PinReason};
 use crate::session::statement::{Analysis, Marks};
 use crate::wire::exchange::ReplyShape;
 use std::time::Duration;
@@ -103,8 +104,9 @@ impl Client {
         }
         self.entry.handle().gives();
         let state_lost = self.session.pins.beyond_transaction();
-        let in_transaction = self.session.pins.has(crate::session::pin::PinReason::Transaction);
+        let in_transaction = self.session.pins.has(PinReason::Transaction);
         self.session.residue.lost();
+        self.session.pins.put(PinReason::PoolMode, Holds::No);
         let told = match (sent, state_lost, in_transaction) {
             (Sent::Perhaps | Sent::Unanswered, _, _) => &Told::LOST_UNKNOWN,
             (Sent::Nothing, true, _) => &Told::LOST_STATE,

@@ -209,7 +209,8 @@ fn client(
     *entry.handle().user.lock() = user.name.clone();
     entry.handle().idle_since(seconds());
     let environment = login_environment(learned, capabilities, Some(collation));
-    let session = Session::new(environment, &learned.server.version, &learned.baseline);
+    let mut session = Session::new(environment, &learned.server.version, &learned.baseline);
+    session.treatment = user.treatment;
     let counted_pins = service.metrics.pins.session_of(&user.name, stream.transport());
     let mut channel = Channel::new(stream, &input);
     channel.output = output;

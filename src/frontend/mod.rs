@@ -27,6 +27,7 @@ pub mod serve;
 pub mod service;
 pub mod settle;
 mod slow;
+mod text;
 pub mod told;
 pub mod topology;
 pub mod users;

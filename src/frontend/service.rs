@@ -22,7 +22,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -92,6 +92,7 @@ pub struct Service {
     pub(super) maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
+    moments: AtomicU64,
 }
 
 /// What a service is made of.
@@ -156,6 +157,7 @@ impl Service {
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
+            moments: AtomicU64::new(1),
         })
     }
 
@@ -270,6 +272,11 @@ impl Service {
             users,
             rsa,
         }
+    }
+
+    /// A number above all that were given before: what of two things happened first is told by it.
+    pub fn moment(&self) -> u64 {
+        self.moments.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes a client in, if there is room.

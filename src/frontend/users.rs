@@ -2,6 +2,7 @@
 
 use crate::config::Network;
 use crate::credentials::rotation::Keyring;
+use crate::session::treatment::Treatment;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -20,6 +21,8 @@ pub struct User {
     pub allow_from: Arc<[Network]>,
     /// As whom Millpond logs in for it, where the configuration says so.
     pub database_user: Option<Arc<str>>,
+    /// How its sessions are treated, where that is not as usual.
+    pub treatment: Option<Arc<Treatment>>,
 }
 
 impl User {
@@ -56,6 +59,7 @@ mod tests {
             tls_only: false,
             allow_from: networks.iter().map(|network| network.parse().unwrap()).collect(),
             database_user: None,
+            treatment: None,
         };
         for (networks, host, may) in [
             (&[][..], "192.0.2.1", true),

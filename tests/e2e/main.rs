@@ -13,6 +13,7 @@
 //! - [`limits`]: full pools and too many clients, and what they are told.
 //! - [`logs`]: ids of errors, slow statements, levels.
 //! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
+//! - [`pins`]: what goes with a session to another connection, and what makes it keep one.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
 //! - [`reading`]: where strings and comments end, asked of the servers.
@@ -41,6 +42,7 @@ mod load;
 mod logs;
 mod marks;
 mod operations;
+mod pins;
 mod prepared;
 mod prometheus;
 mod reading;

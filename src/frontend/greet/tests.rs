@@ -24,6 +24,7 @@ fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
         tls_only: false,
         allow_from: [].into(),
         database_user: None,
+        treatment: None,
     };
     let changed = Keyring::changed(Secret::new("previous"), Secret::new("secret"));
     let app = User { keyring: Arc::new(changed), ..user("app", "secret") };
