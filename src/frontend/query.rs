@@ -9,7 +9,7 @@ use crate::backend::dialogue::{Content, Question};
 use crate::session::effect;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::residue::{CapturedResult, Diagnostics, FoundRows};
-use crate::session::statement::{Action, Analysis, Marks, Sole, analyze};
+use crate::session::statement::{Action, Analysis, Marks, Sole, StatementKind, analyze};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, Query, put_parts};
 use crate::wire::cursor::Cursor;
@@ -59,8 +59,11 @@ impl Client {
         self.run(request, |out, backend| put(out, backend, &query)).await?;
         if listed && !self.session.pins.has(PinReason::SessionTrack) {
             self.channel.flush().await?;
-            // Nobody was told whether it ended what was said of the next transaction.
-            if self.lease.is_some() && self.session.residue.next_transaction.take().is_some() {
+            // Nobody was told whether it began a transaction. (SHOW does not, measured.)
+            if (analysis.kind != StatementKind::Show || analysis.count > 1)
+                && self.lease.is_some()
+                && self.session.residue.next_transaction.take().is_some()
+            {
                 self.session.pins.put(PinReason::NextTransaction, Holds::Yes);
             }
             // The next statement on this connection clears them.

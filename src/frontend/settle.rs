@@ -268,7 +268,11 @@ impl Client {
     /// Puts Millpond's own trackers back in force after a statement that ran under the client's.
     pub(super) async fn trackers_back(&mut self) {
         let Some(lease) = &mut self.lease else { return };
-        if lease.connection().ask(&[Question::Query(TRACKERS)]).await.is_err() {
+        let mut questions = vec![Question::Query(TRACKERS)];
+        // A tracker that is switched on takes it that nothing was said of the next transaction.
+        let next = self.session.residue.next_transaction.as_deref();
+        questions.extend(next.iter().flat_map(|next| next.each()).map(Question::Query));
+        if lease.connection().ask(&questions).await.is_err() {
             self.lost_between_statements();
         }
     }

@@ -124,7 +124,6 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
         let pending = text.starts_with(b"SET TRANSACTION") && !begun;
         session.residue.next_transaction = pending
             .then(|| Box::new(NextTransaction { statements: text.clone(), on_backend: true }));
-        session.pins.put(PinReason::NextTransaction, Holds::No);
     }
     if changes.charsets && !sets_names(analysis) {
         session.unsettled.charsets = true;
