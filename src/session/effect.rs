@@ -249,8 +249,11 @@ fn transactions(session: &mut Session, marks: Marks, result: &Result<'_>) {
     if marks.has(Marks::ENDS_TRANSACTION) {
         session.pins.put(PinReason::Savepoint, Holds::No);
     }
-    // Under autocommit=0 a savepoint exists although the status says that no transaction does.
-    if marks.has(Marks::SAVEPOINT) && !status.has(Status::AUTOCOMMIT) {
+    // Under autocommit=0 a savepoint exists although the status says that no transaction does. In one,
+    // the transaction's end is its own.
+    if marks.has(Marks::SAVEPOINT)
+        && !(status.has(Status::AUTOCOMMIT) || status.has(Status::IN_TRANS))
+    {
         session.pins.put(PinReason::Savepoint, Holds::Yes);
     }
 }

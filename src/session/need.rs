@@ -2,6 +2,7 @@
 
 use super::align::Restore;
 use super::model::Session;
+use super::pin::PinReason;
 use super::residue::{
     Capture, Diagnostics, FoundRows, LastInsertId, VariableName, put_variable_name,
 };
@@ -169,6 +170,10 @@ const END: &[u8] = b"COMMIT AND NO CHAIN NO RELEASE";
 /// Adds what the session said of its next transaction behind all other restores, of which each may
 /// take it back; and in front of them, the end of what another session said of its own.
 pub fn put_next_transaction(session: &Session, traces: &Traces, steps: &mut Vec<Restore>) {
+    if session.pins.has(PinReason::NextTransaction) {
+        // What is there is the session's own.
+        return;
+    }
     let next = session.residue.next_transaction.as_deref();
     let own = next.is_some_and(|next| next.on_backend);
     if traces.next_transaction == Leftover::Present && !own {
