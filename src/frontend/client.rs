@@ -148,7 +148,7 @@ impl Drop for Client {
     /// deposit that holds nothing but values goes back as it is.
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            lease.clean_up();
+            if self.session.is_dedicated() { lease.retire() } else { lease.clean_up() }
         }
         if let Some(lease) = self.deposit.take().and_then(|deposit| deposit.take_back()) {
             lease.release();

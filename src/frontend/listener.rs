@@ -226,7 +226,8 @@ fn client(
     *entry.handle().user.lock() = user.name.clone();
     entry.handle().idle_since(seconds());
     let environment = login_environment(learned, capabilities, Some(collation));
-    let session = Session::new(environment, &learned.server.version, &learned.baseline);
+    let mut session = Session::new(environment, &learned.server.version, &learned.baseline);
+    session.treatment = user.treatment;
     let counted_pins = service.metrics.pins.session_of(&user.name, stream.transport());
     let mut channel = Channel::new(stream, &input);
     channel.output = output;
@@ -313,6 +314,6 @@ mod tests {
     /// What an idle client costs is this, its socket and its place in the registry.
     #[test]
     fn a_client_is_small() {
-        assert!(size_of::<Client>() <= 536, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Client>() <= 560, "{} bytes", size_of::<Client>());
     }
 }

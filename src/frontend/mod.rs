@@ -29,6 +29,7 @@ pub mod service;
 pub mod settle;
 pub mod sleep;
 mod slow;
+mod text;
 pub mod told;
 pub mod topology;
 pub mod users;

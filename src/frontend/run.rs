@@ -207,6 +207,10 @@ impl Client {
         let result = outcome.for_session();
         let flavor = connection.server.version.flavor;
         let on = effect::after(&mut self.session, analysis, &result, flavor);
+        if result.changes.schema.is_some() || analysis.may_alter_databases() {
+            let moment = self.service.moment();
+            (connection.entered, self.session.entered) = (moment, moment);
+        }
         if on.environment {
             connection.environment = self.session.environment.clone();
             let version = connection.server.version.clone();
@@ -226,6 +230,7 @@ impl Client {
         if self.session.pins.has(PinReason::OptimizerTrace) {
             connection.traces.optimizer_traces = Leftover::Present;
         }
+        connection.traces.next_transaction = need::next_transaction(&self.session);
         need::touched(&mut self.session, analysis, &mut connection.traces);
         if let Some(status) = outcome.status {
             connection.status = status;
@@ -234,6 +239,9 @@ impl Client {
             self.pool.proven.forget();
         }
         self.catalogue_changed |= on.catalogue;
+        if analysis.marks.intersects(Marks::TEXT_PREPARE | Marks::TEXT_DEALLOCATE) {
+            self.text_statements_follow(analysis);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -99,6 +99,7 @@ pub struct Service {
     pub(super) maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
+    moments: AtomicU64,
 }
 
 /// What a service is made of.
@@ -169,6 +170,7 @@ impl Service {
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
+            moments: AtomicU64::new(1),
         });
         if let Some(guests) = parts.guests {
             guests.belong_to(&service);
@@ -311,6 +313,11 @@ impl Service {
             guests,
             lasting,
         }
+    }
+
+    /// A number above all that were given before: what of two things happened first is told by it.
+    pub fn moment(&self) -> u64 {
+        self.moments.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes a client in, if there is room.

@@ -17,3 +17,5 @@ pub mod residue;
 pub mod server;
 pub mod state;
 pub mod statement;
+pub mod text;
+pub mod treatment;

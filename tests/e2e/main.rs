@@ -17,6 +17,7 @@
 //! - [`logins`]: how many may fail, and where they are computed.
 //! - [`logs`]: ids of errors, slow statements, levels.
 //! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
+//! - [`pins`]: what goes with a session to another connection, and what makes it keep one.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
 //! - [`reading`]: where strings and comments end, asked of the servers.
@@ -53,6 +54,7 @@ mod logins;
 mod logs;
 mod marks;
 mod operations;
+mod pins;
 mod prepared;
 mod prometheus;
 mod reading;
