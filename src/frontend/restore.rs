@@ -12,7 +12,7 @@ use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::residue::Diagnostics;
 use crate::session::server::Flavor;
-use crate::session::statement::Analysis;
+use crate::session::statement::{Analysis, Marks};
 use std::sync::Arc;
 
 /// Clears warnings on both servers.
@@ -50,11 +50,17 @@ impl Client {
     /// the client has been told that it does not work.
     async fn reset_if_foreign(&mut self, analysis: &Analysis, sequence: u8) -> Result<bool, Stop> {
         let Some(lease) = &mut self.lease else { return Ok(false) };
-        let connection = lease.connection();
         if self.session.pins.is_empty()
-            && need::must_reset(&self.session, analysis, &connection.traces)
+            && need::must_reset(&self.session, analysis, &lease.connection().traces)
         {
-            let reset = connection.reset().await;
+            if !self.session.residue.is_portable() {
+                // The session has been here before; what it left would go, too.
+                self.bring().await;
+            }
+            let Some(lease) = &mut self.lease else {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            };
+            let reset = lease.connection().reset().await;
             lease.pool().metrics.reset.inc();
             if let Err(error) = reset {
                 tracing::warn!(%error, "a backend connection could not be reset");
@@ -89,8 +95,11 @@ impl Client {
             leave_first(&mut steps);
         }
         // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
-        // no statements: those of another session.
-        let stays = connection.server.version.flavor == Flavor::MariaDb || analysis.count == 0;
+        // no statements, and for statements that ask for them: those of another session.
+        let asks = Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS;
+        let stays = connection.server.version.flavor == Flavor::MariaDb
+            || analysis.count == 0
+            || analysis.marks.intersects(asks);
         if connection.traces.diagnostics == Leftover::Present
             && self.session.residue.diagnostics != Diagnostics::OnBackend
             && stays
@@ -243,6 +252,9 @@ impl Client {
         };
         if steps.iter().any(clears) {
             connection.traces.diagnostics = Leftover::None;
+        }
+        if steps.iter().any(|step| matches!(step, Restore::Query(sql) if sql == CLEAR)) {
+            connection.traces.found_rows = None;
         }
     }
 }

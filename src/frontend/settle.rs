@@ -75,6 +75,10 @@ impl Client {
     pub(super) async fn settle(&mut self) {
         let unsettled = self.session.unsettled.clone();
         let Unsettled { after_error, charsets, results, locks, settings } = unsettled;
+        if (charsets || locks) && self.session.residue.has_answers_on_backend() {
+            // The questions have answers of their own, and MySQL clears warnings for them.
+            self.bring().await;
+        }
         let settings: Vec<_> =
             settings.iter().flat_map(|s| &s.names).map(|name| set_to_itself(name)).collect();
         let Some(lease) = &mut self.lease else { return };
@@ -214,11 +218,18 @@ impl Client {
 
     /// Brings here what the session has on its connection, and gives that back.
     pub(super) async fn capture(&mut self) {
+        self.bring().await;
+        if let Some(lease) = self.lease.take() {
+            lease.release();
+        }
+    }
+
+    /// Brings here what the session has on its connection, which it keeps, unless that fails.
+    pub(super) async fn bring(&mut self) {
         let capture = self.session.residue.capture();
-        let Some(mut lease) = self.lease.take() else { return };
+        let Some(lease) = &mut self.lease else { return };
         let questions: Vec<_> = capture.queries.iter().map(|sql| Question::Query(sql)).collect();
         let Ok(replies) = lease.connection().ask(&questions).await else {
-            self.lease = Some(lease);
             return self.lost_between_statements();
         };
         let answers = replies
@@ -230,8 +241,7 @@ impl Client {
             .collect();
         if self.session.residue.captured(&capture, answers).is_ok() {
             need::captured(&self.session, &capture, &mut lease.connection().traces);
-            lease.release();
-        } else {
+        } else if let Some(lease) = self.lease.take() {
             lease.discard();
         }
     }
