@@ -14,6 +14,7 @@ use crate::pool::deposit::Deposit;
 use crate::pool::lease::Lease;
 use crate::router::Access;
 use crate::session::model::Session;
+use crate::session::residue::LastError;
 use crate::session::server::Flavor;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::frame::put_packet_with;
@@ -123,7 +124,8 @@ impl Client {
         let concerned = Concerned { user: &self.user, client: self.entry.handle().id };
         let told = self.service.metrics.incidents.note(told, concerned);
         told.put(&mut self.channel.output, &mut sequence);
-        self.session.residue.refused(told.code, &told.message);
+        let error = LastError { code: told.code, sqlstate: told.sqlstate };
+        self.session.residue.refused(error, &told.message);
         self.session.warnings = 1;
     }
 

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod causality;
 pub mod change;
 pub mod client;
+mod diagnose;
 pub mod dispatch;
 pub mod disturbance;
 pub mod failure;
