@@ -126,7 +126,10 @@ pub(super) fn limits(service: &ServiceConfig, slow: SlowConfig) -> Limits {
     Limits {
         max_clients: service.max_clients,
         borrow_timeout: service.pool.borrow_timeout,
+        sleep_after: service.failover.sleep_after,
+        resume_timeout: service.failover.resume_timeout,
         retry: service.failover.retry,
+        lost_statement: service.failover.lost_statement,
         max_waiting: service.pool.max_waiting.unwrap_or(usize::MAX),
         handshake_timeout: service.handshake_timeout,
         max_packet: service.max_packet,

@@ -7,7 +7,7 @@ use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::{LoginLimits, Retry, SlowConfig};
+use crate::config::{LoginLimits, LostStatement, Retry, SlowConfig};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::net::tls::renewed::Renewed;
@@ -23,7 +23,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -35,8 +35,14 @@ pub struct Limits {
     pub max_clients: usize,
     /// How long a statement waits for a backend connection.
     pub borrow_timeout: Duration,
+    /// After how long without a statement the servers are left alone; `None`: never.
+    pub sleep_after: Option<Duration>,
+    /// How long a statement waits for servers that were left alone.
+    pub resume_timeout: Duration,
     /// What may be run again when its server fails.
     pub retry: Retry,
+    /// What clients are told of a statement that was lost and provably had no effect.
+    pub lost_statement: LostStatement,
     /// How many statements may wait for a server.
     pub max_waiting: usize,
     /// How long a client may take to log in.
@@ -93,6 +99,7 @@ pub struct Service {
     pub(super) maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
+    moments: AtomicU64,
 }
 
 /// What a service is made of.
@@ -163,6 +170,7 @@ impl Service {
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
+            moments: AtomicU64::new(1),
         });
         if let Some(guests) = parts.guests {
             guests.belong_to(&service);
@@ -305,6 +313,11 @@ impl Service {
             guests,
             lasting,
         }
+    }
+
+    /// A number above all that were given before: what of two things happened first is told by it.
+    pub fn moment(&self) -> u64 {
+        self.moments.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes a client in, if there is room.

@@ -3,6 +3,7 @@
 use crate::config::{CertificateRule, Network};
 use crate::credentials::rotation::Keyring;
 use crate::credentials::tokens::TokenLogin;
+use crate::session::treatment::Treatment;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -25,6 +26,8 @@ pub struct User {
     pub certificate: Option<Arc<CertificateRule>>,
     /// Which tokens prove the user in place of its password; `None`: none.
     pub token: Option<Arc<TokenLogin>>,
+    /// How its sessions are treated, where that is not as usual.
+    pub treatment: Option<Arc<Treatment>>,
 }
 
 impl User {
@@ -63,6 +66,7 @@ mod tests {
             database_user: None,
             certificate: None,
             token: None,
+            treatment: None,
         };
         for (networks, host, may) in [
             (&[][..], "192.0.2.1", true),
