@@ -9,6 +9,7 @@ use crate::pool::AcquireError;
 use crate::pool::deposit::Collected;
 use crate::pool::lease::Lease;
 use crate::router::Route;
+use crate::session::answers::LastRun;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -25,6 +26,13 @@ pub enum Borrowed {
     Fresh,
     /// None; the client has been told, or its command will be run again.
     No,
+}
+
+impl Borrowed {
+    /// Where the session's last statement ran.
+    pub(super) fn last_run(self) -> LastRun {
+        if self == Self::Kept { LastRun::Here } else { LastRun::Elsewhere }
+    }
 }
 
 /// What interrupted a wait.

@@ -11,7 +11,7 @@ use crate::failover::snapshot::Health;
 use crate::failover::suspicion::Evidence;
 use crate::router::{Access, Route};
 use crate::session::need::Leftover;
-use crate::session::pin::PinReason;
+use crate::session::pin::{Holds, PinReason};
 use crate::session::statement::{Analysis, Marks, StatementKind};
 use crate::wire::exchange::ReplyShape;
 use std::time::Duration;
@@ -149,6 +149,7 @@ impl Client {
             LostStatement::Deadlock if !state_lost => told.as_deadlock(),
             _ => told,
         };
+        self.session.pins.put(PinReason::PoolMode, Holds::No);
         let told = match (sent, state_lost, in_transaction) {
             (Sent::Perhaps | Sent::Unanswered, _, _) if undone => known(Told::LOST_UNDONE),
             (Sent::Perhaps | Sent::Unanswered, _, _) => Told::LOST_UNKNOWN,

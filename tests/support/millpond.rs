@@ -94,6 +94,11 @@ impl Millpond {
         fs::write(&self.config, change(text)).expect("to write");
     }
 
+    /// The file of its configuration.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()

@@ -112,6 +112,20 @@ const WRONG: &[(&str, &str)] = &[
         "failover.sleep_after = \"10ms\": expected a duration from 1s to 1d, such as \"30m\", or \
          \"0\" for none",
     ),
+    (
+        "users.app.pool_mode = \"statement\"",
+        "users.app.pool_mode = \"statement\": expected \"transaction\", \"session\" or \"dedicated\"",
+    ),
+    (
+        "users.app.ignore_variables = [\"time zone\"]",
+        "users.app.ignore_variables = [\"time zone\"]: expected names of session variables and, \
+         with an @, of user variables, such as \"time_zone\" or \"@trace_id\"",
+    ),
+    (
+        "users.app.ignore_variables = [\"Sql_Mode\"]",
+        "users.app.ignore_variables = [\"Sql_Mode\"]: what is read and answered depends on \
+         sql_mode: expected other variables",
+    ),
     ("users.app.require_tls = \"yes\"", "users.app.require_tls = \"yes\": expected true or false"),
     // Unknown keys: their values are not repeated, they may be passwords.
     ("pool.max_sise = 20", "pool.max_sise: unknown key; did you mean `max_size`?"),
@@ -119,7 +133,8 @@ const WRONG: &[(&str, &str)] = &[
     ("users.app.pasword = \"x\"", "users.app.pasword: unknown key; did you mean `password`?"),
     (
         "users.app.host = \"%\"",
-        "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, database_user",
+        "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, database_user, \
+         certificate, pool_mode, ignore_variables, token",
     ),
     // Impossible combinations.
     ("pool.min_idle = 21", "pool.min_idle = 21: more than max_size = 20: expected at most 20"),
@@ -215,7 +230,7 @@ fn all_that_is_wrong_is_said_at_once() {
         "services.a.pool.min_idle = \"x\": expected a whole number from 0 to 100000",
         "services.a.pool.min_idel: unknown key; did you mean `min_idle`?",
         "log.format = \"xml\": expected \"text\" or \"json\"",
-        "metrics: unknown key; known here: secrets, services, admin, events, log, runtime",
+        "metrics: unknown key; known here: secrets, identity, services, admin, events, log, runtime",
     ];
     assert_eq!(refusals(text, &[]), expected);
 }

@@ -216,12 +216,14 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
         tasks: tasks.clone(),
         topology: Topology::new(watched, preferences),
         maker: Arc::new(Fences(PoolMetricsFamily::register(&registry).unwrap(), tasks.clone())),
+        guests: None,
         greeting: GreetSettings {
             version: None,
             tls: None,
             require_tls: false,
             users: Arc::default(),
             login_limits: LoginLimits::default(),
+            guests: None,
             lasting: Lasting::new(Workers::start("logins", 1).unwrap()),
         },
     });
