@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod operate;
 pub mod outcome;
 pub mod pins;
+mod placing;
 pub mod prepared;
 pub mod query;
 pub mod reply;
