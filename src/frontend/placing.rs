@@ -3,17 +3,12 @@
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::failure::Sent;
+use super::restore::Adopted;
 use super::run::Placed;
-use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
-use crate::session::align::{Alignment, align};
-use crate::session::prepared::{Cursor, StatementKey, environment_to_prepare};
-use crate::session::state::same;
+use crate::session::prepared::{Cursor, StatementKey};
 use crate::session::statement::Analysis;
 use std::sync::Arc;
-
-/// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
-const TOO_MANY_STATEMENTS: u16 = 1461;
 
 /// Which of the connection's statements will do for an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,43 +84,15 @@ impl Client {
             lease.pool().metrics.executions_cached.inc();
             return Ok(Some(Place { backend_id: found, serves: Serves::Again }));
         }
-        if !self.session.unsettled.is_settled() {
-            // The environment has to be put back exactly.
-            self.settle().await;
-        }
-        // A statement means what it meant in the environment of its preparation.
-        let Some(lease) = &mut self.lease else {
-            return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
-        };
-        let connection = lease.connection();
-        let mut to_prepare = environment_to_prepare(&self.session.environment, &environment);
-        if to_prepare.database.is_none() && !self.session.pins.is_empty() {
-            // There is no way to leave the database and keep the connection. Names without a
-            // database could not be prepared without one, so this means much the same.
-            to_prepare.database.clone_from(&self.session.environment.database);
-            if share == Share::Cached {
-                share = Share::Never;
-            }
-        }
-        let to_prepare = Arc::new(to_prepare);
-        if !same(&connection.environment, &to_prepare) {
-            match align(&connection.environment, &to_prepare, &connection.baseline) {
-                Alignment::Exact => {}
-                Alignment::Replay(steps) => {
-                    let session = std::mem::replace(&mut self.session.environment, to_prepare);
-                    let restored = self.restore_first(&steps, sequence).await;
-                    self.session.environment = session;
-                    if !restored? {
-                        return Ok(None);
-                    }
-                }
-                Alignment::LoginAgain => {
-                    if let Some(lease) = self.lease.take() {
-                        lease.discard();
-                    }
-                    return Box::pin(self.place(id, sequence, share)).await;
+        match self.adopt(&environment, sequence).await? {
+            Adopted::Exactly => {}
+            Adopted::ButDatabase => {
+                if share == Share::Cached {
+                    share = Share::Never;
                 }
             }
+            Adopted::Elsewhere => return Box::pin(self.place(id, sequence, share)).await,
+            Adopted::Not => return Ok(None),
         }
         let serves = if share == Share::Cached { Serves::Again } else { Serves::Once };
         let Some(backend_id) = self.prepare_here(&key, sequence, share).await? else {
@@ -140,35 +107,13 @@ impl Client {
         sequence: u8,
         share: Share,
     ) -> Result<Option<u32>, Stop> {
-        for attempt in 0..2 {
-            let Some(lease) = &mut self.lease else { return Ok(None) };
-            let asked = lease.connection().ask(&[Question::Prepare(key.sql())]).await;
-            let Ok(replies) = asked else {
-                self.connection_failed(sequence, Sent::Nothing)?;
-                return Ok(None);
-            };
-            for reply in replies {
-                match reply.content {
-                    Content::Prepared { id } => {
-                        lease.pool().metrics.executions_prepared.inc();
-                        if share == Share::Cached {
-                            lease.connection().statements.insert(key.clone(), id);
-                        }
-                        return Ok(Some(id));
-                    }
-                    Content::Err(error) if error.code == TOO_MANY_STATEMENTS && attempt == 0 => {
-                        let closed = lease.connection().close_some_statements().await;
-                        lease.pool().metrics.statements_closed.inc_by(closed.unwrap_or(0) as u64);
-                    }
-                    Content::Err(error) => {
-                        let told = Told::passed_on(error);
-                        self.put_error(sequence.wrapping_add(1), &told);
-                        return Ok(None);
-                    }
-                    Content::Ok(_) | Content::Rows(_) => {}
-                }
-            }
+        let asked = self.ask_to_prepare(Question::Prepare(key.sql()), sequence).await?;
+        let Some(Content::Prepared { id }) = asked else { return Ok(None) };
+        if share == Share::Cached
+            && let Some(lease) = &mut self.lease
+        {
+            lease.connection().statements.insert(key.clone(), id);
         }
-        Ok(None)
+        Ok(Some(id))
     }
 }

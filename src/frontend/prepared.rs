@@ -21,7 +21,9 @@ impl Client {
     /// `COM_STMT_PREPARE`
     pub(super) async fn prepare(&mut self, sql: &[u8], sequence: u8) -> Result<(), Stop> {
         let catalogue = self.service.catalogue.load_full();
-        let analysis = Arc::new(analyze(sql, &self.session.dialect, &catalogue));
+        let mut analysis = analyze(sql, &self.session.dialect, &catalogue);
+        analysis.overlook(self.session.treatment.as_deref());
+        let analysis = Arc::new(analysis);
         // The preparation itself does nothing but to variables that the text assigns to.
         let preparing = analysis.preparing();
         // MySQL gives a statement the types that its user variables have now (measured).
@@ -32,6 +34,7 @@ impl Client {
         {
             return Ok(());
         }
+        self.settle_charsets().await;
         let key = Arc::new(StatementKey::new(sql, &self.session.environment));
         let environment = self.session.environment.clone();
         let id = self.session.statements().next_id();

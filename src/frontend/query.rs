@@ -8,9 +8,9 @@ use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::answers;
 use crate::session::effect;
-use crate::session::pin::PinReason;
+use crate::session::pin::{Holds, PinReason};
 use crate::session::residue::{CapturedResult, Diagnostics, FoundRows};
-use crate::session::statement::{Action, Analysis, Limit, Marks, Sole, analyze};
+use crate::session::statement::{Action, Analysis, Limit, Marks, Sole, StatementKind, analyze};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, Query, put_parts};
 use crate::wire::exchange::ReplyShape;
@@ -24,12 +24,17 @@ const TRACKERS_OF_CLIENT: &[u8] = b"SET @@SESSION.session_track_system_variables
 @@SESSION.session_track_schema=DEFAULT,@@SESSION.session_track_state_change=DEFAULT,\
 @@SESSION.session_track_transaction_info=DEFAULT";
 
+/// What names statements that were prepared by text.
+const TEXT_STATEMENTS: Marks =
+    Marks::TEXT_PREPARE.union(Marks::TEXT_EXECUTE).union(Marks::TEXT_DEALLOCATE);
+
 impl Client {
     pub(super) async fn query(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
         let query = Query::parse(payload, self.capabilities)?;
         let catalogue = self.service.catalogue.load();
-        let analysis = analyze(query.sql, &self.session.dialect, &catalogue);
+        let mut analysis = analyze(query.sql, &self.session.dialect, &catalogue);
         drop(catalogue);
+        analysis.overlook(self.session.treatment.as_deref());
         let analysis = self.executed(&analysis);
         if analysis.marks.has(Marks::KILL) && self.kill(&analysis, sequence).await? {
             return Ok(());
@@ -70,9 +75,22 @@ impl Client {
             request.renames = &answered.renames;
             query.sql = &answered.sql;
         }
+        if analysis.marks.intersects(TEXT_STATEMENTS) {
+            if !self.place_text_statements(&analysis, sequence).await? {
+                return Ok(());
+            }
+            request.placed = Placed::Here;
+        }
         self.run(request, |out, backend| put(out, backend, &query)).await?;
         if listed && !self.session.pins.has(PinReason::SessionTrack) {
             self.channel.flush().await?;
+            // Nobody was told whether it began a transaction. (SHOW does not, measured.)
+            if (analysis.kind != StatementKind::Show || analysis.count > 1)
+                && self.lease.is_some()
+                && self.session.residue.next_transaction.take().is_some()
+            {
+                self.session.pins.put(PinReason::NextTransaction, Holds::Yes);
+            }
             // The next statement on this connection clears them.
             self.bring_diagnostics().await;
             self.trackers_back().await;
@@ -85,9 +103,10 @@ impl Client {
         let mut merged = Cow::Borrowed(analysis);
         for placed in analysis.actions() {
             if let Action::Execute { name, .. } = &placed.action
-                && let Some(prepared) = self.session.pins.text_statement(name)
+                && let Some(own) = &self.session.text_statements
+                && let Some(statement) = own.get(name)
             {
-                merged = Cow::Owned(merged.executing(&prepared));
+                merged = Cow::Owned(merged.executing(&statement.analysis));
             }
         }
         merged

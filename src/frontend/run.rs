@@ -2,7 +2,7 @@
 
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::failure::{Repetition, Sent};
+use super::failure::{Repetition, Sent, Undone};
 use super::reply::{Outcome, PassTrackers, ReplyEditor};
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::Question;
@@ -79,6 +79,13 @@ impl Client {
         request: Request<'_>,
         put: impl FnOnce(&mut BytesMut, Capabilities),
     ) -> Result<Ran, Stop> {
+        // Of nothing that is sent from now on is more known than this says.
+        self.repetition = Repetition::of(&request);
+        self.undone = match self.session.unsettled.after_error {
+            // The error may have ended the transaction: this statement may stand for itself.
+            true => Undone::Unknown,
+            false => Undone::of(request.analysis),
+        };
         if self.borrow(request.sequence).await? == Borrowed::No {
             return Ok(Ran::Refused);
         }
@@ -160,7 +167,6 @@ impl Client {
             editor.pass_trackers = PassTrackers::All;
         }
         editor.withhold = withhold;
-        self.repetition = Repetition::of(&request);
         let side = ServerSide { stream: &mut connection.stream, input: &mut connection.input };
         let before = self.channel.output.len();
         let bound = self.service.limits().result_buffer;
@@ -222,6 +228,10 @@ impl Client {
             FoundRows::OnBackend | FoundRows::Lost => None,
         };
         let on = effect::after(&mut self.session, analysis, &result, flavor);
+        if result.changes.schema.is_some() || analysis.may_alter_databases() {
+            let moment = self.service.moment();
+            (connection.entered, self.session.entered) = (moment, moment);
+        }
         if on.environment {
             connection.environment = self.session.environment.clone();
             let version = connection.server.version.clone();
@@ -241,6 +251,7 @@ impl Client {
         if self.session.pins.has(PinReason::OptimizerTrace) {
             connection.traces.optimizer_traces = Leftover::Present;
         }
+        connection.traces.next_transaction = need::next_transaction(&self.session);
         need::touched(&mut self.session, analysis, &mut connection.traces);
         if let Some(status) = outcome.status {
             connection.status = status;
@@ -249,6 +260,9 @@ impl Client {
             self.pool.proven.forget();
         }
         self.catalogue_changed |= on.catalogue;
+        if analysis.marks.intersects(Marks::TEXT_PREPARE | Marks::TEXT_DEALLOCATE) {
+            self.text_statements_follow(analysis);
+        }
     }
 }
 

@@ -19,3 +19,5 @@ pub mod server;
 pub mod sqlstate;
 pub mod state;
 pub mod statement;
+pub mod text;
+pub mod treatment;

@@ -72,6 +72,23 @@ pub enum FoundRows {
     Lost,
 }
 
+/// What `SET TRANSACTION` said of the transaction that begins next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextTransaction {
+    /// The statements that say it again, as the server reports them: each is ended by `;`.
+    pub statements: Box<[u8]>,
+    /// Whether the session's connection has it.
+    pub on_backend: bool,
+}
+
+impl NextTransaction {
+    /// The statements, one by one.
+    pub fn each(&self) -> impl Iterator<Item = &[u8]> {
+        let statements = self.statements.split(|byte| *byte == b';');
+        statements.map(|sql| sql.trim_ascii()).filter(|sql| !sql.is_empty())
+    }
+}
+
 /// All of it, for one session.
 #[derive(Debug, Clone)]
 pub struct Residue {
@@ -83,6 +100,8 @@ pub struct Residue {
     pub found_rows: FoundRows,
     /// `ROW_COUNT()`: always known from the protocol.
     pub row_count: i64,
+    /// What was said of the next transaction, until it begins.
+    pub next_transaction: Option<Box<NextTransaction>>,
     variables: Option<Box<UserVariables>>,
 }
 
@@ -106,6 +125,7 @@ impl Default for Residue {
             diagnostics: Diagnostics::None,
             found_rows: FoundRows::Known(0),
             row_count: 0,
+            next_transaction: None,
             variables: None,
         }
     }
@@ -167,6 +187,7 @@ impl Residue {
         self.last_insert_id != LastInsertId::OnBackend
             && self.diagnostics != Diagnostics::OnBackend
             && self.found_rows != FoundRows::OnBackend
+            && self.next_transaction.as_ref().is_none_or(|next| !next.on_backend)
             && self.variables.as_ref().is_none_or(|v| v.on_backend.is_empty())
     }
 
@@ -193,6 +214,7 @@ impl Residue {
     /// The backend connection is gone, and with it what only it knew. A statement that reads none
     /// of that need not care.
     pub fn lost(&mut self) {
+        self.next_transaction_left();
         if self.last_insert_id == LastInsertId::OnBackend {
             self.last_insert_id = LastInsertId::Lost;
         }
@@ -207,6 +229,13 @@ impl Residue {
                 variables.known.remove(&name);
                 variables.lost.insert(name);
             }
+        }
+    }
+
+    /// The session goes on elsewhere: what it said of its next transaction has to be said again.
+    fn next_transaction_left(&mut self) {
+        if let Some(next) = &mut self.next_transaction {
+            next.on_backend = false;
         }
     }
 
@@ -273,6 +302,7 @@ impl Residue {
         capture: &Capture,
         answers: Vec<Answer>,
     ) -> Result<(), CaptureMismatch> {
+        self.next_transaction_left();
         let mut answers = answers.into_iter();
         if capture.diagnostics {
             let answer = answers.next().ok_or(CaptureMismatch)?;

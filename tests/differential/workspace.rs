@@ -30,6 +30,7 @@ const TABLES: &[&str] = &[
 ];
 
 const CONTENT: &[&str] = &[
+    "ALTER DATABASE CHARACTER SET utf8mb4",
     "DROP TABLE IF EXISTS ddl",
     "DROP VIEW IF EXISTS v",
     "TRUNCATE t",

@@ -17,8 +17,10 @@ pub struct Details {
     /// the text is said by its marks alone.
     pub actions: Vec<Placed>,
     /// Variables that are set for the time of one statement only, by `SET_VAR` or
-    /// `SET STATEMENT`; ASCII letters in lower case.
+    /// `SET STATEMENT`, or whose setting is to be overlooked; ASCII letters in lower case.
     pub temporary_settings: Vec<Box<[u8]>>,
+    /// Nobody else is to have the connection afterwards.
+    pub dedicated: bool,
     /// What the impure names in the text may do.
     pub impure: Effects,
     /// An `UPDATE` or a `DELETE` is one of several tables, perhaps.
@@ -167,6 +169,8 @@ pub enum Action {
     Prepare {
         /// The name, as written.
         name: Box<[u8]>,
+        /// The whole statement, as written.
+        sql: Box<[u8]>,
         /// Where its text comes from.
         source: Source,
         /// What its text does; opaque if it is not known.

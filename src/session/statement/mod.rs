@@ -44,6 +44,7 @@ pub use marks::Marks;
 pub use crate::session::lexer::{Charset, Dialect};
 
 use crate::session::catalogue::Catalogue;
+use crate::session::treatment::Treatment;
 use scan::Scan;
 
 /// What [`analyze`] found in a text.
@@ -104,6 +105,30 @@ impl Analysis {
     /// Whether the session has to be told anything beyond what trackers say.
     pub fn touches_session(&self) -> bool {
         self.marks.intersects(Marks::SESSION)
+    }
+
+    /// Overlooks the user variables of which nothing is to be remembered: those of the user's
+    /// `treatment`, and those that the text itself names so.
+    pub fn overlook(&mut self, treatment: Option<&Treatment>) {
+        let Some(details) = &mut self.details else { return };
+        let before = details.user_variables.len();
+        let Details { user_variables, temporary_settings, .. } = &mut **details;
+        user_variables.retain(|variable| {
+            let here = |name: &[u8]| name.strip_prefix(b"@") == Some(&*variable.name);
+            !treatment.is_some_and(|treatment| treatment.ignores_user_variable(&variable.name))
+                && !temporary_settings.iter().any(|name| here(name))
+        });
+        if before > 0 && user_variables.is_empty() {
+            self.marks = self.marks.without(Marks::USER_VARIABLES | Marks::WRITES_VARIABLES);
+        }
+    }
+
+    /// Whether the default character set of a database may be another afterwards.
+    pub fn may_alter_databases(&self) -> bool {
+        use StatementKind as Kind;
+        matches!(self.kind, Kind::Call | Kind::Compound | Kind::Ddl | Kind::Execute | Kind::Other)
+            || self.count > 1
+            || self.marks.intersects(Marks::OPAQUE | Marks::IMPURE)
     }
 
     /// What the preparation of this statement does: nothing, but that variables which the text

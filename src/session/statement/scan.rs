@@ -11,6 +11,7 @@ use super::{Analysis, lock, prepare, session, set, sole, table};
 use crate::session::catalogue::{Catalogue, Effects};
 use crate::session::lexer::{Dialect, Directive, Lexer, Token, TokenKind};
 use crate::session::server::Flavor;
+use crate::session::treatment::may_ignore;
 
 /// The reading of a text, and what it has found so far.
 pub(super) struct Scan<'a> {
@@ -225,7 +226,18 @@ impl<'a> Scan<'a> {
         if self.count == 0 {
             match self.lexer.directive() {
                 Some(Directive::Pin) => self.mark(Marks::HINT_PIN),
+                Some(Directive::Dedicated) => {
+                    self.mark(Marks::HINT_PIN);
+                    self.details().dedicated = true;
+                }
                 Some(Directive::Share) => self.mark(Marks::HINT_SHARE),
+                Some(Directive::Ignore(from, to)) => {
+                    let names = self.lexer.sql().get(from..to).unwrap_or_default();
+                    let names = names.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                    let names = names.filter(|name| str::from_utf8(name).is_ok_and(may_ignore));
+                    let names: Vec<_> = names.map(|n| n.to_ascii_lowercase().into()).collect();
+                    self.details().temporary_settings.extend(names);
+                }
                 None => {}
             }
         }
