@@ -125,7 +125,8 @@ impl Client {
         let told = self.service.metrics.incidents.note(told, concerned);
         told.put(&mut self.channel.output, &mut sequence);
         let error = LastError { code: told.code, sqlstate: told.sqlstate };
-        self.session.residue.refused(error, &told.message);
+        self.session.residue.failed(error, self.session.dialect.flavor);
+        self.session.residue.refused(told.code, &told.message);
         self.session.warnings = 1;
     }
 

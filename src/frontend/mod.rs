@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod operate;
 pub mod outcome;
 pub mod pins;
+mod placing;
 pub mod prepared;
 pub mod query;
 pub mod reply;
