@@ -91,6 +91,7 @@ pub(super) fn greeting(
         require_tls: service.tls.mode == FrontTlsMode::Required,
         users: Arc::new(users),
         rsa,
+        proxies: service.proxy_protocol_from.as_slice().into(),
     }
 }
 

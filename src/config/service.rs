@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::backend::BackendConfig;
 use super::failover::FailoverConfig;
 use super::given::{Given, Setting};
+use super::network::{NETWORKS, Network};
 use super::pool::PoolConfig;
 use super::section::Section;
 use super::show::Shown;
@@ -61,6 +62,8 @@ pub struct ServiceConfig {
     pub reader_listen: Option<SocketAddr>,
     /// The most clients at a time; one more is told so with error 1040.
     pub max_clients: usize,
+    /// Where proxies are that begin each connection with a PROXY protocol header; nobody else may.
+    pub proxy_protocol_from: Vec<Network>,
     /// A client that says nothing for longer is disconnected. `None`: never.
     pub idle_client_timeout: Option<Duration>,
     /// How long a client may take to log in.
@@ -101,6 +104,8 @@ impl ServiceConfig {
         let reader_listen = section.setting("reader_listen");
         let number = |value: Option<u32>| value.and_then(|value| usize::try_from(value).ok());
         let max_clients = number(section.number("max_clients", 1..=1_000_000)).unwrap_or(10_000);
+        let proxies = section.list("proxy_protocol_from", NETWORKS, |text| text.parse().ok());
+        let proxy_protocol_from = proxies.unwrap_or_default();
         let idle_client_timeout =
             section.limit("idle_client_timeout", SECOND..=365 * DAY).unwrap_or(Some(30 * MINUTE));
         let handshake_timeout =
@@ -127,6 +132,7 @@ impl ServiceConfig {
             listen: listen?,
             reader_listen,
             max_clients,
+            proxy_protocol_from,
             idle_client_timeout,
             handshake_timeout,
             max_client_buffer,
@@ -149,10 +155,13 @@ impl ServiceConfig {
             .users
             .iter()
             .fold(Shown::new(), |users, (name, user)| users.section(name, user.show()));
+        let proxies: Vec<String> =
+            self.proxy_protocol_from.iter().map(Network::to_string).collect();
         Shown::new()
             .put("listen", self.listen.to_string())
             .maybe("reader_listen", self.reader_listen.map(|address| address.to_string()))
             .put("max_clients", i64::try_from(self.max_clients).unwrap_or(i64::MAX))
+            .maybe("proxy_protocol_from", (!proxies.is_empty()).then_some(proxies))
             .limit("idle_client_timeout", self.idle_client_timeout)
             .duration("handshake_timeout", self.handshake_timeout)
             .size("max_client_buffer", self.max_client_buffer)

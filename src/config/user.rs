@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::network::Network;
+use super::network::{NETWORKS, Network};
 use super::secret::Secret;
 use super::section::Section;
 use super::show::{HIDDEN, Shown};
@@ -69,8 +69,7 @@ impl UserConfig {
             Some(true) => UserTransport::Tls,
             Some(false) | None => UserTransport::Any,
         };
-        let networks = "addresses or networks such as \"10.0.0.0/8\"";
-        let allow_from = section.list("allow_from", networks, |text| text.parse().ok());
+        let allow_from = section.list("allow_from", NETWORKS, |text| text.parse().ok());
         let database_user = section.text("database_user");
         if let Some(stored) = &stored
             && !stores.contains_key(&stored.store)

@@ -169,7 +169,7 @@ impl Client {
     ) -> Result<(), Stop> {
         let key = pool_key(self.pool.key().server, &user, self.capabilities);
         let (Some(pool), Some(learned)) = (self.service.pool(&key), self.service.learned()) else {
-            let told = Told::access_denied(&user, &self.host, true);
+            let told = Told::access_denied(&user, &self.peer.host, true);
             self.put_error(sequence.wrapping_add(1), &told);
             return Err(Stop::Denied);
         };
@@ -241,7 +241,7 @@ impl Client {
             sequence: sequence.wrapping_add(1),
         });
         let change = ChangeProof { attempt, encrypted, nonce: self.nonce };
-        let proven = reauthenticate(&mut packets, &context, change, &self.host).await;
+        let proven = reauthenticate(&mut packets, &context, change, &self.peer).await;
         let Parts { input, output, sequence, .. } = packets.into_parts();
         self.channel.input = ReadBuffer::with(&input);
         self.channel.output = output;

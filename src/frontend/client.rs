@@ -4,6 +4,7 @@
 use super::cancel::Entry;
 use super::failure::{Again, Repetition};
 use super::incident::Concerned;
+use super::peer::Peer;
 use super::pins::SessionPins;
 use super::service::{Admission, Service};
 use super::told::Told;
@@ -43,8 +44,8 @@ pub struct Client {
     pub entry: Entry,
     /// Its user.
     pub user: Arc<str>,
-    /// The address it came from, without the port, as the server would show it.
-    pub host: Arc<str>,
+    /// Where it came from.
+    pub peer: Arc<Peer>,
     /// The nonce of its handshake, with which it proves a change of user.
     pub nonce: [u8; 20],
     /// The backend connection that it has at this moment.

@@ -8,6 +8,7 @@ mod dialogue;
 
 pub use self::dialogue::Attempt;
 use self::dialogue::Dialogue;
+use super::peer::Peer;
 use super::told::Told;
 use super::users::{User, Users};
 use crate::credentials::rsa::RsaKey;
@@ -152,7 +153,7 @@ pub async fn greet(
     stream: Stream,
     context: &GreetContext,
     connection_id: u32,
-    host: &str,
+    peer: &Peer,
 ) -> Result<Greeted, GreetError> {
     let nonce = fresh_nonce()?;
     let offered = match context.tls {
@@ -174,7 +175,7 @@ pub async fn greet(
     });
     packets.flush().await?;
     let (mut packets, payload) = hear(packets, context.tls.as_ref()).await?;
-    let introduced = introduce(&mut packets, &payload, context, nonce, host).await;
+    let introduced = introduce(&mut packets, &payload, context, nonce, peer).await;
     let Introduced { response, user, server_proof } = match introduced {
         Ok(introduced) => introduced,
         Err(error) => return Err(tell(&mut packets, error).await),
@@ -241,7 +242,7 @@ async fn introduce<'a>(
     payload: &'a [u8],
     context: &GreetContext,
     nonce: [u8; NONCE],
-    host: &str,
+    peer: &Peer,
 ) -> Result<Introduced<'a>, GreetError> {
     if is_old(payload) {
         // So do servers: with a shorter packet they don't even look for the user.
@@ -254,7 +255,7 @@ async fn introduce<'a>(
     let attempt =
         Attempt { user: response.user, plugin: response.plugin, proof: response.auth_response };
     let proven = Dialogue::new(packets, context, encrypted, nonce).prove(&attempt).await?;
-    let (user, server_proof) = proven.admit(host)?;
+    let (user, server_proof) = proven.admit(peer)?;
     // After the password, as MySQL does: a stranger need not know how this is configured.
     if context.require_tls && !encrypted {
         return Err(GreetError::Denied(Told::TLS_REQUIRED));
@@ -284,11 +285,11 @@ pub async fn reauthenticate<S: AsyncRead + AsyncWrite + Unpin>(
     packets: &mut PacketStream<S>,
     context: &GreetContext,
     change: ChangeProof<'_>,
-    host: &str,
+    peer: &Peer,
 ) -> Result<User, GreetError> {
     let ChangeProof { attempt, encrypted, nonce } = change;
     let proven = Dialogue::new(packets, context, encrypted, nonce).prove_again(&attempt).await?;
-    Ok(proven.admit(host)?.0)
+    Ok(proven.admit(peer)?.0)
 }
 
 /// What a `COM_CHANGE_USER` says, and on which connection.

@@ -7,10 +7,11 @@ use super::failure::Repetition;
 use super::greet::{GreetError, Greeted, greet};
 use super::incident::Concerned;
 use super::outcome::Left;
+use super::peer::{Peer, identify};
 use super::serve::{leave, seconds, serve};
 use super::service::{Admission, Learned, Service};
 use super::told::Told;
-use crate::backend::server::{HostNames, ServerId};
+use crate::backend::server::ServerId;
 use crate::net::channel::Channel;
 use crate::net::packet::PacketStream;
 use crate::net::stream::Stream;
@@ -44,21 +45,14 @@ pub async fn listen(service: Arc<Service>, listener: TcpListener, access: Access
         match accepted {
             Ok((tcp, address)) => {
                 service.metrics.received.inc();
-                let names = service.learned().map(|learned| learned.server.hosts);
-                let host = host(address.ip(), names.unwrap_or_default());
                 let admitted = service.admit();
                 let service = service.clone();
                 let tasks = service.tasks.clone();
                 // Each step is in a box of its own, so that a client that is served holds no
                 // memory for the handshake that it has behind it.
                 tasks.spawn("client", Law::Mortal, async move {
-                    let left = match admitted {
-                        Some(admission) => {
-                            Box::pin(welcome(service.clone(), tcp, host, admission, access)).await
-                        }
-                        None => Ok(Box::pin(refuse(&service, tcp)).await),
-                    };
-                    let left = match left {
+                    let arrival = Arrival { tcp, address: address.ip(), access };
+                    let left = match Box::pin(arrive(&service, arrival, admitted)).await {
                         Ok(left) => left,
                         Err(client) => Box::pin(serve(client)).await,
                     };
@@ -73,19 +67,39 @@ pub async fn listen(service: Arc<Service>, listener: TcpListener, access: Access
     }
 }
 
-/// The client's address as a server would show it.
-fn host(address: IpAddr, names: HostNames) -> Arc<str> {
-    let address = address.to_canonical();
-    if names == HostNames::Resolved && address.is_loopback() {
-        return "localhost".into();
-    }
-    address.to_string().into()
+/// A connection that was just accepted.
+struct Arrival {
+    tcp: TcpStream,
+    address: IpAddr,
+    access: Access,
 }
 
-async fn refuse(service: &Service, tcp: TcpStream) -> Left {
-    let told = Told::too_many_clients(&service.name, service.limits().max_clients);
-    turn_away(service, tcp, &told).await;
-    Left::Refused
+/// Finds out who it is, and lets it in or turns it away; gives it, in the error position, when it
+/// is to be served.
+async fn arrive(
+    service: &Arc<Service>,
+    arrival: Arrival,
+    admitted: Option<Admission>,
+) -> Result<Left, Box<Client>> {
+    let Arrival { mut tcp, address, access } = arrival;
+    let limit = service.limits().handshake_timeout;
+    let deadline = Instant::now() + limit;
+    let peer = match identify(service, &mut tcp, address, deadline).await {
+        Ok(peer) => peer,
+        Err(unidentified) => {
+            let Some(told) = unidentified.told() else { return Ok(Left::Disconnected) };
+            turn_away(service, tcp, &told).await;
+            return Ok(Left::NoProxyHeader);
+        }
+    };
+    let Some(admission) = admitted else {
+        let told = Told::too_many_clients(&service.name, service.limits().max_clients);
+        turn_away(service, tcp, &told).await;
+        return Ok(Left::Refused);
+    };
+    let entry = service.registry.enter(&service.name);
+    let place = Place { entry, peer, admission, access };
+    Box::pin(welcome(service.clone(), tcp, place, deadline, limit)).await
 }
 
 /// Sends an error in place of a greeting, as servers do.
@@ -102,29 +116,26 @@ async fn turn_away(service: &Service, tcp: TcpStream, told: &Told) {
 async fn welcome(
     service: Arc<Service>,
     tcp: TcpStream,
-    host: Arc<str>,
-    admission: Admission,
-    access: Access,
+    place: Place,
+    deadline: Instant,
+    limit: Duration,
 ) -> Result<Left, Box<Client>> {
     if configure(&tcp).is_err() {
         return Ok(Left::Disconnected);
     }
-    let entry = service.registry.enter(&service.name);
-    let limit = service.limits().handshake_timeout;
-    let deadline = Instant::now() + limit;
     let Some(learned) = service.wait_learned(deadline).await else {
         turn_away(&service, tcp, &Told::no_server(limit.as_millis())).await;
         return Ok(Left::Refused);
     };
     let context = service.greet_context();
-    let greeting = greet(Stream::Plain(tcp), &context, entry.handle().id, &host);
+    let greeting = greet(Stream::Plain(tcp), &context, place.entry.handle().id, &place.peer);
     let greeted = match tokio::time::timeout_at(deadline, greeting).await {
         Ok(Ok(greeted)) => greeted,
         Ok(Err(error)) => {
             match error.told().filter(|_| matches!(error, GreetError::Denied(_))) {
                 Some(told) => tracing::info!(
                     service = &*service.name,
-                    host = &*host,
+                    host = &*place.peer.host,
                     code = told.code,
                     error = &*String::from_utf8_lossy(&told.message),
                     "a login was refused"
@@ -143,7 +154,6 @@ async fn welcome(
     let database = greeted.database.clone();
     let server_proof = greeted.server_proof.clone();
     let sequence = greeted.sequence.wrapping_sub(1);
-    let place = Place { entry, host, admission, access };
     let Some(client) = client(service, greeted, place, &learned) else {
         return Ok(Left::Denied);
     };
@@ -191,7 +201,7 @@ pub(super) fn pool_key(server: ServerId, user: &Arc<str>, capabilities: Capabili
 /// What a client has before it has logged in.
 struct Place {
     entry: Entry,
-    host: Arc<str>,
+    peer: Arc<Peer>,
     admission: Admission,
     access: Access,
 }
@@ -202,7 +212,7 @@ fn client(
     place: Place,
     learned: &Learned,
 ) -> Option<Client> {
-    let Place { entry, host, admission, access } = place;
+    let Place { entry, peer, admission, access } = place;
     let Greeted { stream, input, output, user, capabilities, collation, nonce, .. } = greeted;
     let server = service.first_server(access);
     let pool = service.pool(&pool_key(server, &user.name, capabilities))?;
@@ -225,7 +235,7 @@ fn client(
         session,
         entry,
         user: user.name,
-        host,
+        peer,
         nonce,
         lease: None,
         deposit: None,

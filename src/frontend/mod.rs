@@ -17,6 +17,7 @@ pub mod listener;
 pub mod metrics;
 pub mod operate;
 pub mod outcome;
+pub mod peer;
 pub mod pins;
 pub mod prepared;
 pub mod query;

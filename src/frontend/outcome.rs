@@ -20,6 +20,8 @@ pub enum Left {
     Killed,
     /// The backend connection that held its state is gone.
     Lost,
+    /// It came from where proxies are, and did not say whose connection it is.
+    NoProxyHeader,
     /// It said `COM_QUIT`.
     Quit,
     /// Too many clients were connected already.
@@ -32,7 +34,7 @@ pub enum Left {
 
 impl Left {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Denied,
         Self::Disconnected,
         Self::Fault,
@@ -40,6 +42,7 @@ impl Left {
         Self::Idle,
         Self::Killed,
         Self::Lost,
+        Self::NoProxyHeader,
         Self::Quit,
         Self::Refused,
         Self::Shutdown,
@@ -56,6 +59,7 @@ impl Left {
             Self::Idle => "idle",
             Self::Killed => "killed",
             Self::Lost => "state_lost",
+            Self::NoProxyHeader => "no_proxy_header",
             Self::Quit => "quit",
             Self::Refused => "refused",
             Self::Shutdown => "shutdown",

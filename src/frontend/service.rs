@@ -6,7 +6,7 @@ use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::{Retry, SlowConfig};
+use crate::config::{Network, Retry, SlowConfig};
 use crate::credentials::rsa::RsaKey;
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
@@ -128,6 +128,8 @@ pub struct GreetSettings {
     pub users: Arc<Users>,
     /// The key for passwords over plain connections.
     pub rsa: RsaKey,
+    /// Where proxies are, which say in a header whose connections theirs are.
+    pub proxies: Arc<[Network]>,
 }
 
 impl fmt::Debug for GreetSettings {
@@ -250,7 +252,7 @@ impl Service {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
-        let GreetSettings { version: fixed, tls, require_tls, users, rsa } =
+        let GreetSettings { version: fixed, tls, require_tls, users, rsa, proxies: _ } =
             GreetSettings::clone(&self.greeting.load());
         let mut capabilities = OFFERED;
         if maria {

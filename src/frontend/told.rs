@@ -77,6 +77,15 @@ impl Told {
     /// `ER_HANDSHAKE_ERROR`
     pub const BAD_HANDSHAKE: Self = Self::new(1043, b"08S01", "Bad handshake");
 
+    /// `ER_HANDSHAKE_ERROR`, for a connection from where proxies are that does not say whose it is.
+    pub const NO_PROXY_HEADER: Self = Self::new(
+        1043,
+        b"08S01",
+        "Bad handshake: connections from this address have to begin with a PROXY protocol header \
+         (proxy_protocol_from)",
+    )
+    .trouble("no_proxy_header");
+
     /// `ER_NOT_SUPPORTED_AUTH_MODE`
     pub const OLD_CLIENT: Self = Self::new(
         1251,

@@ -4,6 +4,7 @@ pub mod buffer;
 pub mod channel;
 pub mod link;
 pub mod packet;
+pub mod proxy_header;
 pub mod relay;
 pub mod stream;
 pub mod tls;

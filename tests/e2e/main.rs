@@ -15,6 +15,7 @@
 //! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
+//! - [`proxied`]: connections that come through another proxy, which says whose they are.
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
@@ -43,6 +44,7 @@ mod marks;
 mod operations;
 mod prepared;
 mod prometheus;
+mod proxied;
 mod reading;
 mod reload;
 mod rotation;

@@ -65,6 +65,11 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("max_clients = true", "max_clients = true: expected a whole number from 1 to 1000000"),
     (
+        "proxy_protocol_from = [\"10.0.0.1/8\"]",
+        "proxy_protocol_from = [\"10.0.0.1/8\"]: expected addresses or networks such as \
+         \"10.0.0.0/8\"",
+    ),
+    (
         "server_version = \"newest\"",
         "server_version = \"newest\": expected \"auto\", or a version such as \"8.4.3\" or \
          \"10.11.6-MariaDB\"",

@@ -13,6 +13,7 @@ use super::claim::Claim;
 use super::{GreetContext, GreetError, MAX_PACKET, fresh_nonce};
 use crate::config::secret::Secret;
 use crate::credentials::verify::Verifier;
+use crate::frontend::peer::Peer;
 use crate::frontend::told::Told;
 use crate::frontend::users::User;
 use crate::net::packet::PacketStream;
@@ -57,12 +58,13 @@ pub(super) struct Proven<'a> {
 
 impl Proven<'_> {
     /// The user, and what the OK has to say; or the denial that a server would write.
-    pub(super) fn admit(self, host: &str) -> Result<(User, Vec<u8>), GreetError> {
+    pub(super) fn admit(self, peer: &Peer) -> Result<(User, Vec<u8>), GreetError> {
         let Self { user, name, with_password, server_proof } = self;
-        if let Some(user) = user.filter(|user| !user.may_come_from(host)) {
+        let host = &*peer.host;
+        if let Some(user) = user.filter(|user| !user.may_come_from(peer)) {
             tracing::info!(user = &*user.name, host, "refused: not from this address (allow_from)");
         }
-        match user.filter(|user| user.may_come_from(host)) {
+        match user.filter(|user| user.may_come_from(peer)) {
             Some(user) => Ok((user.clone(), server_proof)),
             None => {
                 let shown: String = name.chars().take(SHOWN_NAME).collect();

@@ -212,6 +212,7 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
             require_tls: false,
             users: Arc::default(),
             rsa: RsaKey::new(),
+            proxies: [].into(),
         },
     });
     (service, supervisor)
