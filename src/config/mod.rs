@@ -27,6 +27,7 @@ mod store;
 mod tests;
 mod tls;
 mod units;
+mod url;
 mod user;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,7 @@ pub use source::SourceError;
 pub use store::StoreConfig;
 pub use tls::{BackTls, BackTlsMode, CertificateFiles, FrontTls, FrontTlsMode};
 pub(crate) use units::parse_duration;
+pub use url::{HttpUrl, NotAnUrl, escaped};
 pub use user::{SecretRef, UserConfig, UserSecret, UserTransport};
 
 /// A configuration that is right.
