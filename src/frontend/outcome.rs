@@ -6,6 +6,8 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Left {
+    /// Too many logins had failed.
+    Blocked,
     /// Its login was refused.
     Denied,
     /// It closed the connection, or the network did, without a farewell.
@@ -34,7 +36,8 @@ pub enum Left {
 
 impl Left {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
+        Self::Blocked,
         Self::Denied,
         Self::Disconnected,
         Self::Fault,
@@ -52,6 +55,7 @@ impl Left {
     /// The name in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Blocked => "blocked",
             Self::Denied => "denied",
             Self::Disconnected => "disconnected",
             Self::Fault => "protocol_fault",

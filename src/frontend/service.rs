@@ -1,13 +1,12 @@
 //! One database service as its clients see it: pools, users, limits.
 
 use super::cancel::Registry;
-use super::greet::{GreetContext, OFFERED};
+use super::greet::{GreetContext, Lasting, OFFERED};
 use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::{Network, Retry, SlowConfig};
-use crate::credentials::rsa::RsaKey;
+use crate::config::{LoginLimits, Network, Retry, SlowConfig};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::pool::{Pool, PoolKey};
@@ -126,8 +125,10 @@ pub struct GreetSettings {
     pub require_tls: bool,
     /// Who may log in.
     pub users: Arc<Users>,
-    /// The key for passwords over plain connections.
-    pub rsa: RsaKey,
+    /// How many logins may fail.
+    pub login_limits: LoginLimits,
+    /// What logins share.
+    pub lasting: Lasting,
     /// Where proxies are, which say in a header whose connections theirs are.
     pub proxies: Arc<[Network]>,
 }
@@ -252,8 +253,15 @@ impl Service {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
-        let GreetSettings { version: fixed, tls, require_tls, users, rsa, proxies: _ } =
-            GreetSettings::clone(&self.greeting.load());
+        let GreetSettings {
+            version: fixed,
+            tls,
+            require_tls,
+            users,
+            login_limits,
+            lasting,
+            proxies: _,
+        } = GreetSettings::clone(&self.greeting.load());
         let mut capabilities = OFFERED;
         if maria {
             capabilities = capabilities.without(Capabilities::LONG_PASSWORD)
@@ -270,7 +278,8 @@ impl Service {
             tls,
             require_tls,
             users,
-            rsa,
+            login_limits,
+            lasting,
         }
     }
 

@@ -28,10 +28,17 @@ fn binary() -> Vec<u8> {
     header
 }
 
+/// A connection from there that begins with a header.
+async fn open(from: Ipv4Addr, port: u16, header: &[u8]) -> io::Result<Packets> {
+    let mut packets = Packets::connect(port, from).await?;
+    packets.send_bytes(header).await?;
+    Ok(packets)
+}
+
 /// What a login of somebody unknown is told: it names the host.
 async fn told(source: Ipv4Addr, port: u16, header: &[u8]) -> String {
     let stranger = Login { user: "nobody".to_owned(), ..Login::of(&APP) };
-    let packets = Packets::connect_from(source, port, header).await.unwrap();
+    let packets = open(source, port, header).await.unwrap();
     stranger.on(packets).await.err().expect("a refusal").to_string()
 }
 
@@ -42,7 +49,7 @@ fn the_address_in_the_header_is_the_clients() {
         for header in [LINE, &binary()] {
             let told = told(PROXY, millpond.port, header).await;
             assert!(told.contains("'nobody'@'203.0.113.9'"), "{told}");
-            let packets = Packets::connect_from(PROXY, millpond.port, header).await.unwrap();
+            let packets = open(PROXY, millpond.port, header).await.unwrap();
             let mut client = Login::of(&APP).on(packets).await.unwrap();
             let reply = client.query("SELECT 7").await.unwrap();
             assert_eq!(reply.value().as_deref(), Some("7"));
@@ -95,7 +102,7 @@ fn networks_of_users_and_proxies_change_live() {
     servers::one_async(|server| async move {
         let millpond = Millpond::start(server, &settings());
         let login = async |source: Ipv4Addr, header: &[u8]| -> io::Result<()> {
-            let packets = Packets::connect_from(source, millpond.port, header).await?;
+            let packets = open(source, millpond.port, header).await?;
             Login::of(&OTHER).on(packets).await.map(drop)
         };
         login(PROXY, LINE).await.unwrap();
@@ -151,21 +158,20 @@ fn haproxy_passes_addresses_on() {
         let (status, done) = tokio::task::block_in_place(|| millpond.order("/reload", &[]));
         assert_eq!(status, 200, "{done}");
         for port in ports {
-            let mut open = Packets::connect_from(client, port, b"").await;
+            let mut opened = open(client, port, b"").await;
             for _ in 0..200 {
-                if open.is_ok() {
+                if opened.is_ok() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(25)).await;
-                open = Packets::connect_from(client, port, b"").await;
+                opened = open(client, port, b"").await;
             }
-            let open = open.unwrap_or_else(|error| panic!("{error}: {}", haproxy.log()));
-            let mut welcome = Login::of(&OTHER).on(open).await.unwrap();
+            let opened = opened.unwrap_or_else(|error| panic!("{error}: {}", haproxy.log()));
+            let mut welcome = Login::of(&OTHER).on(opened).await.unwrap();
             let reply = welcome.query("SELECT 'through'").await.unwrap();
             assert_eq!(reply.value().as_deref(), Some("through"));
             welcome.quit().await;
-            let other =
-                Packets::connect_from(Ipv4Addr::new(127, 0, 0, 5), port, b"").await.unwrap();
+            let other = open(Ipv4Addr::new(127, 0, 0, 5), port, b"").await.unwrap();
             let refused = Login::of(&OTHER).on(other).await.err().expect("a refusal").to_string();
             assert!(refused.starts_with("1045: "), "{refused}");
         }

@@ -10,6 +10,7 @@
 //! client whose proof was wrong would be surprised by anything else.
 
 use super::claim::Claim;
+use super::trial::Trial;
 use super::{GreetContext, GreetError, MAX_PACKET, fresh_nonce};
 use crate::config::secret::Secret;
 use crate::credentials::verify::Verifier;
@@ -58,21 +59,20 @@ pub(super) struct Proven<'a> {
 
 impl Proven<'_> {
     /// The user, and what the OK has to say; or the denial that a server would write.
-    pub(super) fn admit(self, peer: &Peer) -> Result<(User, Vec<u8>), GreetError> {
+    pub(super) fn admit(self, host: &str) -> Result<(User, Vec<u8>), GreetError> {
         let Self { user, name, with_password, server_proof } = self;
-        let host = &*peer.host;
-        if let Some(user) = user.filter(|user| !user.may_come_from(peer)) {
-            tracing::info!(user = &*user.name, host, "refused: not from this address (allow_from)");
-        }
-        match user.filter(|user| user.may_come_from(peer)) {
+        match user {
             Some(user) => Ok((user.clone(), server_proof)),
             None => {
-                let shown: String = name.chars().take(SHOWN_NAME).collect();
-                let told = Told::access_denied(&shown, host, with_password);
+                let told = Told::access_denied(&shown(&name), host, with_password);
                 Err(GreetError::Denied(told))
             }
         }
     }
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_NAME).collect()
 }
 
 /// How much of a name servers put into their message.
@@ -84,6 +84,18 @@ pub(super) struct Dialogue<'a, S> {
     context: &'a GreetContext,
     encrypted: bool,
     nonce: [u8; NONCE],
+    peer: &'a Peer,
+}
+
+/// The connection on which a client proves who it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// Whether it is under TLS.
+    pub(super) encrypted: bool,
+    /// The nonce of its greeting.
+    pub(super) nonce: [u8; NONCE],
+    /// Where it comes from.
+    pub(super) peer: &'a Peer,
 }
 
 /// What is done about an attempt.
@@ -107,10 +119,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
     pub(super) fn new(
         packets: &'a mut PacketStream<S>,
         context: &'a GreetContext,
-        encrypted: bool,
-        nonce: [u8; NONCE],
+        place: Place<'a>,
     ) -> Self {
-        Self { packets, context, encrypted, nonce }
+        let Place { encrypted, nonce, peer } = place;
+        Self { packets, context, encrypted, nonce, peer }
     }
 
     /// Judges the response to a greeting.
@@ -134,6 +146,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         attempt: &Attempt<'_>,
     ) -> Result<Proven<'a>, GreetError> {
         let name = user_name(attempt.user);
+        let trial = Trial::begin(self.context, &self.peer.host, &name)?;
         let user = self.context.users.get(&name);
         // Something is compared also where there is no such user.
         let decoy = Secret::new(fresh_nonce()?);
@@ -145,8 +158,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
                 self.check(plugin, &proof, &claim).await?
             }
         };
-        let may_come = |user: &&User| verdict.right && (self.encrypted || !user.tls_only);
+        let may_come = |user: &&User| {
+            verdict.right && (self.encrypted || !user.tls_only) && comes_from_there(user, self.peer)
+        };
         let user = user.filter(may_come);
+        match user {
+            Some(_) => trial.succeeded()?,
+            None => drop(trial),
+        }
         let Verdict { with_password, server_proof, .. } = verdict;
         Ok(Proven { user, name, with_password, server_proof })
     }
@@ -222,20 +241,37 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
             return Ok(opened(&answer).is_some_and(|password| claim.is_known(password)));
         }
         let sealed = if answer.as_slice() == [REQUEST_KEY] { self.sealed().await? } else { answer };
-        let Some(mut password) = self.context.rsa.open(&sealed).await else { return Ok(false) };
+        let Some(mut password) = self.context.lasting.rsa.open(&sealed).await else {
+            return Ok(false);
+        };
         mask(&mut password, &self.nonce);
         Ok(opened(&password).is_some_and(|password| claim.is_known(password)))
     }
 
     /// Hands out the public key and reads what was encrypted with it.
     async fn sealed(&mut self) -> Result<Zeroizing<Vec<u8>>, GreetError> {
-        let Some(key) = self.context.rsa.public().await else { return Ok(Zeroizing::default()) };
+        let Some(key) = self.context.lasting.rsa.public().await else {
+            return Ok(Zeroizing::default());
+        };
         self.packets.put_with(|out: &mut BytesMut| {
             out.put_u8(AUTH_MORE_HEADER);
             out.put_slice(key.as_bytes());
         });
         self.answer().await
     }
+}
+
+/// Whether a user who has proven the password may come from there.
+fn comes_from_there(user: &User, peer: &Peer) -> bool {
+    let may = user.may_come_from(peer);
+    if !may {
+        tracing::info!(
+            user = &*user.name,
+            host = &*peer.host,
+            "refused: not from this address (allow_from)"
+        );
+    }
+    may
 }
 
 /// How a client comes to a proof that can be checked.

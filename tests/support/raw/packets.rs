@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
 /// The largest payload of one frame; a frame of this length is continued in the next.
@@ -23,24 +23,12 @@ pub(crate) struct Packets {
 }
 
 impl Packets {
-    /// Connects to a port of this machine.
-    pub(crate) async fn connect(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream: Box::new(stream), input: Vec::new(), consumed: 0 })
-    }
-
-    /// Connects from another address of this machine, and sends something first.
-    pub(crate) async fn connect_from(
-        source: Ipv4Addr,
-        port: u16,
-        first: &[u8],
-    ) -> io::Result<Self> {
+    /// Connects to a port of this machine, from one of its addresses.
+    pub(crate) async fn connect(port: u16, from: Ipv4Addr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        socket.bind((source, 0).into())?;
-        let mut stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
+        socket.bind((from, 0).into())?;
+        let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
         stream.set_nodelay(true)?;
-        stream.write_all(first).await?;
         Ok(Self { stream: Box::new(stream), input: Vec::new(), consumed: 0 })
     }
 
