@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::backend::BackendConfig;
 use super::failover::FailoverConfig;
 use super::given::{Given, Setting};
+use super::limits::TimeLimits;
 use super::login_limits::LoginLimits;
 use super::network::{NETWORKS, Network};
 use super::pool::PoolConfig;
@@ -18,7 +19,6 @@ use super::user::{UserConfig, UserTransport, Users};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
@@ -65,8 +65,10 @@ pub struct ServiceConfig {
     pub max_clients: usize,
     /// Where proxies are that begin each connection with a PROXY protocol header; nobody else may.
     pub proxy_protocol_from: Vec<Network>,
-    /// A client that says nothing for longer is disconnected. `None`: never.
-    pub idle_client_timeout: Option<Duration>,
+    /// The most clients that may come from one address in a second. `None`: any number.
+    pub max_connects_per_second: Option<u32>,
+    /// How long clients may do nothing, or keep a transaction open.
+    pub times: TimeLimits,
     /// How long a client may take to log in.
     pub handshake_timeout: Duration,
     /// How much is kept, in bytes, for a client that reads slower than the server sends.
@@ -109,8 +111,8 @@ impl ServiceConfig {
         let max_clients = number(section.number("max_clients", 1..=1_000_000)).unwrap_or(10_000);
         let proxies = section.list("proxy_protocol_from", NETWORKS, |text| text.parse().ok());
         let proxy_protocol_from = proxies.unwrap_or_default();
-        let idle_client_timeout =
-            section.limit("idle_client_timeout", SECOND..=365 * DAY).unwrap_or(Some(30 * MINUTE));
+        let max_connects_per_second = section.number("max_connects_per_second", 1..=1_000_000);
+        let times = TimeLimits::read(section);
         let handshake_timeout =
             section.duration("handshake_timeout", SECOND / 10..=5 * MINUTE).unwrap_or(10 * SECOND);
         let max_client_buffer =
@@ -137,7 +139,8 @@ impl ServiceConfig {
             reader_listen,
             max_clients,
             proxy_protocol_from,
-            idle_client_timeout,
+            max_connects_per_second,
+            times,
             handshake_timeout,
             max_client_buffer,
             max_packet,
@@ -167,7 +170,8 @@ impl ServiceConfig {
             .maybe("reader_listen", self.reader_listen.map(|address| address.to_string()))
             .put("max_clients", i64::try_from(self.max_clients).unwrap_or(i64::MAX))
             .maybe("proxy_protocol_from", (!proxies.is_empty()).then_some(proxies))
-            .limit("idle_client_timeout", self.idle_client_timeout)
+            .maybe("max_connects_per_second", self.max_connects_per_second.map(i64::from))
+            .all(self.times.show())
             .duration("handshake_timeout", self.handshake_timeout)
             .size("max_client_buffer", self.max_client_buffer)
             .size("max_packet", self.max_packet)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::limits::OwnLimits;
 use super::network::{NETWORKS, Network};
 use super::secret::Secret;
 use super::section::Section;
@@ -43,6 +44,8 @@ pub struct UserConfig {
     pub transport: UserTransport,
     /// From where the user may connect; from anywhere when there is none.
     pub allow_from: Vec<Network>,
+    /// Its limits, where they are others than the service's.
+    pub limits: OwnLimits,
     /// As whom Millpond logs in for it; the store's user name or its own when there is none.
     pub database_user: Option<String>,
 }
@@ -70,6 +73,7 @@ impl UserConfig {
             Some(false) | None => UserTransport::Any,
         };
         let allow_from = section.list("allow_from", NETWORKS, |text| text.parse().ok());
+        let limits = OwnLimits::read(section);
         let database_user = section.text("database_user");
         if let Some(stored) = &stored
             && !stores.contains_key(&stored.store)
@@ -90,7 +94,7 @@ impl UserConfig {
         }
         let secret = password.map(UserSecret::Password).or(stored.map(UserSecret::Stored))?;
         let allow_from = allow_from.unwrap_or_default();
-        Some(Self { secret, transport, allow_from, database_user })
+        Some(Self { secret, transport, allow_from, limits, database_user })
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -105,6 +109,7 @@ impl UserConfig {
             .put("require_tls", self.transport == UserTransport::Tls)
             .maybe("allow_from", (!networks.is_empty()).then_some(networks))
             .maybe("database_user", self.database_user.clone())
+            .all(self.limits.show())
     }
 }
 

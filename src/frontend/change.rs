@@ -126,6 +126,17 @@ impl Client {
                 });
             }
         };
+        if user.name != self.user {
+            let limit = self.service.limits().of(&user.name).clients;
+            match self.service.seats.take(&user.name, limit) {
+                Ok(seat) => self.seat = seat,
+                Err(limit) => {
+                    let told = Told::too_many_clients_of(&user.name, limit);
+                    self.put_error(sequence.wrapping_add(1), &told);
+                    return Err(Stop::Denied);
+                }
+            }
+        }
         if !self.bring_found_rows(sequence).await? {
             return Ok(());
         }

@@ -2,8 +2,10 @@
 //! at this moment.
 
 use super::cancel::Entry;
+use super::cut::Cut;
 use super::failure::{Again, Repetition};
 use super::incident::Concerned;
+use super::limits::Seat;
 use super::peer::Peer;
 use super::pins::SessionPins;
 use super::service::{Admission, Service};
@@ -62,8 +64,12 @@ pub struct Client {
     pub catalogue_changed: bool,
     /// What the metrics know of its pins.
     pub counted_pins: SessionPins,
+    /// Its transaction was cut, and it does not know yet.
+    pub cut: Option<Box<Cut>>,
     /// Its place among the service's clients.
     pub admission: Admission,
+    /// Its place among those of its user.
+    pub seat: Seat,
 }
 
 /// Why the serving of a client ends, from within a command.

@@ -6,6 +6,7 @@ use super::client::{Client, Stop};
 use super::failure::Repetition;
 use super::greet::{GreetError, Greeted, greet};
 use super::incident::Concerned;
+use super::limits::Seat;
 use super::outcome::Left;
 use super::peer::{Peer, identify};
 use super::serve::{leave, seconds, serve};
@@ -82,7 +83,8 @@ async fn arrive(
     admitted: Option<Admission>,
 ) -> Result<Left, Box<Client>> {
     let Arrival { mut tcp, address, access } = arrival;
-    let limit = service.limits().handshake_timeout;
+    let limits = service.limits().clone();
+    let limit = limits.handshake_timeout;
     let deadline = Instant::now() + limit;
     let peer = match identify(service, &mut tcp, address, deadline).await {
         Ok(peer) => peer,
@@ -92,8 +94,14 @@ async fn arrive(
             return Ok(Left::NoProxyHeader);
         }
     };
+    if let Some(limit) = limits.connects_per_second
+        && !service.rates.admits(peer.address, limit, Instant::now())
+    {
+        turn_away(service, tcp, &Told::too_often(&peer.host, limit)).await;
+        return Ok(Left::TooOften);
+    }
     let Some(admission) = admitted else {
-        let told = Told::too_many_clients(&service.name, service.limits().max_clients);
+        let told = Told::too_many_clients(&service.name, limits.max_clients);
         turn_away(service, tcp, &told).await;
         return Ok(Left::Refused);
     };
@@ -141,7 +149,12 @@ async fn welcome(
     let database = greeted.database.clone();
     let server_proof = greeted.server_proof.clone();
     let sequence = greeted.sequence.wrapping_sub(1);
-    let Some(client) = client(service, greeted, place, &learned) else {
+    let user = greeted.user.name.clone();
+    let seat = match service.seats.take(&user, service.limits().of(&user).clients) {
+        Ok(seat) => seat,
+        Err(limit) => return Ok(no_seat(&service, greeted, place.entry.handle().id, limit).await),
+    };
+    let Some(client) = client(service, greeted, place, seat, &learned) else {
         return Ok(Left::Denied);
     };
     let mut client = Box::new(client);
@@ -159,6 +172,19 @@ async fn welcome(
         Ok(false) => Ok(leave(client, Stop::Denied).await),
         Err(stop) => Ok(leave(client, stop).await),
     }
+}
+
+/// Ends the handshake of a client whose user has too many already.
+async fn no_seat(service: &Service, greeted: Greeted, client: u32, limit: usize) -> Left {
+    let Greeted { stream, mut output, mut sequence, user, .. } = greeted;
+    let concerned = Concerned { user: &user.name, client };
+    let told = Told::too_many_clients_of(&user.name, limit);
+    service.metrics.incidents.note(&told, concerned).put(&mut output, &mut sequence);
+    let mut channel = Channel::new(stream, &[]);
+    channel.output = output;
+    // The client may be gone already.
+    let _ = timeout(Duration::from_secs(1), channel.flush()).await;
+    Left::Refused
 }
 
 /// Why clients from there are not even greeted.
@@ -227,6 +253,7 @@ fn client(
     service: Arc<Service>,
     greeted: Greeted,
     place: Place,
+    seat: Seat,
     learned: &Learned,
 ) -> Option<Client> {
     let Place { entry, peer, admission, access } = place;
@@ -261,7 +288,9 @@ fn client(
         waited: 0,
         catalogue_changed: false,
         counted_pins,
+        cut: None,
         admission,
+        seat,
     })
 }
 

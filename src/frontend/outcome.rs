@@ -32,11 +32,13 @@ pub enum Left {
     Shutdown,
     /// It asked for TLS, and no terms were found.
     Tls,
+    /// Too many came from its address.
+    TooOften,
 }
 
 impl Left {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Blocked,
         Self::Denied,
         Self::Disconnected,
@@ -50,6 +52,7 @@ impl Left {
         Self::Refused,
         Self::Shutdown,
         Self::Tls,
+        Self::TooOften,
     ];
 
     /// The name in logs and metrics.
@@ -68,6 +71,7 @@ impl Left {
             Self::Refused => "refused",
             Self::Shutdown => "shutdown",
             Self::Tls => "tls_failed",
+            Self::TooOften => "too_often",
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use super::cancel::Registry;
 use super::greet::{GreetContext, Lasting, OFFERED};
+use super::limits::{Limits, Seats};
 use super::metrics::ServiceMetrics;
+use super::rate::Rates;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::{LoginLimits, Network, Retry, SlowConfig};
+use crate::config::{LoginLimits, Network};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::pool::{Pool, PoolKey};
@@ -22,32 +24,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-/// Limits of a service's front end.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Clients at one time.
-    pub max_clients: usize,
-    /// How long a statement waits for a backend connection.
-    pub borrow_timeout: Duration,
-    /// What may be run again when its server fails.
-    pub retry: Retry,
-    /// How many statements may wait for a server.
-    pub max_waiting: usize,
-    /// How long a client may take to log in.
-    pub handshake_timeout: Duration,
-    /// The largest command in bytes.
-    pub max_packet: usize,
-    /// Which statements are logged because they took long.
-    pub slow: SlowConfig,
-    /// How much of a result waits for a slow client, in bytes.
-    pub result_buffer: usize,
-    /// How long a client may say nothing; `None` for ever.
-    pub idle_client: Option<Duration>,
-}
 
 /// What was learned from the first connection to the service's server.
 #[derive(Debug)]
@@ -91,6 +69,10 @@ pub struct Service {
     pub(super) maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
+    /// How many clients each user has.
+    pub seats: Arc<Seats>,
+    /// When clients came from each address.
+    pub rates: Rates,
 }
 
 /// What a service is made of.
@@ -159,6 +141,8 @@ impl Service {
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
+            seats: Arc::default(),
+            rates: Rates::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 //! - [`accounts`]: every plugin of clients with every plugin of servers.
 //! - [`charsets`]: character sets that change how servers are to be talked to.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
+//! - [`cuts`]: transactions that take too long.
 //! - [`discovery`]: servers that are found by a name, or by their group.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
 //! - [`failures`]: servers that die, and statements that are killed.
@@ -30,6 +31,7 @@
 mod accounts;
 mod charsets;
 mod crowd;
+mod cuts;
 mod discovery;
 mod exactness;
 mod failover;
