@@ -4,6 +4,7 @@ use crate::config::{Retry, SlowConfig};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Limits of a service's front end.
@@ -56,15 +57,12 @@ impl Limits {
 /// How many clients each user has.
 #[derive(Debug, Default)]
 pub struct Seats {
-    taken: Mutex<HashMap<Arc<str>, usize>>,
+    taken: Mutex<HashMap<Arc<str>, Arc<AtomicUsize>>>,
 }
 
 /// A client's place among those of its user; dropping it leaves.
 #[derive(Debug)]
-pub struct Seat {
-    seats: Arc<Seats>,
-    user: Arc<str>,
-}
+pub struct Seat(Arc<AtomicUsize>);
 
 impl Seats {
     /// A place for one more client of a user, who may have so many.
@@ -72,24 +70,20 @@ impl Seats {
     /// # Errors
     ///
     /// The limit, when it is reached.
-    pub fn take(self: &Arc<Self>, user: &Arc<str>, limit: Option<usize>) -> Result<Seat, usize> {
-        let mut taken = self.taken.lock();
-        let number = taken.entry(user.clone()).or_default();
+    pub fn take(&self, user: &Arc<str>, limit: Option<usize>) -> Result<Seat, usize> {
+        let taken = self.taken.lock().entry(user.clone()).or_default().clone();
+        let before = taken.fetch_add(1, Ordering::Relaxed);
+        let seat = Seat(taken);
         match limit {
-            Some(limit) if *number >= limit => Err(limit),
-            _ => {
-                *number += 1;
-                Ok(Seat { seats: self.clone(), user: user.clone() })
-            }
+            Some(limit) if before >= limit => Err(limit),
+            _ => Ok(seat),
         }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(number) = self.seats.taken.lock().get_mut(&self.user) {
-            *number -= 1;
-        }
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -99,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_user_has_so_many_places_and_gets_them_back() {
-        let seats = Arc::new(Seats::default());
+        let seats = Seats::default();
         let (app, batch): (Arc<str>, Arc<str>) = ("app".into(), "batch".into());
         let one = seats.take(&app, Some(2)).unwrap();
         let _two = seats.take(&app, Some(2)).unwrap();

@@ -70,7 +70,7 @@ pub struct Service {
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
     /// How many clients each user has.
-    pub seats: Arc<Seats>,
+    pub seats: Seats,
     /// When clients came from each address.
     pub rates: Rates,
 }
@@ -141,7 +141,7 @@ impl Service {
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
-            seats: Arc::default(),
+            seats: Seats::default(),
             rates: Rates::default(),
         })
     }
