@@ -122,7 +122,7 @@ impl Client {
     async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
         let withhold = self.withholds();
         let mut due = self.due_at_work();
-        let handle = self.entry.handle().clone();
+        let interrupted = due.is_some().then(|| self.entry.handle().clone());
         let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
         let fence = lease.pool().clone();
         let connection = lease.connection();
@@ -169,7 +169,9 @@ impl Client {
                     _ = come(&mut due) => {
                         // It answers all the same, and sooner.
                         due = None;
-                        interrupt(handle.clone(), fence.clone(), &self.service.tasks);
+                        if let Some(handle) = &interrupted {
+                            interrupt(handle.clone(), fence.clone(), &self.service.tasks);
+                        }
                     }
                 }
             }
@@ -193,6 +195,9 @@ impl Client {
                     None => {}
                 }
                 self.take_in(request.analysis, &outcome);
+                if outcome.only_reads {
+                    self.refused_to_client(fence.key().server).await?;
+                }
                 Ok(Ran::Answered(outcome))
             }
             Err(RelayError::Client(error)) => {
