@@ -135,8 +135,9 @@ fn a_user_has_so_many_backend_connections() {
         };
         let millpond = Millpond::start(server, &settings);
         for_app(&millpond, "max_backend_connections = 1\n");
-        let mut holder = block(&millpond).await;
+        // A driver asks something when it connects.
         let mut second = millpond.connect(&APP, None).await.unwrap();
+        let mut holder = block(&millpond).await;
         let (number, text) = code(second.query_drop("SELECT 1").await);
         assert_eq!(number, 1226, "{text}");
         assert!(text.contains("max_backend_connections"), "{text}");
