@@ -1,6 +1,8 @@
 //! The only room that knows every floor: builds, wires, drains.
 
+mod asking;
 mod build;
+mod certificates;
 mod logins;
 mod maker;
 mod reload;
@@ -16,15 +18,17 @@ use crate::admin::{self, AdminServer, Control, Pages, Readiness};
 use crate::config::{Config, ServiceConfig};
 use crate::credentials::metrics::SecretMetricsFamily;
 use crate::credentials::stores::StoreError;
+use crate::credentials::tokens::metrics::TokenMetrics;
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::listener::listen;
-use crate::frontend::metrics::FrontendMetrics;
+use crate::frontend::metrics::{FrontendMetrics, GuestMetrics};
 use crate::frontend::operate::Operator;
 use crate::frontend::serve::seconds;
 use crate::frontend::service::Service;
 use crate::net::tls::TlsError;
+use crate::net::tls::metrics::CertificateMetrics;
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::router::Access;
 use crate::runtime::logging::Log;
@@ -74,6 +78,14 @@ pub enum Error {
         /// Why.
         source: StoreError,
     },
+    /// Who vouches for clients cannot be asked.
+    #[error("identity.{name}: {source}")]
+    Identity {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: TlsError,
+    },
     /// Names cannot be looked up.
     #[error("services.{service}.backend: the system names no DNS server: {source}")]
     Resolver {
@@ -115,8 +127,12 @@ pub async fn run(
     let frontend = FrontendMetrics::register(&metrics)?;
     let pools = PoolMetricsFamily::register(&metrics)?;
     let failover = FailoverMetricsFamily::register(&metrics)?;
+    let certificates = CertificateMetrics::register(&metrics)?;
     let secrets = SecretMetricsFamily::register(&metrics)?;
-    let logins = Arc::new(Logins::new(&config, secrets, &tasks, refresh));
+    let tokens = TokenMetrics::register(&metrics)?;
+    let logins = Arc::new(Logins::new(&config, secrets, tokens, &tasks, refresh));
+    logins.know_providers(&config)?;
+    let guests = GuestMetrics::register(&metrics)?;
     let workers = login_threads(config.runtime.login_threads).map_err(Error::Threads)?;
     let clients = Arc::new(Clients::default());
     let events = Events::new(config.events.keep);
@@ -133,6 +149,7 @@ pub async fn run(
                 clients: &clients,
                 logins: &logins,
                 workers: &workers,
+                guests: &guests,
                 slow: config.log.slow,
             };
             built.push((service, build(service, parts).await?));
@@ -161,6 +178,8 @@ pub async fn run(
         start(configured, built, &tasks)?;
     }
     let drain_timeout = config.runtime.drain_timeout;
+    let following = certificates::follow(live.clone(), certificates, tasks.stop_signal().clone());
+    tasks.spawn("certificates", Law::Vital, following);
     let reloader = Reloader::new(config, source.load, logins, live);
     let reloading = reloader.run(source.requests, tasks.stop_signal().clone());
     tasks.spawn("reloading", Law::Vital, reloading);

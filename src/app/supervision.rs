@@ -14,6 +14,7 @@ use crate::failover::supervisor::{Supervisor, SupervisorParts, Watched};
 use crate::failover::verdict::Lone;
 use crate::frontend::users::Logins;
 use crate::net::tls::ClientTls;
+use crate::net::tls::renewed::Renewed;
 use crate::router::Preferences;
 use crate::wire::capability::Capabilities;
 use hickory_resolver::net::NetError;
@@ -24,7 +25,7 @@ use std::time::Duration;
 pub(super) fn supervise(
     service: &ServiceConfig,
     logins: &Logins,
-    tls: &ClientTls,
+    tls: &Renewed<ClientTls>,
     metrics: FailoverMetrics,
     events: Arc<Events>,
 ) -> Result<(Supervisor, Watched), NetError> {
@@ -88,7 +89,7 @@ pub(super) fn preferences(service: &ServiceConfig) -> Preferences {
 struct MonitorLogin {
     user: Arc<str>,
     logins: Logins,
-    tls: ClientTls,
+    tls: Renewed<ClientTls>,
     dialect: Option<Dialect>,
     instances: Option<InstanceHost>,
 }
@@ -97,7 +98,7 @@ impl Prober for MonitorLogin {
     fn connect(&self, server: &ServerState) -> Connecting {
         let user = self.logins.load().get(&*self.user).cloned();
         let (endpoint, address) = (server.endpoint.clone(), server.address);
-        let (tls, dialect, instances) = (self.tls.clone(), self.dialect, self.instances.clone());
+        let (tls, dialect, instances) = (self.tls.now(), self.dialect, self.instances.clone());
         Box::pin(async move {
             let Some(user) = user else { return Err(LoginError::NoUser) };
             let request = LoginRequest {

@@ -16,6 +16,7 @@ impl Config {
         let mut taken = Self {
             services: services.collect(),
             secrets: next.secrets.clone(),
+            identity: next.identity.clone(),
             refresh: next.refresh.clone(),
             ..self.clone()
         };

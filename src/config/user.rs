@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::certificate::CertificateRule;
+use super::identity::{IdentityConfig, TokenRule};
 use super::limits::OwnLimits;
 use super::network::{NETWORKS, Network};
 use super::secret::Secret;
@@ -48,6 +50,10 @@ pub struct UserConfig {
     pub limits: OwnLimits,
     /// As whom Millpond logs in for it; the store's user name or its own when there is none.
     pub database_user: Option<String>,
+    /// Which certificate the user has to show; `None`: none.
+    pub certificate: Option<CertificateRule>,
+    /// Which tokens prove the user in place of its password; `None`: none.
+    pub token: Option<TokenRule>,
 }
 
 /// How a user may connect.
@@ -61,7 +67,8 @@ pub enum UserTransport {
 
 impl UserConfig {
     /// `None` after a refusal.
-    fn read(section: &mut Section<'_>, stores: &BTreeMap<String, StoreConfig>) -> Option<Self> {
+    fn read(section: &mut Section<'_>, named: Named<'_>) -> Option<Self> {
+        let Named { stores, identity } = named;
         let password = section.secret("password");
         let stored = section.confidential(
             "secret",
@@ -75,6 +82,7 @@ impl UserConfig {
         let allow_from = section.list("allow_from", NETWORKS, |text| text.parse().ok());
         let limits = OwnLimits::read(section);
         let database_user = section.text("database_user");
+        let certificate = section.optional("certificate", CertificateRule::read);
         if let Some(stored) = &stored
             && !stores.contains_key(&stored.store)
         {
@@ -94,7 +102,14 @@ impl UserConfig {
         }
         let secret = password.map(UserSecret::Password).or(stored.map(UserSecret::Stored))?;
         let allow_from = allow_from.unwrap_or_default();
-        Some(Self { secret, transport, allow_from, limits, database_user })
+        let token = section.optional("token", |section| TokenRule::read(section, identity));
+        // A rule that was refused is none that may be left out.
+        let certificate = match certificate {
+            Some(rule) => Some(rule?),
+            None => None,
+        };
+        let token = token.flatten();
+        Some(Self { secret, transport, allow_from, limits, database_user, certificate, token })
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -105,12 +120,29 @@ impl UserConfig {
             }
         };
         let networks: Vec<String> = self.allow_from.iter().map(Network::to_string).collect();
+        let shown = match &self.certificate {
+            Some(rule) => shown.section("certificate", rule.show()),
+            None => shown,
+        };
+        let shown = match &self.token {
+            Some(rule) => shown.section("token", rule.show()),
+            None => shown,
+        };
         shown
             .put("require_tls", self.transport == UserTransport::Tls)
             .maybe("allow_from", (!networks.is_empty()).then_some(networks))
             .maybe("database_user", self.database_user.clone())
             .all(self.limits.show())
     }
+}
+
+/// What users may name.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'a> {
+    /// Stores of secrets.
+    pub(super) stores: &'a BTreeMap<String, StoreConfig>,
+    /// Who vouches for clients; `None` for one that was refused.
+    pub(super) identity: &'a BTreeMap<String, Option<IdentityConfig>>,
 }
 
 /// The users of a service while it is read.
@@ -122,9 +154,9 @@ pub(super) struct Users {
 }
 
 impl Users {
-    pub(super) fn read(service: &mut Section<'_>, stores: &BTreeMap<String, StoreConfig>) -> Self {
+    pub(super) fn read(service: &mut Section<'_>, named: Named<'_>) -> Self {
         let users =
-            service.each("users", |name, user| (name.to_owned(), UserConfig::read(user, stores)));
+            service.each("users", |name, user| (name.to_owned(), UserConfig::read(user, named)));
         if users.is_empty() {
             service.missing("users", "at least one user, as [users.<name>] below the service");
         }

@@ -4,6 +4,7 @@
 use super::cancel::Entry;
 use super::cut::Cut;
 use super::failure::{Again, Repetition};
+use super::guests::Guest;
 use super::incident::Concerned;
 use super::limits::Seat;
 use super::peer::Peer;
@@ -46,6 +47,8 @@ pub struct Client {
     pub entry: Entry,
     /// Its user.
     pub user: Arc<str>,
+    /// Its place among the users that only the server knows, if it is one of them.
+    pub guest: Option<Box<Guest>>,
     /// Where it came from.
     pub peer: Arc<Peer>,
     /// The nonce of its handshake, with which it proves a change of user.

@@ -257,7 +257,8 @@ fn client(
     learned: &Learned,
 ) -> Option<Client> {
     let Place { entry, peer, admission, access } = place;
-    let Greeted { stream, input, output, user, capabilities, collation, nonce, .. } = greeted;
+    let Greeted { stream, input, output, user, guest, capabilities, collation, nonce, .. } =
+        greeted;
     let server = service.first_server(access);
     let pool = service.pool(&pool_key(server, &user.name, capabilities))?;
     *entry.handle().user.lock() = user.name.clone();
@@ -279,6 +280,7 @@ fn client(
         session,
         entry,
         user: user.name,
+        guest: guest.map(Box::new),
         peer,
         nonce,
         lease: None,

@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod disturbance;
 pub mod failure;
 pub mod greet;
+pub mod guests;
 pub mod incident;
 pub mod kill;
 pub mod limits;

@@ -2,6 +2,7 @@
 
 use super::cancel::Registry;
 use super::greet::{GreetContext, Lasting, OFFERED};
+use super::guests::{GuestPolicy, Guests};
 use super::limits::{Limits, Seats};
 use super::metrics::ServiceMetrics;
 use super::rate::Rates;
@@ -11,6 +12,7 @@ use crate::backend::server::ServerInfo;
 use crate::config::{LoginLimits, Network};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
+use crate::net::tls::renewed::Renewed;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
 use crate::session::catalogue::Catalogue;
@@ -94,6 +96,8 @@ pub struct ServiceParts {
     pub maker: Arc<dyn PoolMaker>,
     /// What handshakes need.
     pub greeting: GreetSettings,
+    /// Those that only the server knows.
+    pub guests: Option<Arc<Guests>>,
 }
 
 /// What of a handshake is configured.
@@ -102,13 +106,15 @@ pub struct GreetSettings {
     /// The version that clients are told; `None` for the server's own.
     pub version: Option<String>,
     /// TLS, where it is on.
-    pub tls: Option<ServerTls>,
+    pub tls: Option<Renewed<ServerTls>>,
     /// Whether clients without TLS are refused.
     pub require_tls: bool,
     /// Who may log in.
     pub users: Arc<Users>,
     /// How many logins may fail.
     pub login_limits: LoginLimits,
+    /// Those that only the server knows, where they are let in.
+    pub guests: Option<GuestPolicy>,
     /// What logins share.
     pub lasting: Lasting,
     /// Where proxies are, which say in a header whose connections theirs are.
@@ -124,9 +130,9 @@ impl fmt::Debug for GreetSettings {
 impl Service {
     /// A service without clients.
     pub fn new(parts: ServiceParts) -> Arc<Self> {
-        let ServiceParts { name, limits, registry, metrics, tasks, topology, maker, greeting } =
-            parts;
-        Arc::new(Self {
+        let ServiceParts { name, limits, registry, metrics, tasks, topology, maker, .. } = parts;
+        let greeting = parts.greeting;
+        let service = Arc::new(Self {
             name,
             limits: ArcSwap::from_pointee(limits),
             registry,
@@ -143,7 +149,11 @@ impl Service {
             clients: AtomicUsize::new(0),
             seats: Seats::default(),
             rates: Rates::default(),
-        })
+        });
+        if let Some(guests) = parts.guests {
+            guests.belong_to(&service);
+        }
+        service
     }
 
     /// The limits at this moment.
@@ -181,6 +191,21 @@ impl Service {
         let mut pools = self.pools.write();
         if pools.get(pool.key()).is_some_and(|known| Arc::ptr_eq(known, pool)) {
             pools.remove(pool.key());
+        }
+    }
+
+    /// A user that only the server knows has no session any more.
+    pub(super) fn forget_user(&self, user: &str) {
+        let mut gone = Vec::new();
+        self.pools.write().retain(|key, pool| {
+            let stays = &*key.user != user;
+            if !stays {
+                gone.push(pool.clone());
+            }
+            stays
+        });
+        for pool in gone {
+            pool.close();
         }
     }
 
@@ -243,6 +268,7 @@ impl Service {
             require_tls,
             users,
             login_limits,
+            guests,
             lasting,
             proxies: _,
         } = GreetSettings::clone(&self.greeting.load());
@@ -259,10 +285,11 @@ impl Service {
             plugin: if maria { Plugin::Native } else { Plugin::CachingSha2 },
             capabilities,
             collation: if maria { 45 } else { 255 },
-            tls,
+            tls: tls.map(|tls| ServerTls::clone(&tls.now())),
             require_tls,
             users,
             login_limits,
+            guests,
             lasting,
         }
     }

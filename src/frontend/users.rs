@@ -1,8 +1,9 @@
 //! The users of a service, and the passwords that they may prove.
 
 use super::peer::Peer;
-use crate::config::Network;
+use crate::config::{CertificateRule, Network};
 use crate::credentials::rotation::Keyring;
+use crate::credentials::tokens::TokenLogin;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ pub struct User {
     pub allow_from: Arc<[Network]>,
     /// As whom Millpond logs in for it, where the configuration says so.
     pub database_user: Option<Arc<str>>,
+    /// Which certificate the user has to show; `None`: none.
+    pub certificate: Option<Arc<CertificateRule>>,
+    /// Which tokens prove the user in place of its password; `None`: none.
+    pub token: Option<Arc<TokenLogin>>,
 }
 
 impl User {

@@ -1,12 +1,14 @@
 //! Millpond as a process in front of real servers: what its clients and the servers see.
 //!
 //! - [`accounts`]: every plugin of clients with every plugin of servers.
+//! - [`certificates`]: users who show one, and files of certificates that change.
 //! - [`charsets`]: character sets that change how servers are to be talked to.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`cuts`]: transactions that take too long.
 //! - [`discovery`]: servers that are found by a name, or by their group.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
 //! - [`failures`]: servers that die, and statements that are killed.
+//! - [`guests`]: users that only the server knows.
 //! - [`handover`]: what hand-overs between sessions once got wrong.
 //! - [`hostile`]: bytes that no client should send.
 //! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
@@ -21,7 +23,9 @@
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
+//! - [`secrecy`]: known secrets through every path that fails, and a look at all that is said.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`tokens`]: clients that come with a token in place of a password.
 //! - [`top`]: the status in a terminal and a shell.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
@@ -29,6 +33,7 @@
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
 
 mod accounts;
+mod certificates;
 mod charsets;
 mod crowd;
 mod cuts;
@@ -36,6 +41,7 @@ mod discovery;
 mod exactness;
 mod failover;
 mod failures;
+mod guests;
 mod handover;
 mod hostile;
 mod leaks;
@@ -52,9 +58,11 @@ mod proxied;
 mod reading;
 mod reload;
 mod rotation;
+mod secrecy;
 mod session;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 mod top;
 mod watching;

@@ -1,7 +1,7 @@
 //! Millpond itself, as a process.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -89,6 +89,11 @@ impl Millpond {
     pub(crate) fn edit(&self, change: impl FnOnce(String) -> String) {
         let text = fs::read_to_string(&self.config).expect("the configuration");
         fs::write(&self.config, change(text)).expect("to write");
+    }
+
+    /// The file of its configuration.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
     }
 
     /// Its process id.

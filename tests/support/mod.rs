@@ -11,6 +11,8 @@
 //! - [`raw`]: a client that speaks the protocol by hand.
 //! - [`relay`]: a link to a server, which can be cut.
 //! - [`http`]: pages of a port.
+//! - [`issuer`]: keys, and tokens by them.
+//! - [`web`]: a web service whose answers a test writes.
 //! - [`testbed`]: where `tests/testbed/install` keeps what it fetched.
 
 // Every test binary compiles these modules and uses a part of them.
@@ -25,6 +27,7 @@ pub(crate) mod dns;
 pub(crate) mod flavor;
 pub(crate) mod group;
 pub(crate) mod http;
+pub(crate) mod issuer;
 pub(crate) mod leash;
 pub(crate) mod limits;
 pub(crate) mod millpond;
@@ -35,3 +38,4 @@ pub(crate) mod relay;
 pub(crate) mod server;
 pub(crate) mod servers;
 pub(crate) mod testbed;
+pub(crate) mod web;
