@@ -162,6 +162,7 @@ impl Logins {
                 database_user: user.database_user.as_deref().map(Into::into),
                 certificate: user.certificate.clone().map(Arc::new),
                 token: user.token.as_ref().and_then(|rule| self.token(rule)),
+                treatment: (!user.treatment.is_usual()).then(|| Arc::new(user.treatment.clone())),
             };
             users.insert(name.clone(), user);
         }

@@ -21,6 +21,7 @@ use crate::credentials::stores::StoreError;
 use crate::credentials::tokens::metrics::TokenMetrics;
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
+use crate::failover::webhook::{Webhook, WebhookError};
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::listener::listen;
 use crate::frontend::metrics::{FrontendMetrics, GuestMetrics};
@@ -30,6 +31,7 @@ use crate::frontend::service::Service;
 use crate::net::tls::TlsError;
 use crate::net::tls::metrics::CertificateMetrics;
 use crate::pool::metrics::PoolMetricsFamily;
+use crate::pool::upkeep::Warmth;
 use crate::router::Access;
 use crate::runtime::logging::Log;
 use crate::runtime::{Death, Law, Tasks, Workers, manager};
@@ -86,6 +88,9 @@ pub enum Error {
         /// Why.
         source: TlsError,
     },
+    /// Events cannot be posted.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// Names cannot be looked up.
     #[error("services.{service}.backend: the system names no DNS server: {source}")]
     Resolver {
@@ -136,6 +141,8 @@ pub async fn run(
     let workers = login_threads(config.runtime.login_threads).map_err(Error::Threads)?;
     let clients = Arc::new(Clients::default());
     let events = Events::new(config.events.keep);
+    let webhook = config.events.webhook.as_ref();
+    let webhook = webhook.map(|target| Webhook::new(target, &metrics)).transpose()?;
     tokio::pin!(stop);
     let building = async {
         let mut built = Vec::new();
@@ -167,6 +174,10 @@ pub async fn run(
         built.iter().map(|(_, built)| Operator::channel(&built.service.name)).unzip();
     let control =
         Control::new(operators, source.reloads.clone(), config.admin.control_token.clone());
+    if let Some(webhook) = webhook {
+        let posting = webhook.run(events.clone(), tasks.stop_signal().clone());
+        tasks.spawn("webhook", Law::Mortal, posting);
+    }
     let pages = Pages::new(metrics, readiness.subscribe(), events, control, log.clone());
     let mut admin = open_admin(&config, pages)?;
     tasks.spawn("repeats in the log", Law::Vital, tell_repeats(log, tasks.stop_signal().clone()));
@@ -305,8 +316,10 @@ async fn upkeep(service: Arc<Service>) {
         }
         let now = Instant::now();
         let pools = service.pools();
+        service.doze(&pools);
+        let warmth = if service.topology.sleep.is_asleep() { Warmth::Cold } else { Warmth::Kept };
         for pool in &pools {
-            pool.maintain(now);
+            pool.maintain(now, warmth);
         }
         service.metrics.pools_are(&pools, now);
         service.metrics.incidents.close_old(now);

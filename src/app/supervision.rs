@@ -9,6 +9,7 @@ use crate::failover::metrics::FailoverMetrics;
 use crate::failover::probe::{Connecting, ProbeSettings, Prober, Questioned};
 use crate::failover::providers::names::Names;
 use crate::failover::providers::{Dialect, Interview};
+use crate::failover::recovery::RecoverySettings;
 use crate::failover::snapshot::ServerState;
 use crate::failover::supervisor::{Supervisor, SupervisorParts, Watched};
 use crate::failover::verdict::Lone;
@@ -56,6 +57,12 @@ pub(super) fn supervise(
             calm: failover.probe_interval,
             alert: failover.suspect_interval,
             limit: failover.probe_timeout,
+        },
+        recovery: RecoverySettings {
+            slow_start: failover.slow_start,
+            flap_limit: failover.flap_limit,
+            flap_window: failover.flap_window,
+            flap_hold: failover.flap_hold,
         },
         prober: Arc::new(prober),
         metrics,

@@ -43,7 +43,7 @@ use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
 pub use certificate::{CertificateRule, CertifiedPassword};
-pub use failover::{FailoverConfig, Retry, WithoutReaders};
+pub use failover::{FailoverConfig, LostStatement, Retry, WithoutReaders};
 pub use identity::{AwsIamConfig, IdentityConfig, JwtAlgorithm, JwtConfig, TokenRule};
 pub use limits::{OwnLimits, TimeLimits};
 pub use login_limits::LoginLimits;
@@ -52,7 +52,7 @@ pub use pattern::{NoPattern, Pattern};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{
     AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, NotALevel,
-    RuntimeConfig, SlowConfig, SlowText,
+    RuntimeConfig, SlowConfig, SlowText, WebhookConfig,
 };
 pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};

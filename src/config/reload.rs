@@ -40,6 +40,9 @@ impl Config {
         if self.admin.control_token != other.admin.control_token {
             keys.push("admin.control_token".to_owned());
         }
+        if self.events.webhook != other.events.webhook {
+            keys.push("events.webhook".to_owned());
+        }
         keys.sort();
         keys.dedup();
         keys
@@ -83,6 +86,9 @@ impl ServiceConfig {
         taken.pool.hand_over = self.pool.hand_over;
         taken.failover = self.failover.clone();
         taken.failover.retry = next.failover.retry;
+        taken.failover.sleep_after = next.failover.sleep_after;
+        taken.failover.resume_timeout = next.failover.resume_timeout;
+        taken.failover.lost_statement = next.failover.lost_statement;
         taken
     }
 }

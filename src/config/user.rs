@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::certificate::CertificateRule;
+use super::given::Choice;
 use super::identity::{IdentityConfig, TokenRule};
 use super::limits::OwnLimits;
 use super::network::{NETWORKS, Network};
@@ -10,6 +11,7 @@ use super::secret::Secret;
 use super::section::Section;
 use super::show::{HIDDEN, Shown};
 use super::store::StoreConfig;
+use crate::session::treatment::{PoolMode, Treatment, may_ignore};
 
 /// A secret in a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +56,17 @@ pub struct UserConfig {
     pub certificate: Option<CertificateRule>,
     /// Which tokens prove the user in place of its password; `None`: none.
     pub token: Option<TokenRule>,
+    /// How its sessions are treated.
+    pub treatment: Treatment,
+}
+
+impl Choice for PoolMode {
+    const EXPECTED: &'static str = r#""transaction", "session" or "dedicated""#;
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("transaction", Self::Transaction),
+        ("session", Self::Session),
+        ("dedicated", Self::Dedicated),
+    ];
 }
 
 /// How a user may connect.
@@ -83,6 +96,7 @@ impl UserConfig {
         let limits = OwnLimits::read(section);
         let database_user = section.text("database_user");
         let certificate = section.optional("certificate", CertificateRule::read);
+        let treatment = treatment(section);
         if let Some(stored) = &stored
             && !stores.contains_key(&stored.store)
         {
@@ -109,7 +123,16 @@ impl UserConfig {
             None => None,
         };
         let token = token.flatten();
-        Some(Self { secret, transport, allow_from, limits, database_user, certificate, token })
+        Some(Self {
+            secret,
+            transport,
+            allow_from,
+            limits,
+            database_user,
+            certificate,
+            token,
+            treatment,
+        })
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -119,6 +142,7 @@ impl UserConfig {
                 Shown::new().put("secret", format!("{store}:{key}"))
             }
         };
+        let ignored: Vec<String> = self.treatment.ignored.iter().map(ToString::to_string).collect();
         let networks: Vec<String> = self.allow_from.iter().map(Network::to_string).collect();
         let shown = match &self.certificate {
             Some(rule) => shown.section("certificate", rule.show()),
@@ -132,6 +156,8 @@ impl UserConfig {
             .put("require_tls", self.transport == UserTransport::Tls)
             .maybe("allow_from", (!networks.is_empty()).then_some(networks))
             .maybe("database_user", self.database_user.clone())
+            .put("pool_mode", self.treatment.pool_mode.name())
+            .maybe("ignore_variables", (!ignored.is_empty()).then_some(ignored))
             .all(self.limits.show())
     }
 }
@@ -143,6 +169,25 @@ pub(super) struct Named<'a> {
     pub(super) stores: &'a BTreeMap<String, StoreConfig>,
     /// Who vouches for clients; `None` for one that was refused.
     pub(super) identity: &'a BTreeMap<String, Option<IdentityConfig>>,
+}
+
+fn treatment(section: &mut Section<'_>) -> Treatment {
+    let pool_mode = section.setting("pool_mode").unwrap_or_default();
+    let names = "names of session variables and, with an @, of user variables, such as \
+                 \"time_zone\" or \"@trace_id\"";
+    let is_plain = |text: &str| {
+        let name = text.strip_prefix('@').unwrap_or(text);
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let ignored = section.list("ignore_variables", names, |text| {
+        is_plain(text).then(|| Box::from(text.to_ascii_lowercase()))
+    });
+    let ignored = ignored.unwrap_or_default();
+    if let Some(name) = ignored.iter().find(|name| !may_ignore(name)) {
+        let why = format!("what is read and answered depends on {name}: expected other variables");
+        section.conflict("ignore_variables", why);
+    }
+    Treatment { pool_mode, ignored }
 }
 
 /// The users of a service while it is read.

@@ -198,6 +198,7 @@ impl User {
             database_user: None,
             certificate: None,
             token: None,
+            treatment: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How much clients may have, and for how long.
 
-use crate::config::{Retry, SlowConfig};
+use crate::config::{LostStatement, Retry, SlowConfig};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +16,14 @@ pub struct Limits {
     pub connects_per_second: Option<u32>,
     /// How long a statement waits for a backend connection.
     pub borrow_timeout: Duration,
+    /// After how long without a statement the servers are left alone; `None`: never.
+    pub sleep_after: Option<Duration>,
+    /// How long a statement waits for servers that were left alone.
+    pub resume_timeout: Duration,
     /// What may be run again when its server fails.
     pub retry: Retry,
+    /// What clients are told of a statement that was lost and provably had no effect.
+    pub lost_statement: LostStatement,
     /// How many statements may wait for a server.
     pub max_waiting: usize,
     /// How long a client may take to log in.

@@ -3,7 +3,7 @@
 use super::cancel::Entry;
 use super::change::multi_statements;
 use super::client::{Client, Stop};
-use super::failure::Repetition;
+use super::failure::{Repetition, Undone};
 use super::greet::{GreetError, Greeted, greet};
 use super::incident::Concerned;
 use super::limits::Seat;
@@ -264,7 +264,8 @@ fn client(
     *entry.handle().user.lock() = user.name.clone();
     entry.handle().idle_since(seconds());
     let environment = login_environment(learned, capabilities, Some(collation));
-    let session = Session::new(environment, &learned.server.version, &learned.baseline);
+    let mut session = Session::new(environment, &learned.server.version, &learned.baseline);
+    session.treatment = user.treatment;
     let counted_pins = service.metrics.pins.session_of(&user.name, stream.transport());
     let mut channel = Channel::new(stream, &input);
     channel.output = output;
@@ -287,6 +288,7 @@ fn client(
         deposit: None,
         again: None,
         repetition: Repetition::default(),
+        undone: Undone::default(),
         waited: 0,
         catalogue_changed: false,
         counted_pins,
@@ -352,6 +354,6 @@ mod tests {
     /// What an idle client costs is this, its socket and its place in the registry.
     #[test]
     fn a_client_is_small() {
-        assert!(size_of::<Client>() <= 536, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Client>() <= 560, "{} bytes", size_of::<Client>());
     }
 }

@@ -25,7 +25,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -75,6 +75,7 @@ pub struct Service {
     pub seats: Seats,
     /// When clients came from each address.
     pub rates: Rates,
+    moments: AtomicU64,
 }
 
 /// What a service is made of.
@@ -149,6 +150,7 @@ impl Service {
             clients: AtomicUsize::new(0),
             seats: Seats::default(),
             rates: Rates::default(),
+            moments: AtomicU64::new(1),
         });
         if let Some(guests) = parts.guests {
             guests.belong_to(&service);
@@ -292,6 +294,11 @@ impl Service {
             guests,
             lasting,
         }
+    }
+
+    /// A number above all that were given before: what of two things happened first is told by it.
+    pub fn moment(&self) -> u64 {
+        self.moments.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes a client in, if there is room.

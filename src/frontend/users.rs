@@ -4,6 +4,7 @@ use super::peer::Peer;
 use crate::config::{CertificateRule, Network};
 use crate::credentials::rotation::Keyring;
 use crate::credentials::tokens::TokenLogin;
+use crate::session::treatment::Treatment;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct User {
     pub certificate: Option<Arc<CertificateRule>>,
     /// Which tokens prove the user in place of its password; `None`: none.
     pub token: Option<Arc<TokenLogin>>,
+    /// How its sessions are treated, where that is not as usual.
+    pub treatment: Option<Arc<Treatment>>,
 }
 
 impl User {

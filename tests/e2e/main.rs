@@ -3,6 +3,7 @@
 //! - [`accounts`]: every plugin of clients with every plugin of servers.
 //! - [`certificates`]: users who show one, and files of certificates that change.
 //! - [`charsets`]: character sets that change how servers are to be talked to.
+//! - [`clusters`]: Galera and Aurora, whose nodes fail under load.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`cuts`]: transactions that take too long.
 //! - [`discovery`]: servers that are found by a name, or by their group.
@@ -17,6 +18,7 @@
 //! - [`logins`]: how many may fail, and where they are computed.
 //! - [`logs`]: ids of errors, slow statements, levels.
 //! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
+//! - [`pins`]: what goes with a session to another connection, and what makes it keep one.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
 //! - [`proxied`]: connections that come through another proxy, which says whose they are.
@@ -26,8 +28,10 @@
 //! - [`secrecy`]: known secrets through every path that fails, and a look at all that is said.
 //! - [`session`]: sessions that take turns on one connection.
 //! - [`tokens`]: clients that come with a token in place of a password.
+//! - [`sleeping`]: databases that stop when nobody needs them.
 //! - [`top`]: the status in a terminal and a shell.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
+//! - [`webhook`]: events that are posted.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
@@ -35,6 +39,7 @@
 mod accounts;
 mod certificates;
 mod charsets;
+mod clusters;
 mod crowd;
 mod cuts;
 mod discovery;
@@ -52,6 +57,7 @@ mod logins;
 mod logs;
 mod marks;
 mod operations;
+mod pins;
 mod prepared;
 mod prometheus;
 mod proxied;
@@ -60,9 +66,11 @@ mod reload;
 mod rotation;
 mod secrecy;
 mod session;
+mod sleeping;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;
 mod top;
 mod watching;
+mod webhook;

@@ -32,6 +32,7 @@ fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
         database_user: None,
         certificate: None,
         token: None,
+        treatment: None,
     };
     let changed = Keyring::changed(Secret::new("previous"), Secret::new("secret"));
     let app = User { keyring: Arc::new(changed), ..user("app", "secret") };
