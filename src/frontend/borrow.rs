@@ -239,6 +239,7 @@ impl Client {
         match error {
             AcquireError::BorrowTimeout => metrics.borrow_timeouts.inc(),
             AcquireError::QueueFull => metrics.borrow_refusals.inc(),
+            AcquireError::UserLimit { .. } => metrics.user_limits.inc(),
             AcquireError::Closed | AcquireError::Open(_) => {}
         }
         Told::not_acquired(error, started.elapsed().as_millis())

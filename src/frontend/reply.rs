@@ -14,6 +14,7 @@ use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header, put_lenenc_bytes, put_packet_with};
 use crate::wire::reply::{ErrPacket, OkKind, OkPacket, Tracker, Trackers, put_tracker};
 use bytes::{BufMut, BytesMut};
+use tokio::time::Instant;
 
 /// Rewrites one reply for one client, and remembers what it meant.
 #[derive(Debug)]
@@ -48,8 +49,22 @@ pub struct ReplyEditor<'a> {
 pub enum Withhold {
     /// None.
     Nothing,
+    /// That the statement was interrupted, from this moment on: its transaction has taken too long.
+    InterruptedAfter(Instant),
     /// That the server only reads: as the whole answer to a command, it says that nothing ran.
     ReadOnly,
+}
+
+impl Withhold {
+    fn withholds(self, error: &ErrPacket<'_>) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::InterruptedAfter(moment) => {
+                error.code == Told::INTERRUPTED.code && Instant::now() >= moment
+            }
+            Self::ReadOnly => only_reads(error),
+        }
+    }
 }
 
 /// Whether the trackers in a reply are the client's own.
@@ -239,7 +254,7 @@ impl Editor for ReplyEditor<'_> {
                 let error = ErrPacket::parse(&packet[HEADER..])?;
                 let alone = self.outcome.status.is_none() && self.outcome.prepared.is_none();
                 self.outcome.only_reads = only_reads(&error);
-                if self.withhold == Withhold::ReadOnly && alone && self.outcome.only_reads {
+                if alone && self.withhold.withholds(&error) {
                     let message = error.message.to_vec();
                     self.outcome.withheld =
                         Some(Box::new(Told::of_server(error.code, error.sqlstate, message)));

@@ -5,6 +5,7 @@ pub mod channel;
 pub mod http;
 pub mod link;
 pub mod packet;
+pub mod proxy_header;
 pub mod relay;
 pub mod stream;
 pub mod tls;
