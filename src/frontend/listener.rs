@@ -12,6 +12,7 @@ use super::service::{Admission, Learned, Service};
 use super::told::Told;
 use crate::backend::server::{HostNames, ServerId};
 use crate::net::channel::Channel;
+use crate::net::compressed::Compressed;
 use crate::net::packet::PacketStream;
 use crate::net::stream::Stream;
 use crate::pool::PoolKey;
@@ -140,6 +141,7 @@ async fn welcome(
             put_login_ok(&mut client, sequence, &learned, &server_proof);
             match client.channel.flush().await {
                 Ok(()) => {
+                    client.channel.begin_compression();
                     logged_in(&client, deadline - limit);
                     Err(client)
                 }
@@ -219,7 +221,9 @@ fn client(
     learned: &Learned,
 ) -> Option<Client> {
     let Place { entry, host, admission, access } = place;
-    let Greeted { stream, input, output, user, capabilities, collation, nonce, .. } = greeted;
+    let Greeted {
+        stream, input, output, user, capabilities, collation, nonce, compression, ..
+    } = greeted;
     let server = service.first_server(access);
     let pool = service.pool(&pool_key(server, &user.name, capabilities))?;
     *entry.handle().user.lock() = user.name.clone();
@@ -227,6 +231,10 @@ fn client(
     let environment = login_environment(learned, capabilities, Some(collation));
     let session = Session::new(environment, &learned.server.version, &learned.baseline);
     let counted_pins = service.metrics.pins.session_of(&user.name, stream.transport());
+    let stream = match compression {
+        Some(algorithm) => Stream::Compressed(Box::new(Compressed::new(stream, algorithm))),
+        None => stream,
+    };
     let mut channel = Channel::new(stream, &input);
     channel.output = output;
     Some(Client {
@@ -249,6 +257,7 @@ fn client(
         repetition: Repetition::default(),
         waited: 0,
         catalogue_changed: false,
+        globals_changed: false,
         counted_pins,
         admission,
     })

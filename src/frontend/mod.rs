@@ -29,4 +29,5 @@ pub mod settle;
 mod slow;
 pub mod told;
 pub mod topology;
+mod transport;
 pub mod users;

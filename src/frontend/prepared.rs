@@ -8,7 +8,9 @@ use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::align::{Alignment, align};
 use crate::session::pin::{Holds, PinReason};
-use crate::session::prepared::{ClientStatement, Cursor, StatementKey, environment_to_prepare};
+use crate::session::prepared::{
+    ClientStatement, Cursor, LongValues, StatementKey, environment_to_prepare,
+};
 use crate::session::server::Flavor;
 use crate::session::state::same;
 use crate::session::statement::{Analysis, analyze};
@@ -87,7 +89,7 @@ impl Client {
                 analysis,
                 parameters: prepared.parameters,
                 types: None,
-                long_data: Vec::new(),
+                long_data: LongValues::default(),
                 cursor: Cursor::Closed,
                 only: tied.then_some(prepared.id),
             },
@@ -115,6 +117,9 @@ impl Client {
         let analysis = statement.analysis.clone();
         let long_data = std::mem::take(&mut statement.long_data);
         self.close_cursor(id);
+        if long_data.beyond_limit {
+            return self.refuse(&Told::LONG_DATA_TOO_LARGE, sequence).await;
+        }
         let wants_cursor = execute.wants_cursor();
         let share = if wants_cursor { Share::Never } else { Share::Cached };
         let Some(place) = self.place(id, sequence, share).await? else {
@@ -126,8 +131,8 @@ impl Client {
         request.placed = Placed::Here;
         let ran = self
             .run(request, |out, backend| {
-                for (parameter, data) in &long_data {
-                    LongData::put(out, backend_id, *parameter, data);
+                for (parameter, piece) in long_data.pieces() {
+                    LongData::put(out, backend_id, parameter, piece);
                 }
                 let mut payload = BytesMut::with_capacity(payload.len() + 64);
                 execute.encode(backend_id, parameters, &types, backend, &mut payload);
@@ -149,7 +154,7 @@ impl Client {
     }
 
     /// An execution that is run again needs its long data again.
-    fn keep_long_data(&mut self, id: u32, long_data: Vec<(u16, Vec<u8>)>) {
+    fn keep_long_data(&mut self, id: u32, long_data: LongValues) {
         if self.is_unfinished()
             && let Some(statement) = self.session.statements().get_mut(id)
         {
@@ -193,9 +198,7 @@ impl Client {
         let Ok(piece) = LongData::parse(payload) else { return };
         let Some(statement) = self.session.statements().get_mut(piece.statement) else { return };
         // What is beyond the limit fails at the execution, as it does on a server.
-        if statement.long_data_size() + piece.data.len() <= limit {
-            statement.append_long_data(piece.parameter, piece.data);
-        }
+        statement.append_long_data(piece.parameter, piece.data, limit);
     }
 
     /// `COM_STMT_FETCH`
@@ -235,7 +238,7 @@ impl Client {
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_reset", sequence).await;
         };
-        statement.long_data.clear();
+        statement.long_data = LongValues::default();
         self.close_cursor(id);
         if self.session.unsettled.after_error {
             // Whether the transaction goes on.

@@ -39,6 +39,9 @@ impl Client {
         {
             return Ok(());
         }
+        if self.answer_status(query.sql, &analysis, sequence).await? {
+            return Ok(());
+        }
         let listed = analysis.marks.intersects(Marks::SHOW_VARIABLES | Marks::SESSION_TRACK)
             && !self.session.pins.has(PinReason::SessionTrack);
         if listed && !self.trackers_of_client(&analysis, sequence).await? {
@@ -171,7 +174,7 @@ impl Client {
         })
     }
 
-    fn put_own(&mut self, own: Own, form: Form, analysis: &Analysis, sequence: u8) {
+    pub(super) fn put_own(&mut self, own: Own, form: Form, analysis: &Analysis, sequence: u8) {
         let rows = match own {
             Own::Rows(rows) => rows,
             Own::Value(value) => {
@@ -212,13 +215,14 @@ impl Client {
 }
 
 /// What the server says of an answer's form.
-struct Form {
-    result: CapturedResult,
-    warnings: u16,
-    status: Status,
+pub(super) struct Form {
+    pub(super) result: CapturedResult,
+    pub(super) warnings: u16,
+    pub(super) status: Status,
 }
 
-enum Own {
+/// What the session knows by itself.
+pub(super) enum Own {
     Rows(Vec<Box<[u8]>>),
     Value(String),
 }

@@ -3,12 +3,13 @@
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::failure::{Repetition, Sent};
-use super::reply::{Outcome, PassTrackers, ReplyEditor};
+use super::reply::{Ahead, Outcome, PassTrackers, ReplyEditor};
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::Question;
 use crate::net::link::LinkError;
 use crate::net::relay::{RelayError, ServerSide, relay};
 use crate::session::effect;
+use crate::session::inherited;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::server::Flavor;
@@ -131,6 +132,9 @@ impl Client {
             ReplyEditor::new(self.capabilities, connection.capabilities, &server.trackers);
         editor.statement_id = request.statement_id;
         editor.status = self.session.status;
+        if matches!(request.shape, ReplyShape::Query | ReplyShape::Execute) {
+            editor.ahead = Ahead::of(request.analysis);
+        }
         if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
             // Such as ANALYZE TABLE, which commits before it has anything to show.
             editor.status = editor.status.without(Status::IN_TRANS | Status::IN_TRANS_READONLY);
@@ -225,6 +229,7 @@ impl Client {
             self.pool.proven.forget();
         }
         self.catalogue_changed |= on.catalogue;
+        self.globals_changed |= inherited::changes(analysis);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
 use std::sync::OnceLock;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a client that is told why it has to go may take to read it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -25,10 +25,12 @@ pub async fn serve(mut client: Box<Client>) -> Left {
         client.channel.rest();
         let handle = client.entry.handle().clone();
         handle.idle_since(seconds());
+        let limit = client.session.environment.wait_timeout();
         let woken = tokio::select! {
             biased;
             farewell = handle.dismissed() => Err(Stop::Dismissed(farewell)),
             spoken = client.channel.idle() => spoken.map_err(Stop::Client),
+            () = beyond(limit) => Err(Stop::Dismissed(Farewell::Idle)),
         };
         handle.busy();
         drop(handle);
@@ -41,6 +43,15 @@ pub async fn serve(mut client: Box<Client>) -> Left {
             Err(stop) => stop,
         };
         return Box::pin(leave(client, stop)).await;
+    }
+}
+
+/// Returns when a session has been idle for as long as it wants; hardly any says how long.
+async fn beyond(limit: Option<Duration>) {
+    match limit {
+        // In a box, because there are thousands without.
+        Some(limit) => Box::pin(sleep(limit)).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -20,6 +20,7 @@
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`suites`]: what drivers' own test suites found.
 //! - [`top`]: the status in a terminal and a shell.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
@@ -50,6 +51,7 @@ mod reload;
 mod rotation;
 mod session;
 mod stores;
+mod suites;
 #[path = "../support/mod.rs"]
 mod support;
 mod top;

@@ -8,7 +8,7 @@ use super::*;
 use crate::backend::connection::Connection;
 use crate::backend::control::ControlError;
 use crate::backend::login::LoginError;
-use crate::config::{Endpoint, HandOver, LoginLimits, Retry, WithoutReaders};
+use crate::config::{Compression, Endpoint, HandOver, LoginLimits, Retry, WithoutReaders};
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::orders::Order;
@@ -210,6 +210,7 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
             version: None,
             tls: None,
             require_tls: false,
+            compression: Compression::Offered,
             users: Arc::default(),
             login_limits: LoginLimits::default(),
             lasting: Lasting::new(Workers::start("logins", 1).unwrap()),
