@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// A future in a box: what a [`Prober`] returns.
@@ -45,6 +45,8 @@ pub enum Pace {
     Calm,
     /// Something is not: as often as makes sense.
     Alert,
+    /// Not at all, and without a connection: nobody needs the server.
+    Asleep,
 }
 
 /// How probes go about it.
@@ -61,8 +63,8 @@ pub struct ProbeSettings {
 /// What a probe sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// The server answered.
-    Answered(Finding),
+    /// The server answered what it was asked at that moment.
+    Answered(Finding, Instant),
     /// It could not be reached, or did not answer in time.
     Failed,
     /// It ended the connection.
@@ -99,9 +101,9 @@ impl Probe {
         loop {
             let asked = timeout(self.settings.limit, self.ask(connection.take())).await;
             let sight = match asked {
-                Ok(Ok((kept, answer))) => {
+                Ok(Ok((kept, answer, at))) => {
                     connection = Some(kept);
-                    Sight::Answered(answer)
+                    Sight::Answered(answer, at)
                 }
                 Ok(Err(error)) => {
                     if self.failures == 0 {
@@ -135,19 +137,26 @@ impl Probe {
     async fn ask(
         &self,
         connection: Option<Box<dyn Questioned>>,
-    ) -> Result<(Box<dyn Questioned>, Finding), ProbeError> {
+    ) -> Result<(Box<dyn Questioned>, Finding, Instant), ProbeError> {
         let mut connection = match connection {
             Some(connection) => connection,
             None => self.prober.connect(&self.server).await?,
         };
+        let asked = Instant::now();
         let answer = connection.ask().await?;
-        Ok((connection, answer))
+        Ok((connection, answer, asked))
     }
 
     /// Waits for the next question: its time, a wish, or the end of the connection, which is the
     /// first sign of a server that dies.
     async fn rest(&mut self, connection: &mut Option<Box<dyn Questioned>>) -> Result<(), ()> {
-        let pause = match *self.pace.borrow_and_update() {
+        let pace = *self.pace.borrow_and_update();
+        let pause = match pace {
+            Pace::Asleep => {
+                *connection = None;
+                let awake = self.pace.wait_for(|pace| *pace != Pace::Asleep).await;
+                return awake.map(drop).map_err(drop);
+            }
             Pace::Calm => self.settings.calm.mul_f64(0.9 + 0.2 * fastrand::f64()),
             // Who is away for long is not asked ever so often.
             Pace::Alert => self.settings.alert.mul_f64(1.0 + f64::from(self.failures) / 25.0),

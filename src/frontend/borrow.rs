@@ -10,6 +10,7 @@ use crate::pool::AcquireError;
 use crate::pool::deposit::Collected;
 use crate::pool::lease::Lease;
 use crate::router::Route;
+use crate::session::answers::LastRun;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -28,6 +29,13 @@ pub enum Borrowed {
     No,
 }
 
+impl Borrowed {
+    /// Where the session's last statement ran.
+    pub(super) fn last_run(self) -> LastRun {
+        if self == Self::Kept { LastRun::Here } else { LastRun::Elsewhere }
+    }
+}
+
 /// What interrupted a wait.
 enum Woken {
     /// Another snapshot, or the time that was to be waited is over.
@@ -39,6 +47,7 @@ enum Woken {
 impl Client {
     /// Makes sure that the session has a backend connection.
     pub(super) async fn borrow(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
+        self.service.topology.sleep.used();
         if let Some(lease) = &mut self.lease {
             if lease.pool().is_closed() {
                 // Its server was given up while the client was not looking.
@@ -137,7 +146,7 @@ impl Client {
     /// Borrows from the pool; leaves the queue at once when the client goes away.
     async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
         let started = Instant::now();
-        let deadline = started + self.service.limits().borrow_timeout;
+        let deadline = started + self.service.wake();
         let limit = self.service.limits().max_packet;
         let mut pause = FIRST_RETRY;
         loop {
@@ -182,6 +191,7 @@ impl Client {
                             continue;
                         }
                     }
+                    self.service.woken();
                     let waited = started.elapsed();
                     pool.metrics.borrow_seconds.observe(waited.as_secs_f64());
                     let waited = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);

@@ -2,13 +2,15 @@
 
 use super::cancel::Registry;
 use super::greet::{GreetContext, Lasting, OFFERED};
+use super::guests::{GuestPolicy, Guests};
 use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::{Compression, LoginLimits, Retry, SlowConfig};
+use crate::config::{Compression, LoginLimits, LostStatement, Retry, SlowConfig};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
+use crate::net::tls::renewed::Renewed;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
 use crate::session::catalogue::Catalogue;
@@ -21,7 +23,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -33,8 +35,14 @@ pub struct Limits {
     pub max_clients: usize,
     /// How long a statement waits for a backend connection.
     pub borrow_timeout: Duration,
+    /// After how long without a statement the servers are left alone; `None`: never.
+    pub sleep_after: Option<Duration>,
+    /// How long a statement waits for servers that were left alone.
+    pub resume_timeout: Duration,
     /// What may be run again when its server fails.
     pub retry: Retry,
+    /// What clients are told of a statement that was lost and provably had no effect.
+    pub lost_statement: LostStatement,
     /// How many statements may wait for a server.
     pub max_waiting: usize,
     /// How long a client may take to log in.
@@ -91,6 +99,7 @@ pub struct Service {
     pub(super) maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
+    moments: AtomicU64,
 }
 
 /// What a service is made of.
@@ -112,6 +121,8 @@ pub struct ServiceParts {
     pub maker: Arc<dyn PoolMaker>,
     /// What handshakes need.
     pub greeting: GreetSettings,
+    /// Those that only the server knows.
+    pub guests: Option<Arc<Guests>>,
 }
 
 /// What of a handshake is configured.
@@ -120,7 +131,7 @@ pub struct GreetSettings {
     /// The version that clients are told; `None` for the server's own.
     pub version: Option<String>,
     /// TLS, where it is on.
-    pub tls: Option<ServerTls>,
+    pub tls: Option<Renewed<ServerTls>>,
     /// Whether clients without TLS are refused.
     pub require_tls: bool,
     /// Whether clients may compress.
@@ -129,6 +140,8 @@ pub struct GreetSettings {
     pub users: Arc<Users>,
     /// How many logins may fail.
     pub login_limits: LoginLimits,
+    /// Those that only the server knows, where they are let in.
+    pub guests: Option<GuestPolicy>,
     /// What logins share.
     pub lasting: Lasting,
 }
@@ -142,9 +155,9 @@ impl fmt::Debug for GreetSettings {
 impl Service {
     /// A service without clients.
     pub fn new(parts: ServiceParts) -> Arc<Self> {
-        let ServiceParts { name, limits, registry, metrics, tasks, topology, maker, greeting } =
-            parts;
-        Arc::new(Self {
+        let ServiceParts { name, limits, registry, metrics, tasks, topology, maker, .. } = parts;
+        let greeting = parts.greeting;
+        let service = Arc::new(Self {
             name,
             limits: ArcSwap::from_pointee(limits),
             registry,
@@ -159,7 +172,12 @@ impl Service {
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
-        })
+            moments: AtomicU64::new(1),
+        });
+        if let Some(guests) = parts.guests {
+            guests.belong_to(&service);
+        }
+        service
     }
 
     /// The limits at this moment.
@@ -197,6 +215,21 @@ impl Service {
         let mut pools = self.pools.write();
         if pools.get(pool.key()).is_some_and(|known| Arc::ptr_eq(known, pool)) {
             pools.remove(pool.key());
+        }
+    }
+
+    /// A user that only the server knows has no session any more.
+    pub(super) fn forget_user(&self, user: &str) {
+        let mut gone = Vec::new();
+        self.pools.write().retain(|key, pool| {
+            let stays = &*key.user != user;
+            if !stays {
+                gone.push(pool.clone());
+            }
+            stays
+        });
+        for pool in gone {
+            pool.close();
         }
     }
 
@@ -261,6 +294,7 @@ impl Service {
             compression,
             users,
             login_limits,
+            guests,
             lasting,
         } = GreetSettings::clone(&self.greeting.load());
         let mut capabilities = OFFERED;
@@ -283,12 +317,18 @@ impl Service {
             capabilities,
             // Its low byte, as servers say it.
             collation: default.unwrap_or(if maria { 45 } else { 255 }) as u8,
-            tls,
+            tls: tls.map(|tls| ServerTls::clone(&tls.now())),
             require_tls,
             users,
             login_limits,
+            guests,
             lasting,
         }
+    }
+
+    /// A number above all that were given before: what of two things happened first is told by it.
+    pub fn moment(&self) -> u64 {
+        self.moments.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes a client in, if there is room.

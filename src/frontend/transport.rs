@@ -4,7 +4,7 @@
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::failure::Sent;
-use super::query::{Form, Own};
+use super::query::{Form, Own, RowForm};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::net::stream::Stream;
@@ -45,8 +45,9 @@ impl Client {
                 let rows = std::mem::take(&mut answer.result.rows);
                 let rows = rows.into_iter().map(|row| of_client(row, stream)).collect();
                 let status = reply.status.unwrap_or(self.session.status);
-                let form = Form { result: answer.result, warnings: reply.warnings, status };
-                self.put_own(Own::Rows(rows), form, analysis, sequence);
+                let (result, warnings) = (answer.result, reply.warnings);
+                let form = Form { result, warnings, status, rows: RowForm::Text };
+                self.put_own(Own::Rows(rows), form, analysis, sequence)?;
             }
             Content::Err(error) => {
                 self.put_error(sequence.wrapping_add(1), &Told::passed_on(error));

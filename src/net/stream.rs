@@ -96,6 +96,15 @@ impl Stream {
         }
     }
 
+    /// The certificate that a client has shown, in DER. It comes from a trusted authority.
+    pub fn client_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::TlsServer(tls) => tls.get_ref().1.peer_certificates()?.first().map(|one| &**one),
+            Self::Compressed(compressed) => compressed.below().client_certificate(),
+            Self::Plain(_) | Self::TlsClient(_) => None,
+        }
+    }
+
     /// The same for metrics.
     pub fn transport(&self) -> Transport {
         if self.is_tls() { Transport::Tls } else { Transport::Plain }

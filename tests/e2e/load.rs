@@ -21,7 +21,7 @@ const READERS: u64 = 2;
 const IDLE: u64 = 20;
 
 /// How a client writes.
-#[derive(Clone, Copy, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Way {
     #[default]
     Text,
@@ -64,6 +64,16 @@ pub(super) fn settings(pair: &Pair) -> Settings {
 /// The same, in front of links to a pair.
 pub(super) fn settings_for(links: [&Relay; 2]) -> Settings {
     settings_of(links.map(|link| format!("127.0.0.1:{}", link.port)).join(","))
+}
+
+/// The same, in front of servers that are found by another provider, with these further lines for
+/// the backend.
+pub(super) fn settings_by(provider: &str, endpoints: String, backend: &str) -> Settings {
+    let mut settings = settings_of(endpoints);
+    let key = "MILLPOND__SERVICES__TEST__BACKEND__PROVIDER".to_owned();
+    settings.environment.push((key, provider.to_owned()));
+    settings.backend = backend.to_owned();
+    settings
 }
 
 fn settings_of(servers: String) -> Settings {
@@ -186,7 +196,12 @@ async fn insert(client: &mut Conn, way: Way, id: u64) -> Result<(), Outcome> {
                     return Err(Outcome::Refused);
                 }
             }
-            client.query_drop("COMMIT").await.map_err(outcome)
+            let committed = client.query_drop("COMMIT").await.map_err(outcome);
+            if let Err(Outcome::Refused) = committed {
+                // A server that only reads leaves the transaction open.
+                client.query_drop("ROLLBACK").await.map_err(told).ok();
+            }
+            committed
         }
     }
 }
