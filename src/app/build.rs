@@ -120,6 +120,7 @@ pub(super) fn greeting(
         },
         tls,
         require_tls: service.tls.mode == FrontTlsMode::Required,
+        compression: service.compression,
         users: Arc::new(users),
         login_limits: service.login_limits,
         guests: match service.unknown_users {

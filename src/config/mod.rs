@@ -58,7 +58,7 @@ pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};
 pub use secret::Secret;
 use section::{Report, Section};
-pub use service::{ServerVersionSetting, ServiceConfig, UnknownUsers};
+pub use service::{Compression, ServerVersionSetting, ServiceConfig, UnknownUsers};
 use show::Shown;
 pub use source::SourceError;
 pub use store::StoreConfig;

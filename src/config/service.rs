@@ -42,6 +42,16 @@ impl Setting for ServerVersionSetting {
     }
 }
 
+/// Whether clients may compress what they say and hear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// In the ways that the server knows, too: zlib, and zstd on MySQL.
+    #[default]
+    Offered,
+    /// Not at all.
+    Withheld,
+}
+
 /// Drivers take the first three numbers apart, some without a check.
 fn is_version(text: &str) -> bool {
     let core = text.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
@@ -91,6 +101,8 @@ pub struct ServiceConfig {
     pub max_packet: usize,
     /// The version in the greeting.
     pub server_version: ServerVersionSetting,
+    /// Whether clients may compress.
+    pub compression: Compression,
     /// Encryption towards clients.
     pub tls: FrontTls,
     /// How many logins may fail.
@@ -134,6 +146,10 @@ impl ServiceConfig {
         let max_packet = section.size("max_packet", KIB..=1_024 * MIB).unwrap_or(64 * MIB);
         let server_version =
             section.setting("server_version").unwrap_or(ServerVersionSetting::Auto);
+        let compression = match section.setting("compression") {
+            Some(false) => Compression::Withheld,
+            Some(true) | None => Compression::Offered,
+        };
         let tls = section.section("tls", FrontTls::read);
         let login_limits = section.section("login_limits", LoginLimits::read);
         let users = Users::read(section, named);
@@ -173,6 +189,7 @@ impl ServiceConfig {
             max_client_buffer,
             max_packet,
             server_version,
+            compression,
             tls,
             login_limits,
             backend,
@@ -206,6 +223,7 @@ impl ServiceConfig {
             .size("max_client_buffer", self.max_client_buffer)
             .size("max_packet", self.max_packet)
             .put("server_version", server_version)
+            .put("compression", self.compression == Compression::Offered)
             .put("unknown_users", self.unknown_users.name())
             .put(
                 "max_pass_through_users",

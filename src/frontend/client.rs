@@ -68,6 +68,8 @@ pub struct Client {
     pub waited: u32,
     /// Stored code was changed by the last statement.
     pub catalogue_changed: bool,
+    /// Sessions that begin from now on have other values than those before.
+    pub globals_changed: bool,
     /// What the metrics know of its pins.
     pub counted_pins: SessionPins,
     /// Its transaction was cut, and it does not know yet.

@@ -18,6 +18,7 @@ use super::users::{User, Users};
 use crate::config::LoginLimits;
 use crate::credentials::rsa::RsaKey;
 use crate::credentials::throttle::Throttle;
+use crate::net::compressed::Algorithm;
 use crate::net::packet::{PacketError, PacketStream, Parts};
 use crate::net::stream::Stream;
 use crate::net::tls::{self, ServerTls};
@@ -129,6 +130,8 @@ pub struct Greeted {
     pub nonce: [u8; NONCE],
     /// The text of the OK: under TLS and with a MariaDB behind, it vouches for the certificate.
     pub server_proof: Vec<u8>,
+    /// How the connection is compressed behind the handshake.
+    pub compression: Option<Algorithm>,
 }
 
 /// Why a handshake did not succeed.
@@ -232,6 +235,17 @@ pub async fn greet(
     workers.run(login).await.unwrap_or_else(|lost| Err(io::Error::other(lost).into()))
 }
 
+/// Of two that a client can do, servers take zlib.
+fn compression(negotiated: Capabilities, zstd_level: Option<u8>) -> Option<Algorithm> {
+    if negotiated.has(Capabilities::COMPRESS) {
+        Some(Algorithm::Zlib)
+    } else if negotiated.has(Capabilities::ZSTD_COMPRESSION) {
+        Some(Algorithm::Zstd(zstd_level.unwrap_or_default()))
+    } else {
+        None
+    }
+}
+
 /// A client that was greeted.
 struct Meeting {
     context: GreetContext,
@@ -258,6 +272,7 @@ impl Meeting {
         let capabilities = response.head.capabilities & offered;
         let collation = response.head.collation.into();
         let attributes = response.attributes.to_vec();
+        let compression = compression(capabilities, response.zstd_level);
         // A password may have been in it.
         payload.fill(0);
         let Parts { stream, input, output, sequence } = packets.into_parts();
@@ -274,6 +289,7 @@ impl Meeting {
             attributes,
             nonce,
             server_proof,
+            compression,
         })
     }
 }

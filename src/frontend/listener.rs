@@ -14,6 +14,7 @@ use super::service::{Admission, Learned, Service};
 use super::told::Told;
 use crate::backend::server::ServerId;
 use crate::net::channel::Channel;
+use crate::net::compressed::Compressed;
 use crate::net::packet::PacketStream;
 use crate::net::stream::Stream;
 use crate::pool::PoolKey;
@@ -163,6 +164,7 @@ async fn welcome(
             put_login_ok(&mut client, sequence, &learned, &server_proof);
             match client.channel.flush().await {
                 Ok(()) => {
+                    client.channel.begin_compression();
                     logged_in(&client, deadline - limit);
                     Err(client)
                 }
@@ -261,8 +263,18 @@ fn client(
     learned: &Learned,
 ) -> Option<Client> {
     let Place { entry, peer, admission, access } = place;
-    let Greeted { stream, input, output, user, guest, capabilities, collation, nonce, .. } =
-        greeted;
+    let Greeted {
+        stream,
+        input,
+        output,
+        user,
+        guest,
+        capabilities,
+        collation,
+        nonce,
+        compression,
+        ..
+    } = greeted;
     let server = service.first_server(access);
     let pool = service.pool(&pool_key(server, &user.name, capabilities))?;
     *entry.handle().user.lock() = user.name.clone();
@@ -271,6 +283,10 @@ fn client(
     let mut session = Session::new(environment, &learned.server.version, &learned.baseline);
     session.treatment = user.treatment;
     let counted_pins = service.metrics.pins.session_of(&user.name, stream.transport());
+    let stream = match compression {
+        Some(algorithm) => Stream::Compressed(Box::new(Compressed::new(stream, algorithm))),
+        None => stream,
+    };
     let mut channel = Channel::new(stream, &input);
     channel.output = output;
     Some(Client {
@@ -295,6 +311,7 @@ fn client(
         undone: Undone::default(),
         waited: 0,
         catalogue_changed: false,
+        globals_changed: false,
         counted_pins,
         cut: None,
         admission,

@@ -38,4 +38,5 @@ mod slow;
 mod text;
 pub mod told;
 pub mod topology;
+mod transport;
 pub mod users;

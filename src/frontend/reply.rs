@@ -8,6 +8,7 @@ use crate::session::answers::{self, Rename};
 use crate::session::changes::Changes;
 use crate::session::effect;
 use crate::session::residue::LastError;
+use crate::session::statement::{Analysis, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::Control;
 use crate::wire::fault::Fault;
@@ -35,6 +36,8 @@ pub struct ReplyEditor<'a> {
     pub withhold: Withhold,
     /// What the session's status was before the command.
     pub status: Status,
+    /// What the text consists of, for what is said in front of rows.
+    pub ahead: Ahead<'a>,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -42,6 +45,42 @@ pub struct ReplyEditor<'a> {
     /// An EOF that stands between column definitions and rows, kept back until it is known that
     /// rows follow: where a cursor was opened, there is only one EOF.
     pending_eof: Option<u8>,
+}
+
+/// The statements of a text that have not had their answer yet. A server says in front of a
+/// result's rows whether more results will follow, and PHP's driver believes that.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ahead<'a> {
+    /// The kinds of the statements, if there are several.
+    kinds: &'a [StatementKind],
+    /// The first one's kind.
+    first: StatementKind,
+    count: usize,
+    at: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// Those of this text.
+    pub fn of(analysis: &'a Analysis) -> Self {
+        let kinds = analysis.details.as_ref().map_or(&[][..], |details| &details.statements);
+        Self { kinds, first: analysis.kind, count: analysis.count as usize, at: 0 }
+    }
+
+    fn is_call(&self) -> bool {
+        let kind = if self.count > 1 { self.kinds.get(self.at) } else { Some(&self.first) };
+        kind == Some(&StatementKind::Call)
+    }
+
+    /// Whether more follows the result that is under way. A procedure's are followed by its OK.
+    fn has_more(&self) -> bool {
+        self.is_call() || self.at + 1 < self.count
+    }
+
+    fn ended(&mut self, result: OkKind) {
+        if result == OkKind::Ok || !self.is_call() {
+            self.at += 1;
+        }
+    }
 }
 
 /// Which errors are kept from a client, because its command is then run elsewhere.
@@ -147,6 +186,7 @@ impl<'a> ReplyEditor<'a> {
             renames: &[],
             withhold: Withhold::Nothing,
             status: Status::AUTOCOMMIT,
+            ahead: Ahead::default(),
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -171,6 +211,7 @@ impl<'a> ReplyEditor<'a> {
                 grown = self.insert_eof(out);
             }
         }
+        self.ahead.ended(kind);
         let native = self.client.has(Capabilities::SESSION_TRACK)
             && (kind == OkKind::Ok || self.client.has(Capabilities::DEPRECATE_EOF));
         if native
@@ -224,7 +265,10 @@ impl<'a> ReplyEditor<'a> {
         let Some(mut sequence) = self.pending_eof.take() else { return 0 };
         // Warnings are only known at the end, and servers send none here.
         let status = self.outcome.status.unwrap_or(self.status);
-        let status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
+        let mut status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
+        if self.ahead.has_more() {
+            status = status | Status::MORE_RESULTS;
+        }
         put_packet_with(out, &mut sequence, |out| {
             out.put_u8(0xFE);
             out.put_u16_le(0);

@@ -4,7 +4,7 @@ use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::cut::{come, interrupt};
 use super::failure::{Repetition, Sent, Undone};
-use super::reply::{Outcome, PassTrackers, ReplyEditor, Withhold};
+use super::reply::{Ahead, Outcome, PassTrackers, ReplyEditor, Withhold};
 use super::told::Told;
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::Question;
@@ -12,6 +12,7 @@ use crate::net::link::LinkError;
 use crate::net::relay::{RelayError, ServerSide, relay};
 use crate::session::answers::Rename;
 use crate::session::effect;
+use crate::session::inherited;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::residue::FoundRows;
@@ -157,6 +158,9 @@ impl Client {
             exchange.see_definitions();
         }
         editor.status = self.session.status;
+        if matches!(request.shape, ReplyShape::Query | ReplyShape::Execute) {
+            editor.ahead = Ahead::of(request.analysis);
+        }
         if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
             // Such as ANALYZE TABLE, which commits before it has anything to show.
             editor.status = editor.status.without(Status::IN_TRANS | Status::IN_TRANS_READONLY);
@@ -288,6 +292,7 @@ impl Client {
             self.pool.proven.forget();
         }
         self.catalogue_changed |= on.catalogue;
+        self.globals_changed |= inherited::changes(analysis);
         if analysis.marks.intersects(Marks::TEXT_PREPARE | Marks::TEXT_DEALLOCATE) {
             self.text_statements_follow(analysis);
         }

@@ -11,7 +11,7 @@ use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
 use std::sync::OnceLock;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a client that is told why it has to go may take to read it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -27,11 +27,13 @@ pub async fn serve(mut client: Box<Client>) -> Left {
         let handle = client.entry.handle().clone();
         handle.idle_since(seconds());
         let mut due = client.due_when_idle();
+        let limit = client.session.environment.wait_timeout();
         let woken = tokio::select! {
             biased;
             farewell = handle.dismissed() => Err(Stop::Dismissed(farewell)),
             spoken = client.channel.idle() => spoken.map(|()| Woken::Spoken).map_err(Stop::Client),
             reason = come(&mut due) => Ok(Woken::Due(reason)),
+            () = beyond(limit) => Err(Stop::Dismissed(Farewell::Idle)),
         };
         handle.busy();
         drop((handle, due));
@@ -63,6 +65,15 @@ enum Woken {
 async fn cut(client: &mut Client, reason: CutReason) -> Result<(), Stop> {
     client.cut_transaction(reason).await;
     client.conclude().await
+}
+
+/// Returns when a session has been idle for as long as it wants; hardly any says how long.
+async fn beyond(limit: Option<Duration>) {
+    match limit {
+        // In a box, because there are thousands without.
+        Some(limit) => Box::pin(sleep(limit)).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Seconds since Millpond first asked.

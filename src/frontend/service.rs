@@ -9,7 +9,7 @@ use super::rate::Rates;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::{LoginLimits, Network};
+use crate::config::{Compression, LoginLimits, Network};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::net::tls::renewed::Renewed;
@@ -110,6 +110,8 @@ pub struct GreetSettings {
     pub tls: Option<Renewed<ServerTls>>,
     /// Whether clients without TLS are refused.
     pub require_tls: bool,
+    /// Whether clients may compress.
+    pub compression: Compression,
     /// Who may log in.
     pub users: Arc<Users>,
     /// How many logins may fail.
@@ -263,11 +265,13 @@ impl Service {
     pub fn greet_context(&self) -> GreetContext {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
+        let default = learned.as_ref().and_then(|learned| learned.server.default_collation());
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
         let GreetSettings {
             version: fixed,
             tls,
             require_tls,
+            compression,
             users,
             login_limits,
             guests,
@@ -282,11 +286,18 @@ impl Service {
         } else {
             capabilities = capabilities | Capabilities::QUERY_ATTRIBUTES;
         }
+        if compression == Compression::Offered {
+            capabilities = capabilities | Capabilities::COMPRESS;
+            if !maria {
+                capabilities = capabilities | Capabilities::ZSTD_COMPRESSION;
+            }
+        }
         GreetContext {
             version: fixed.or_else(|| version.map(|v| v.text.clone())).unwrap_or_default(),
             plugin: if maria { Plugin::Native } else { Plugin::CachingSha2 },
             capabilities,
-            collation: if maria { 45 } else { 255 },
+            // Its low byte, as servers say it.
+            collation: default.unwrap_or(if maria { 45 } else { 255 }) as u8,
             tls: tls.map(|tls| ServerTls::clone(&tls.now())),
             require_tls,
             users,

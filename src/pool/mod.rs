@@ -230,8 +230,15 @@ impl Pool {
                     lease.release();
                 }
             });
-            if let Ok(Some(lease)) = receiver.await {
-                return Some(lease);
+            if let Ok(Some(mut lease)) = receiver.await {
+                if !lease.is_outdated() {
+                    return Some(lease);
+                }
+                // It goes, and leaves its place to a new one.
+                lease.release();
+                if let Ok(lease) = self.get(Some(Duration::ZERO), deadline).await {
+                    return Some(lease);
+                }
             }
         }
         None

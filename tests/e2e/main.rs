@@ -27,6 +27,7 @@
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`secrecy`]: known secrets through every path that fails, and a look at all that is said.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`suites`]: what drivers' own test suites found.
 //! - [`tokens`]: clients that come with a token in place of a password.
 //! - [`sleeping`]: databases that stop when nobody needs them.
 //! - [`top`]: the status in a terminal and a shell.
@@ -68,6 +69,7 @@ mod secrecy;
 mod session;
 mod sleeping;
 mod stores;
+mod suites;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

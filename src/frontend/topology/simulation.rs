@@ -8,7 +8,9 @@ use super::*;
 use crate::backend::connection::Connection;
 use crate::backend::control::ControlError;
 use crate::backend::login::LoginError;
-use crate::config::{Endpoint, HandOver, LoginLimits, LostStatement, Retry, WithoutReaders};
+use crate::config::{
+    Compression, Endpoint, HandOver, LoginLimits, LostStatement, Retry, WithoutReaders,
+};
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::orders::Order;
@@ -225,6 +227,7 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
             version: None,
             tls: None,
             require_tls: false,
+            compression: Compression::Offered,
             users: Arc::default(),
             login_limits: LoginLimits::default(),
             guests: None,
