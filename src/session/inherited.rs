@@ -104,7 +104,6 @@ pub fn changes(analysis: &Analysis) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::session::catalogue::Catalogue;
     use crate::session::server::ServerVersion;
     use crate::session::statement::{Dialect, analyze};
