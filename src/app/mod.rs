@@ -1,5 +1,6 @@
 //! The only room that knows every floor: builds, wires, drains.
 
+mod back_login;
 mod build;
 mod logins;
 mod maker;

@@ -1,6 +1,9 @@
 //! Floor 6: where passwords come from, and whether a client knows one.
 
+pub mod backing;
 pub mod metrics;
+#[cfg(feature = "rds-iam")]
+pub mod rds_iam;
 pub mod rotation;
 pub mod rsa;
 pub mod stores;

@@ -1,6 +1,7 @@
 //! The users of a service, and the passwords that they may prove.
 
 use crate::config::Network;
+use crate::credentials::backing::Backing;
 use crate::credentials::rotation::Keyring;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ pub struct User {
     pub name: Arc<str>,
     /// The passwords that are right for it, now.
     pub keyring: Arc<Keyring>,
+    /// What Millpond logs in to servers with, where it is something else.
+    pub backing: Option<Backing>,
     /// Whether the user may only come by TLS.
     pub tls_only: bool,
     /// From where the user may come; from anywhere when there is none.
@@ -53,6 +56,7 @@ mod tests {
         let user = |networks: &[&str]| User {
             name: "app".into(),
             keyring: Arc::new(Keyring::fixed(Secret::new("secret"))),
+            backing: None,
             tls_only: false,
             allow_from: networks.iter().map(|network| network.parse().unwrap()).collect(),
             database_user: None,

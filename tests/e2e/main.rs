@@ -1,6 +1,7 @@
 //! Millpond as a process in front of real servers: what its clients and the servers see.
 //!
 //! - [`accounts`]: every plugin of clients with every plugin of servers.
+//! - [`aws`]: secrets from AWS, as moto plays it, through a rotation.
 //! - [`charsets`]: character sets that change how servers are to be talked to.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`discovery`]: servers that are found by a name, or by their group.
@@ -20,12 +21,14 @@
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`session`]: sessions that take turns on one connection.
 //! - [`top`]: the status in a terminal and a shell.
+//! - [`vault`]: secrets and database users from a real vault.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
 
 mod accounts;
+mod aws;
 mod charsets;
 mod crowd;
 mod discovery;
@@ -51,4 +54,5 @@ mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 mod top;
+mod vault;
 mod watching;

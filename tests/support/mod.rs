@@ -11,6 +11,7 @@
 //! - [`raw`]: a client that speaks the protocol by hand.
 //! - [`relay`]: a link to a server, which can be cut.
 //! - [`http`]: pages of a port.
+//! - [`stores`]: a vault, and a stand-in for AWS.
 //! - [`testbed`]: where `tests/testbed/install` keeps what it fetched.
 
 // Every test binary compiles these modules and uses a part of them.
@@ -34,4 +35,5 @@ pub(crate) mod raw;
 pub(crate) mod relay;
 pub(crate) mod server;
 pub(crate) mod servers;
+pub(crate) mod stores;
 pub(crate) mod testbed;
