@@ -11,6 +11,7 @@
 mod backend;
 mod failover;
 mod given;
+mod login_limits;
 mod network;
 mod pool;
 mod process;
@@ -38,6 +39,7 @@ use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
+pub use login_limits::LoginLimits;
 pub use network::{Network, NotANetwork};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{

@@ -7,4 +7,5 @@ pub mod rds_iam;
 pub mod rotation;
 pub mod rsa;
 pub mod stores;
+pub mod throttle;
 pub mod verify;

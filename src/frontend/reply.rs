@@ -64,6 +64,8 @@ pub struct Outcome {
     pub error: Option<u16>,
     /// The error that the client did not get.
     pub withheld: Option<Box<Told>>,
+    /// The server said that it takes no writes, and the client has heard it.
+    pub only_reads: bool,
     /// The status flags sent last.
     pub status: Option<Status>,
     /// Affected rows of the last OK.
@@ -228,7 +230,8 @@ impl Editor for ReplyEditor<'_> {
             Control::Err => {
                 let error = ErrPacket::parse(&packet[HEADER..])?;
                 let alone = self.outcome.status.is_none() && self.outcome.prepared.is_none();
-                if self.withhold == Withhold::ReadOnly && alone && only_reads(&error) {
+                self.outcome.only_reads = only_reads(&error);
+                if self.withhold == Withhold::ReadOnly && alone && self.outcome.only_reads {
                     let message = error.message.to_vec();
                     self.outcome.withheld =
                         Some(Box::new(Told::of_server(error.code, error.sqlstate, message)));
