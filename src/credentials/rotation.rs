@@ -283,7 +283,14 @@ impl Keyring {
         let fetched = fetch(&source.stores, &source.reference, occasion).await;
         let fetched = fetched.inspect_err(|error| {
             source.metrics.fetched(FetchOutcome::Failed);
-            tracing::warn!(%store, secret = %key, %error, "secret not fetched, the last one is used");
+            match self.known.load().candidates().is_empty() {
+                true => tracing::warn!(
+                    %store, secret = %key, %error, "secret not fetched, its users have no login"
+                ),
+                false => tracing::warn!(
+                    %store, secret = %key, %error, "secret not fetched, the last one is used"
+                ),
+            }
         })?;
         let before = self.known();
         let version = fetched.version.clone();

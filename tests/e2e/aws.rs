@@ -5,7 +5,10 @@ use mysql_async::prelude::Queryable;
 use serde_json::json;
 
 use crate::stores::{greet_as, greets_at_last, set_password};
+use crate::support::accounts::APP;
+use crate::support::flavor::Flavor;
 use crate::support::millpond::{Millpond, Settings};
+use crate::support::rds::{Rds, Rules};
 use crate::support::server::Server;
 use crate::support::servers;
 use crate::support::stores::Aws;
@@ -112,7 +115,7 @@ fn a_secret_that_is_not_there_keeps_out_its_own_users_only() {
         let mut settings = settings(&aws, "aws_secrets_manager", user, "misspelt");
         settings.other = settings.other.replace("\"trace\"", "\"info\"");
         let millpond = Millpond::start(server, &settings);
-        let mut other = millpond.connect(&crate::support::accounts::APP, None).await.unwrap();
+        let mut other = millpond.connect(&APP, None).await.unwrap();
         other.query_drop("SELECT 1").await.unwrap();
         let denied = greet_as(millpond.port, user, "").await.unwrap_err();
         assert!(denied.contains("1045"), "{denied}");
@@ -132,5 +135,50 @@ fn a_secret_that_is_not_there_keeps_out_its_own_users_only() {
             &json!({ "Name": "misspelt", "SecretString": version(user, "hunter-1") }),
         );
         greets_at_last(millpond.port, user, "hunter-1").await;
+    });
+}
+
+/// A signature of IAM in place of a password, checked by a stand-in for RDS in front of a MariaDB.
+#[test]
+fn a_signature_takes_a_passwords_place() {
+    servers::both_async(async |server| {
+        if server.flavor != Flavor::MariaDb {
+            return;
+        }
+        let rules = Rules {
+            region: "eu-west-1",
+            user: "iam_app",
+            secret_key: "key-hunter",
+            server: server.port,
+            account: APP,
+        };
+        let rds = Rds::start(&server.certificates, rules).await;
+        let mut environment: Vec<_> = KEYS
+            .iter()
+            .filter(|(name, _)| *name != "AWS_SESSION_TOKEN")
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let endpoint = format!("127.0.0.1:{}", rds.port);
+        environment.push(("MILLPOND__SERVICES__TEST__BACKEND__ENDPOINTS".to_owned(), endpoint));
+        environment.push(("AWS_REGION".to_owned(), "eu-west-1".to_owned()));
+        let settings = Settings {
+            backend: "monitor_user = \"signed\"\n".to_owned(),
+            other: "[services.test.backend.tls]\nmode = \"required\"\n\
+                    [services.test.users.signed]\npassword = \"of-clients\"\nlogin = \"rds_iam\"\n\
+                    database_user = \"iam_app\"\n[log]\nlevel = \"trace\"\n"
+                .to_owned(),
+            environment,
+            ..Settings::with_pool_of(2)
+        };
+        let millpond = Millpond::start(server, &settings);
+        greet_as(millpond.port, "signed", "of-clients").await.unwrap();
+        let (log, tokens) = (millpond.log(), rds.tokens());
+        assert!(!tokens.is_empty());
+        for secret in tokens.iter().map(String::as_str).chain(["key-hunter", "X-Amz-Signature"]) {
+            assert!(!log.contains(secret), "{log}");
+        }
+        // A password is no signature.
+        let refused = greet_as(millpond.port, APP.name, APP.password).await.unwrap_err();
+        assert!(refused.contains("Access denied") || refused.contains("1045"), "{refused}");
     });
 }

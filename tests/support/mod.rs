@@ -9,6 +9,7 @@
 //! - [`dns`]: a DNS server whose records move.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
 //! - [`raw`]: a client that speaks the protocol by hand.
+//! - [`rds`]: a stand-in for a server that takes signatures of IAM.
 //! - [`relay`]: a link to a server, which can be cut.
 //! - [`http`]: pages of a port.
 //! - [`stores`]: a vault, and a stand-in for AWS.
@@ -32,6 +33,7 @@ pub(crate) mod millpond;
 pub(crate) mod pair;
 pub(crate) mod ports;
 pub(crate) mod raw;
+pub(crate) mod rds;
 pub(crate) mod relay;
 pub(crate) mod server;
 pub(crate) mod servers;

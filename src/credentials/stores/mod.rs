@@ -1,6 +1,14 @@
 //! Where passwords are kept: one file for each kind of store, all behind [`SecretStore`].
 
 #[cfg(feature = "aws")]
+#[cfg_attr(
+    not(all(
+        feature = "aws-secrets-manager",
+        feature = "aws-parameter-store",
+        feature = "rds-iam"
+    )),
+    allow(dead_code, reason = "there is less in a build with fewer stores")
+)]
 pub(super) mod aws;
 #[cfg(feature = "azure")]
 mod azure;
@@ -19,6 +27,15 @@ mod service;
 #[cfg(feature = "vault")]
 mod vault;
 #[cfg(feature = "web-stores")]
+#[cfg_attr(
+    not(all(
+        feature = "aws-secrets-manager",
+        feature = "azure",
+        feature = "gcp",
+        feature = "vault"
+    )),
+    allow(dead_code, reason = "there is less in a build with fewer stores")
+)]
 mod web;
 
 use std::collections::BTreeMap;

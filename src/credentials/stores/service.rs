@@ -1,5 +1,6 @@
 //! A web service on this machine for the tests of stores: it answers as it is told, and remembers
 //! what it was asked.
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -26,7 +26,7 @@ pub struct AwsParameterStore(Way);
 
 #[derive(Debug)]
 enum Way {
-    Api { session: Session, web: Web },
+    Api { session: Box<Session>, web: Web },
     Extension(Extension),
 }
 
@@ -48,12 +48,13 @@ impl AwsParameterStore {
             None => "AWS Parameter Store".to_owned(),
         };
         let web = Web::new(service, ca.clone());
-        Self(Way::Api { session: Session::new(region, profile, endpoint, ca), web })
+        Self(Way::Api { session: Box::new(Session::new(region, profile, endpoint, ca)), web })
     }
 
     /// The store, asked as whoever has this session.
     #[cfg(test)]
     pub(super) fn over(session: Session) -> Self {
+        let session = Box::new(session);
         Self(Way::Api { session, web: Web::new("AWS Parameter Store", None) })
     }
 

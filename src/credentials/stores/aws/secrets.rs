@@ -38,7 +38,7 @@ pub struct AwsSecretsManager {
 
 #[derive(Debug)]
 enum Way {
-    Api { session: Session, web: Web },
+    Api { session: Box<Session>, web: Web },
     Extension(Extension),
 }
 
@@ -68,6 +68,7 @@ impl AwsSecretsManager {
     /// The store, asked as whoever has this session.
     #[cfg(test)]
     pub(super) fn over(session: Session) -> Self {
+        let session = Box::new(session);
         let way = Way::Api { session, web: Web::new("AWS Secrets Manager", None) };
         Self { way, seen: Mutex::default() }
     }
@@ -120,7 +121,7 @@ impl Way {
             None => "AWS Secrets Manager".to_owned(),
         };
         Self::Api {
-            session: Session::new(region, profile, endpoint, ca),
+            session: Box::new(Session::new(region, profile, endpoint, ca)),
             web: Web::new(service, None),
         }
     }
