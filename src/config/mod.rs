@@ -61,12 +61,15 @@ use section::{Report, Section};
 pub use service::{Compression, ServerVersionSetting, ServiceConfig, UnknownUsers};
 use show::Shown;
 pub use source::SourceError;
-pub use store::StoreConfig;
+pub use store::{
+    AwsConfig, AwsVia, AzureAuth, AzureConfig, GcpConfig, Kept, StoreConfig, VaultAuth,
+    VaultConfig, VaultEngine,
+};
 pub use tls::{BackTls, BackTlsMode, CertificateFiles, FrontTls, FrontTlsMode};
 pub(crate) use units::parse_duration;
 pub use url::{HttpUrl, NotAnUrl, escaped};
 use user::Named;
-pub use user::{SecretRef, UserConfig, UserSecret, UserTransport};
+pub use user::{SecretRef, UserConfig, UserLogin, UserSecret, UserTransport};
 
 /// A configuration that is right.
 ///
