@@ -37,7 +37,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
+pub use backend::{BackendConfig, Endpoint, HiddenTriggers, InstanceHost, Provider};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
 pub use login_limits::LoginLimits;
 pub use network::{Network, NotANetwork};

@@ -6,7 +6,7 @@ use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::server::ServerInfo;
-use crate::config::{LoginLimits, Retry, SlowConfig};
+use crate::config::{HiddenTriggers, LoginLimits, Retry, SlowConfig};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::pool::{Pool, PoolKey};
@@ -21,7 +21,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -43,6 +43,8 @@ pub struct Limits {
     pub max_packet: usize,
     /// Which statements are logged because they took long.
     pub slow: SlowConfig,
+    /// What to make of triggers that nobody shows.
+    pub hidden_triggers: HiddenTriggers,
     /// How much of a result waits for a slow client, in bytes.
     pub result_buffer: usize,
     /// How long a client may say nothing; `None` for ever.
@@ -92,6 +94,7 @@ pub struct Service {
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
     moments: AtomicU64,
+    pub(super) told_of_hidden_triggers: AtomicBool,
 }
 
 /// What a service is made of.
@@ -159,6 +162,7 @@ impl Service {
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
             moments: AtomicU64::new(1),
+            told_of_hidden_triggers: AtomicBool::new(false),
         })
     }
 

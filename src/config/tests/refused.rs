@@ -100,6 +100,10 @@ const WRONG: &[(&str, &str)] = &[
          as \"5s\" or \"250ms\"",
     ),
     (
+        "backend.hidden_triggers = \"yes\"",
+        "backend.hidden_triggers = \"yes\": expected \"pin\" or \"trust\"",
+    ),
+    (
         "users.app.pool_mode = \"statement\"",
         "users.app.pool_mode = \"statement\": expected \"transaction\", \"session\" or \"dedicated\"",
     ),
