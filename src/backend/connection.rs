@@ -97,6 +97,8 @@ impl Connection {
         for question in questions {
             question.put(&mut output, self.capabilities);
         }
+        // Questions find rows of their own.
+        self.traces.found_rows = None;
         let fence = self.fence.clone();
         let asking = async {
             send(&mut self.stream, &output).await?;

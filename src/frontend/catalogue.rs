@@ -8,6 +8,7 @@ use crate::net::link::LinkError;
 use crate::pool::Pool;
 use crate::session::catalogue::{Body, Builder, Catalogue, Coverage, RoutineKind};
 use crate::session::model::Session;
+use crate::session::server::Flavor;
 use crate::session::statement::{Analysis, Dialect};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +28,7 @@ FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA NOT IN ('sys','mysql')";
 const VIEWS: &[u8] = b"SELECT 'VIEW', TABLE_NAME, VIEW_DEFINITION, '', 'SQL' \
 FROM information_schema.VIEWS WHERE TABLE_SCHEMA NOT IN ('sys','mysql')";
 
-/// Whoever has not the privilege TRIGGER on a table does not see its triggers.
+/// Not everybody is shown a table's triggers.
 const GRANTS: &[u8] = b"SHOW GRANTS";
 
 /// Reads the catalogue through this connection. Triggers that it cannot show may do anything, or are
@@ -49,7 +50,7 @@ pub async fn read(
     let mut builder = Builder::new(&dialect);
     let mut replies = connection.ask(&questions).await?;
     if let (Some(reply), HiddenTriggers::Pin) = (replies.pop(), hidden) {
-        builder.triggers_of(coverage(&reply.content)?);
+        builder.triggers_of(coverage(&reply.content, dialect.flavor)?);
     }
     for reply in replies {
         // What was not answered is not known: a list with a part missing would call it harmless.
@@ -76,10 +77,11 @@ pub async fn read(
 }
 
 /// The answer to [`GRANTS`]; one that is none shows nothing.
-fn coverage(content: &Content) -> Result<Coverage, LinkError> {
+fn coverage(content: &Content, flavor: Flavor) -> Result<Coverage, LinkError> {
     let Content::Rows(answer) = content else { return Ok(Coverage::default()) };
     let rows = rows(&answer.result)?;
-    Ok(Coverage::from_grants(rows.iter().filter_map(|row| row.first().copied().flatten())))
+    let lines = rows.iter().filter_map(|row| row.first().copied().flatten());
+    Ok(Coverage::from_grants(lines, flavor))
 }
 
 impl Service {
@@ -145,6 +147,9 @@ impl Service {
     }
 
     async fn refresh_from_writer(&self, user: &Arc<str>) -> bool {
+        if self.topology.sleep.is_asleep() {
+            return false;
+        }
         match self.writer_pool(user) {
             Some(pool) => self.refresh_catalogue(&pool).await,
             None => false,

@@ -4,6 +4,7 @@ use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::failure::Sent;
 use super::greet::{Attempt, ChangeProof, GreetError, reauthenticate};
+use super::guests::Guest;
 use super::listener::{login_environment, pool_key};
 use super::told::Told;
 use super::users::User;
@@ -148,7 +149,7 @@ impl Client {
         let collation = change.collation;
         let attempt = Attempt { user: change.user, plugin: change.plugin, proof: change.proof };
         let (proven, sequence) = self.prove_again(attempt, sequence).await;
-        let user = match proven {
+        let (user, guest) = match proven {
             Ok(proven) => proven,
             Err(error) => {
                 if let Some(told) = error.told() {
@@ -173,6 +174,8 @@ impl Client {
         if !self.clean_lease(role, LeaseThen::Given, sequence).await? {
             return Ok(());
         }
+        // The former user's connection is back by now.
+        let _before = std::mem::replace(&mut self.guest, guest.map(Box::new));
         let wanted = Wanted { collation, database, role: kept, treatment: user.treatment };
         self.become_user(user.name, wanted, sequence).await
     }
@@ -289,9 +292,10 @@ impl Client {
         &mut self,
         attempt: Attempt<'_>,
         sequence: u8,
-    ) -> (Result<User, GreetError>, u8) {
+    ) -> (Result<(User, Option<Guest>), GreetError>, u8) {
         let context = self.service.greet_context();
         let encrypted = self.channel.stream.is_tls();
+        let certificate = self.channel.stream.client_certificate().map(<[u8]>::to_vec);
         let input = BytesMut::from(self.channel.input.filled());
         self.channel.input.consume(input.len());
         let mut packets = PacketStream::from_parts(Parts {
@@ -300,7 +304,8 @@ impl Client {
             output: std::mem::take(&mut self.channel.output),
             sequence: sequence.wrapping_add(1),
         });
-        let change = ChangeProof { attempt, encrypted, nonce: self.nonce };
+        let certificate = certificate.as_deref();
+        let change = ChangeProof { attempt, encrypted, nonce: self.nonce, certificate };
         let proven = reauthenticate(&mut packets, &context, change, &self.host).await;
         let Parts { input, output, sequence, .. } = packets.into_parts();
         self.channel.input = ReadBuffer::with(&input);

@@ -3,14 +3,16 @@
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::failure::Sent;
+use super::query::RowForm;
 use super::restore::Adopted;
 use super::run::{Placed, Ran, Request};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
+use crate::session::answers::{self, Rename};
 use crate::session::pin::{Holds, PinReason};
 use crate::session::prepared::{ClientStatement, Cursor, StatementKey};
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, analyze};
+use crate::session::statement::{Analysis, StatementKind, analyze};
 use crate::wire::capability::Status;
 use crate::wire::command::{
     BulkExecute, CommandCode, Execute, LongData, put_parts, put_statement_command, statement_id,
@@ -20,12 +22,14 @@ use bytes::BytesMut;
 use std::sync::Arc;
 
 /// Which of the connection's statements will do for an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Share {
     /// Any of the same key.
     Cached,
     /// One of its own, such as for a cursor.
     Never,
+    /// One of this key: the text with answers in it, which hardly any other execution has.
+    Instead(Arc<StatementKey>),
 }
 
 /// Where an execution runs.
@@ -118,7 +122,15 @@ impl Client {
         let long_data = std::mem::take(&mut statement.long_data);
         self.close_cursor(id);
         let wants_cursor = execute.wants_cursor();
-        let share = if wants_cursor { Share::Never } else { Share::Cached };
+        if !wants_cursor && self.shows_own(id, &analysis, sequence).await? {
+            return Ok(());
+        }
+        let answered = self.with_answers(id, &analysis, sequence).await?;
+        let share = match &answered {
+            Some((key, _)) => Share::Instead(key.clone()),
+            None if wants_cursor => Share::Never,
+            None => Share::Cached,
+        };
         let Some(place) = self.place(id, sequence, share).await? else {
             self.keep_long_data(id, long_data);
             return Ok(());
@@ -126,6 +138,9 @@ impl Client {
         let backend_id = place.backend_id;
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;
+        if let Some((_, renames)) = &answered {
+            request.renames = renames;
+        }
         let ran = self
             .run(request, |out, backend| {
                 for (parameter, data) in &long_data {
@@ -148,6 +163,51 @@ impl Client {
         }
         self.pin_statements();
         Ok(())
+    }
+
+    /// The statement with what the session knows in the place of its questions for that; `None`
+    /// where it has none, or the connection knows better.
+    async fn with_answers(
+        &mut self,
+        id: u32,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<Option<(Arc<StatementKey>, Vec<Rename>)>, Stop> {
+        // What the session left on its last connection is here when it has the next; if it gets
+        // none, it is told so where the statement is placed.
+        if analysis.asked().is_empty() {
+            return Ok(None);
+        }
+        let borrowed = self.borrow(sequence).await?;
+        if borrowed == Borrowed::No {
+            return Ok(None);
+        }
+        let handle = self.entry.handle().id;
+        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
+        if statement.only.is_some() {
+            return Ok(None);
+        }
+        let (key, environment) = (statement.key.clone(), statement.environment.clone());
+        let last_run = borrowed.last_run();
+        let answered = answers::answered(&self.session, handle, key.sql(), analysis, last_run);
+        Ok(answered.map(|answered| {
+            (Arc::new(StatementKey::new(&answered.sql, &environment)), answered.renames)
+        }))
+    }
+
+    /// MariaDB prepares `SHOW WARNINGS` and its like: answers it, where the connection cannot.
+    async fn shows_own(
+        &mut self,
+        id: u32,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let Some(sole) = analysis.sole.filter(|_| analysis.kind == StatementKind::Show) else {
+            return Ok(false);
+        };
+        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(false) };
+        let key = statement.key.clone();
+        self.answer_alone(sole, key.sql(), analysis, RowForm::Binary, sequence).await
     }
 
     /// An execution that is run again needs its long data again.
@@ -289,12 +349,16 @@ impl Client {
             }
             return Ok(Some(Place { backend_id, serves: Serves::Again }));
         }
-        let (key, environment) = (statement.key.clone(), statement.environment.clone());
+        let environment = statement.environment.clone();
+        let key = match &share {
+            Share::Instead(key) => key.clone(),
+            Share::Cached | Share::Never => statement.key.clone(),
+        };
         // A reset would take the statement with it: it comes before. Nor can a connection that is
         // held by a cursor be reset.
         let analysis = match share {
             Share::Cached => statement.analysis.clone(),
-            Share::Never => Arc::new(Analysis::opaque()),
+            Share::Never | Share::Instead(_) => Arc::new(Analysis::opaque()),
         };
         if !self.make_fit(&analysis, Placed::Anywhere, sequence).await? {
             return Ok(None);
@@ -310,14 +374,18 @@ impl Client {
         }
         match self.adopt(&environment, sequence).await? {
             Adopted::Exactly => {}
-            Adopted::ButDatabase => share = Share::Never,
+            Adopted::ButDatabase => {
+                if share == Share::Cached {
+                    share = Share::Never;
+                }
+            }
             Adopted::Elsewhere => return Box::pin(self.place(id, sequence, share)).await,
             Adopted::Not => return Ok(None),
         }
+        let serves = if share == Share::Cached { Serves::Again } else { Serves::Once };
         let Some(backend_id) = self.prepare_here(&key, sequence, share).await? else {
             return Ok(None);
         };
-        let serves = if share == Share::Never { Serves::Once } else { Serves::Again };
         Ok(Some(Place { backend_id, serves }))
     }
 

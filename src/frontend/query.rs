@@ -6,16 +6,16 @@ use super::failure::Sent;
 use super::run::{Placed, Request};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
+use crate::session::answers;
 use crate::session::effect;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::residue::{CapturedResult, Diagnostics, FoundRows};
-use crate::session::statement::{Action, Analysis, Marks, Sole, StatementKind, analyze};
+use crate::session::statement::{Action, Analysis, Limit, Marks, Sole, StatementKind, analyze};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, Query, put_parts};
-use crate::wire::cursor::Cursor;
 use crate::wire::exchange::ReplyShape;
 use crate::wire::frame::put_lenenc_bytes;
-use crate::wire::resultset::{ResultEnd, put_result_set};
+use crate::wire::resultset::{ResultEnd, binary_row, put_result_set};
 use bytes::BytesMut;
 use std::borrow::Cow;
 
@@ -43,7 +43,13 @@ impl Client {
             return Ok(());
         }
         if let Some(sole) = analysis.sole
-            && self.answer_alone(sole, query.sql, &analysis, sequence).await?
+            && self.answer_alone(sole, query.sql, &analysis, RowForm::Text, sequence).await?
+        {
+            return Ok(());
+        }
+        if analysis.marks.has(Marks::GET_DIAGNOSTICS)
+            && analysis.count == 1
+            && self.diagnose(&query, &analysis, sequence).await?
         {
             return Ok(());
         }
@@ -52,7 +58,26 @@ impl Client {
         if listed && !self.trackers_of_client(&analysis, sequence).await? {
             return Ok(());
         }
+        let answered = if analysis.asked().is_empty() {
+            None
+        } else {
+            // What the session left on its last connection is here when it has the next.
+            let borrowed = self.borrow(sequence).await?;
+            if borrowed == Borrowed::No
+                || !self.make_fit(&analysis, Placed::Anywhere, sequence).await?
+            {
+                return Ok(());
+            }
+            let last_run = borrowed.last_run();
+            let id = self.entry.handle().id;
+            answers::answered(&self.session, id, query.sql, &analysis, last_run)
+        };
         let mut request = Request::new(&analysis, ReplyShape::Query, sequence);
+        let mut query = query;
+        if let Some(answered) = &answered {
+            request.renames = &answered.renames;
+            query.sql = &answered.sql;
+        }
         if analysis.marks.intersects(TEXT_STATEMENTS) {
             if !self.place_text_statements(&analysis, sequence).await? {
                 return Ok(());
@@ -113,11 +138,12 @@ impl Client {
     /// Answers a question for what belongs to the session, when the connection that knows it is
     /// not at hand: the server is asked all the same, for the form of the answer, and the content
     /// is the session's own. False when the server's own answer is right.
-    async fn answer_alone(
+    pub(super) async fn answer_alone(
         &mut self,
         sole: Sole,
         sql: &[u8],
         analysis: &Analysis,
+        rows: RowForm,
         sequence: u8,
     ) -> Result<bool, Stop> {
         let borrowed = self.borrow(sequence).await?;
@@ -127,7 +153,7 @@ impl Client {
         if borrowed == Borrowed::Kept && !self.is_from_before(sole) {
             return Ok(false);
         }
-        let Some(own) = self.own_answer(sole) else { return Ok(false) };
+        let Some(own) = self.own_answer(sole, analysis.limit()) else { return Ok(false) };
         if !self.align_now(analysis, sequence).await? {
             return Ok(true);
         }
@@ -143,8 +169,8 @@ impl Client {
                 // After an error, only the server knows.
                 let status = reply.status.filter(|_| self.session.unsettled.after_error);
                 let status = status.unwrap_or(self.session.status);
-                let form = Form { result: answer.result, warnings: reply.warnings, status };
-                self.put_own(own, form, analysis, sequence);
+                let form = Form { result: answer.result, warnings: reply.warnings, status, rows };
+                self.put_own(own, form, analysis, sequence)?;
             }
             Content::Err(error) => {
                 self.put_error(sequence.wrapping_add(1), &Told::passed_on(error));
@@ -169,15 +195,19 @@ impl Client {
     }
 
     /// What the session knows by itself.
-    fn own_answer(&self, sole: Sole) -> Option<Own> {
+    fn own_answer(&self, sole: Sole, limit: Option<Limit>) -> Option<Own> {
         let residue = &self.session.residue;
         let captured = match &residue.diagnostics {
             Diagnostics::None => Some(CapturedResult::default()),
             Diagnostics::Captured(result) => Some((**result).clone()),
             Diagnostics::OnBackend | Diagnostics::Lost => None,
         };
-        let errors = |captured: CapturedResult| -> Vec<Box<[u8]>> {
-            captured.rows.into_iter().filter(|row| is_error(row)).collect()
+        let limited = |rows: Vec<Box<[u8]>>| match limit {
+            Some(Limit { offset, count }) => {
+                let most = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+                rows.into_iter().skip(most(offset)).take(most(count)).collect()
+            }
+            None => rows,
         };
         Some(match sole {
             Sole::ConnectionId => Own::Value(self.entry.handle().id.to_string()),
@@ -186,15 +216,23 @@ impl Client {
                 FoundRows::Known(rows) => Own::Value(rows.to_string()),
                 _ => return None,
             },
-            Sole::Warnings => Own::Rows(captured?.rows),
-            Sole::Errors => Own::Rows(errors(captured?)),
-            Sole::WarningCount => Own::Value(captured?.rows.len().to_string()),
-            Sole::ErrorCount => Own::Value(errors(captured?).len().to_string()),
+            Sole::Warnings => Own::Rows(limited(captured?.rows)),
+            Sole::Errors => Own::Rows(limited(captured?.errors().map(Box::from).collect())),
+            Sole::WarningCount => {
+                Own::Value(residue.condition_count(self.session.warnings)?.to_string())
+            }
+            Sole::ErrorCount => Own::Value(residue.error_count()?.to_string()),
         })
     }
 
-    fn put_own(&mut self, own: Own, form: Form, analysis: &Analysis, sequence: u8) {
-        let rows = match own {
+    fn put_own(
+        &mut self,
+        own: Own,
+        form: Form,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<(), Stop> {
+        let mut rows = match own {
             Own::Rows(rows) => rows,
             Own::Value(value) => {
                 let mut row = BytesMut::new();
@@ -202,6 +240,11 @@ impl Client {
                 vec![Box::from(&row[..])]
             }
         };
+        if form.rows == RowForm::Binary {
+            for row in &mut rows {
+                *row = binary_row(&form.result.columns, row)?;
+            }
+        }
         let end = ResultEnd {
             capabilities: self.capabilities,
             status: form.status.without(Status::SESSION_STATE_CHANGED),
@@ -220,6 +263,7 @@ impl Client {
         let changes = Default::default();
         let result = effect::Result {
             error: None,
+            last_error: None,
             status: None,
             affected_rows: 0,
             matched_rows: None,
@@ -230,6 +274,7 @@ impl Client {
         };
         let flavor = self.session.dialect.flavor;
         effect::after(&mut self.session, analysis, &result, flavor);
+        Ok(())
     }
 }
 
@@ -238,6 +283,16 @@ struct Form {
     result: CapturedResult,
     warnings: u16,
     status: Status,
+    rows: RowForm,
+}
+
+/// In which protocol an answer's rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowForm {
+    /// That of `COM_QUERY`.
+    Text,
+    /// That of `COM_STMT_EXECUTE`.
+    Binary,
 }
 
 enum Own {
@@ -245,13 +300,8 @@ enum Own {
     Value(String),
 }
 
-/// Whether a row of `SHOW WARNINGS` is an error.
-fn is_error(row: &[u8]) -> bool {
-    matches!(Cursor::new(row).text_value(), Ok(Some(level)) if level.eq_ignore_ascii_case(b"error"))
-}
-
 /// Appends the query for a server with these capabilities.
-fn put(out: &mut BytesMut, backend: Capabilities, query: &Query<'_>) {
+pub(super) fn put(out: &mut BytesMut, backend: Capabilities, query: &Query<'_>) {
     let code = [CommandCode::Query.byte()];
     let attributes = match (backend.has(Capabilities::QUERY_ATTRIBUTES), query.attributes) {
         (false, _) => &[][..],

@@ -4,12 +4,14 @@
 use super::told::Told;
 use crate::backend::server::{TrackerDefaults, TransactionTracking};
 use crate::net::relay::Editor;
+use crate::session::answers::{self, Rename};
 use crate::session::changes::Changes;
 use crate::session::effect;
+use crate::session::residue::LastError;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::Control;
 use crate::wire::fault::Fault;
-use crate::wire::frame::{HEADER, Header, put_packet_with};
+use crate::wire::frame::{HEADER, Header, put_lenenc_bytes, put_packet_with};
 use crate::wire::reply::{ErrPacket, OkKind, OkPacket, Tracker, Trackers, put_tracker};
 use bytes::{BufMut, BytesMut};
 
@@ -26,6 +28,8 @@ pub struct ReplyEditor<'a> {
     pub pass_trackers: PassTrackers,
     /// The number that the client gets for a statement that is prepared.
     pub statement_id: Option<u32>,
+    /// What the client called what the server was told otherwise.
+    pub renames: &'a [Rename],
     /// Which errors are not for the client.
     pub withhold: Withhold,
     /// What the session's status was before the command.
@@ -60,8 +64,10 @@ pub enum PassTrackers {
 /// What one reply said.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The error that ended it.
+    /// The number of the error that ended it.
     pub error: Option<u16>,
+    /// That error.
+    pub last_error: Option<LastError>,
     /// The error that the client did not get.
     pub withheld: Option<Box<Told>>,
     /// The server said that it takes no writes, and the client has heard it.
@@ -102,6 +108,7 @@ impl Outcome {
     pub fn for_session(&self) -> effect::Result<'_> {
         effect::Result {
             error: self.error,
+            last_error: self.last_error,
             status: self.status,
             affected_rows: self.affected_rows,
             matched_rows: self.matched_rows,
@@ -122,6 +129,7 @@ impl<'a> ReplyEditor<'a> {
             trackers,
             pass_trackers: PassTrackers::Filtered,
             statement_id: None,
+            renames: &[],
             withhold: Withhold::Nothing,
             status: Status::AUTOCOMMIT,
             outcome: Outcome::default(),
@@ -239,10 +247,18 @@ impl Editor for ReplyEditor<'_> {
                 }
                 let grown = self.insert_eof(out);
                 self.outcome.error = Some(error.code);
-                let start = out.len();
-                out.put_slice(packet);
-                out[start + 3] = out[start + 3].wrapping_add(grown);
+                self.outcome.last_error =
+                    Some(LastError { code: error.code, sqlstate: error.sqlstate });
+                let mut sequence = sequence(packet)?.wrapping_add(grown);
+                let payload = answers::rename(&packet[HEADER..], self.renames);
+                put_packet_with(out, &mut sequence, |out| out.put_slice(&payload));
                 Ok(grown)
+            }
+            Control::Column => {
+                let mut sequence = sequence(packet)?;
+                let payload = renamed(&packet[HEADER..], self.renames)?;
+                put_packet_with(out, &mut sequence, |out| out.put_slice(&payload));
+                Ok(0)
             }
             Control::ColumnsEnd | Control::ParametersEnd => {
                 if self.client.has(Capabilities::DEPRECATE_EOF) {
@@ -272,6 +288,19 @@ impl Editor for ReplyEditor<'_> {
             }
         }
     }
+}
+
+/// A column's definition with the names that the client knows.
+fn renamed(definition: &[u8], renames: &[Rename]) -> Result<BytesMut, Fault> {
+    let mut cursor = crate::wire::cursor::Cursor::new(definition);
+    let mut out = BytesMut::with_capacity(definition.len());
+    // Catalogue, schema, table and its own name, column and its own name.
+    for _ in 0..6 {
+        let name = answers::rename(cursor.lenenc_bytes()?, renames);
+        put_lenenc_bytes(&mut out, &name);
+    }
+    out.put_slice(cursor.take_rest());
+    Ok(out)
 }
 
 /// Whether a server says that it takes no writes: `ER_OPTION_PREVENTS_STATEMENT` for one of the

@@ -14,7 +14,7 @@ use crate::session::prepared::environment_to_prepare;
 use crate::session::residue::Diagnostics;
 use crate::session::server::Flavor;
 use crate::session::state::{Environment, same};
-use crate::session::statement::Analysis;
+use crate::session::statement::{Analysis, Marks};
 use crate::session::treatment::PoolMode;
 use std::sync::Arc;
 
@@ -117,8 +117,11 @@ impl Client {
             leave_first(&mut steps);
         }
         // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
-        // no statements: those of another session.
-        let stays = connection.server.version.flavor == Flavor::MariaDb || analysis.count == 0;
+        // no statements, and for statements that ask for them: those of another session.
+        let asks = Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS;
+        let stays = connection.server.version.flavor == Flavor::MariaDb
+            || analysis.count == 0
+            || analysis.marks.intersects(asks);
         if connection.traces.diagnostics == Leftover::Present
             && self.session.residue.diagnostics != Diagnostics::OnBackend
             && stays
@@ -322,6 +325,9 @@ impl Client {
         };
         if steps.iter().any(clears) {
             connection.traces.diagnostics = Leftover::None;
+        }
+        if steps.iter().any(|step| matches!(step, Restore::Query(sql) if sql == CLEAR)) {
+            connection.traces.found_rows = None;
         }
     }
 }

@@ -78,6 +78,10 @@ impl Client {
     pub(super) async fn settle(&mut self) {
         let unsettled = self.session.unsettled.clone();
         let Unsettled { after_error, charsets, results, locks, settings } = unsettled;
+        if (charsets || locks) && self.session.residue.has_answers_on_backend() {
+            // The questions have answers of their own, and MySQL clears warnings for them.
+            self.bring().await;
+        }
         let settings: Vec<_> =
             settings.iter().flat_map(|s| &s.names).map(|name| set_to_itself(name)).collect();
         let Some(lease) = &mut self.lease else { return };
@@ -238,8 +242,8 @@ impl Client {
         }
     }
 
-    /// Brings here what the session has on its connection. Without a connection after that, it is
-    /// lost.
+    /// Brings here what the session has on its connection, which it keeps. Without a connection after
+    /// that, it is lost.
     pub(super) async fn bring(&mut self) {
         let capture = self.session.residue.capture();
         let Some(lease) = &mut self.lease else { return };

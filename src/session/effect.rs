@@ -5,11 +5,12 @@
 
 mod action;
 mod diagnostics;
+pub mod found_rows;
 
 use super::changes::Changes;
 use super::model::Session;
 use super::pin::{Holds, PinReason, Pins};
-use super::residue::{Diagnostics, NextTransaction};
+use super::residue::{Diagnostics, LastError, NextTransaction};
 use super::server::Flavor;
 use super::statement::{Action, Analysis, Marks};
 use crate::wire::capability::Status;
@@ -18,8 +19,10 @@ use std::sync::Arc;
 /// What the reply to a command said, as far as the session is concerned.
 #[derive(Debug)]
 pub struct Result<'a> {
-    /// The error that ended it.
+    /// The number of the error that ended it.
     pub error: Option<u16>,
+    /// That error.
+    pub last_error: Option<LastError>,
     /// The status flags sent last, if any OK came.
     pub status: Option<Status>,
     /// Affected rows of the last OK.

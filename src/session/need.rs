@@ -1,6 +1,7 @@
 //! What of a session's belongings must be in place on a connection before a statement runs there.
 
 use super::align::Restore;
+use super::effect::found_rows;
 use super::model::Session;
 use super::pin::PinReason;
 use super::residue::{
@@ -20,6 +21,8 @@ pub struct Traces {
     pub text_statements: TextTraces,
     /// `LAST_INSERT_ID()`, where it is known.
     pub last_insert_id: Option<u64>,
+    /// `FOUND_ROWS()`, where it is known.
+    pub found_rows: Option<u64>,
     /// Whether somebody's warnings are still there.
     pub diagnostics: Leftover,
     /// Whether somebody's `SET TRANSACTION` waits for the next transaction.
@@ -158,8 +161,24 @@ pub fn put_restores(
     } else {
         analysis.user_variables().iter().for_each(|variable| empty(&variable.name));
     }
+    if let Some(rows) = found_rows_to_put(session, analysis, traces)
+        && let Some(question) = found_rows::put(rows)
+    {
+        steps.push(Restore::Query(question));
+    }
     if !sql.is_empty() {
         steps.push(Restore::Query([b"SET ", &sql[..]].concat()));
+    }
+}
+
+/// The `FOUND_ROWS()` that the connection has to have, in order that it is known behind the
+/// statement.
+fn found_rows_to_put(session: &Session, analysis: &Analysis, traces: &Traces) -> Option<u64> {
+    match session.residue.found_rows {
+        FoundRows::Known(rows) if traces.found_rows != Some(rows) => {
+            found_rows::may_leave(analysis).then_some(rows)
+        }
+        _ => None,
     }
 }
 
@@ -200,6 +219,9 @@ pub fn restored(session: &mut Session, analysis: &Analysis, traces: &mut Traces)
         next.on_backend = true;
     }
     traces.next_transaction = next_transaction(session);
+    if let Some(rows) = found_rows_to_put(session, analysis, traces) {
+        traces.found_rows = Some(rows);
+    }
     let everything = reads_everything(analysis);
     if reads_last_insert_id(analysis)
         && let LastInsertId::Known(id) = session.residue.last_insert_id

@@ -1,7 +1,7 @@
 //! What the generated sessions say.
 //!
 //! `{a|b|c}` is one of the words, `{#}` a small number, `§` the session's own database (the other
-//! one that it has is `§x`). A line that begins with `!` is a command of the protocol other than a
+//! one that it has is `§x`), `¤` the number of the session's connection. A line that begins with `!` is a command of the protocol other than a
 //! query; [`super::step`] reads it.
 
 /// The lines of one kind, and how often one of them is chosen compared with the other kinds.
@@ -45,6 +45,13 @@ const READS: &[&str] = &[
     "SHOW TABLES",
     "DESCRIBE t",
     "CHECKSUM TABLE t2",
+    "SHOW CREATE TABLE t2",
+    "SHOW CREATE PROCEDURE si",
+    "SHOW GRANTS",
+    "SHOW COLUMNS FROM t",
+    "SHOW PRIVILEGES",
+    "EXPLAIN {SELECT 1|UPDATE t SET a = 1|DELETE FROM t|INSERT INTO t (a) VALUES (1)|t}",
+    "DESC t id",
     "WITH c AS (SELECT {#} AS n) SELECT * FROM c",
     "TABLE t LIMIT 2",
     "(SELECT 1) UNION (SELECT {#})",
@@ -77,6 +84,8 @@ const SETTINGS: &[&str] = &[
     "SET @@{time_zone = '+06:00'|sql_select_limit = 2|`group_concat_max_len` = 12|character_set_results = latin1|autocommit = 1|timestamp = 1000|timestamp = DEFAULT|foreign_key_checks = 0|collation_connection = utf8mb4_bin}",
     "SET @@max_sort_length = 99, @@time_zone = 'nowhere'",
     "SET @@max_connections = 5",
+    "SET @@sql_mode = 'ANSI_QUOTES', @@nosuch = 1",
+    "SET character_set_results = latin1, time_zone = 'nowhere'",
     "SET time_zone = '+02:00', nosuch = 1",
     "SET time_zone = 'nowhere'",
     "SET @@session.max_sort_length = {64|1024}, @a = {#}",
@@ -112,7 +121,7 @@ const VARIABLES: &[&str] = &[
     "DO @c := {#}",
     "SET @a = (SELECT COUNT(*) FROM t)",
     "SELECT @a INTO @b",
-    "SELECT @e, CONCAT(@a, _gbk'\\\\')",
+    "SELECT @e, CONCAT(@'quoted name', _gbk'\\\\')",
     "UPDATE t SET a = (@d := a) + 1 WHERE id = {1|2}",
 ];
 
@@ -137,6 +146,10 @@ const WRITES: &[&str] = &[
     "SELECT LAST_INSERT_ID() + 1 AS next",
     "REPLACE INTO t SELECT id, a + 1 FROM t WHERE id < 3",
     "DELETE t FROM t JOIN t2 ON t.id = t2.a",
+    "DELETE FROM t2 WHERE a = {#}",
+    "UPDATE t JOIN t2 ON t.id = t2.a SET t.a = {#}",
+    "UPDATE t, t2 SET t.a = {#} WHERE t.id = 1",
+    "INSERT INTO t2 VALUES (1), (2)",
     "TRUNCATE t2",
     "CREATE TABLE IF NOT EXISTS ddl (a INT)",
     "DROP TABLE IF EXISTS ddl",
@@ -157,6 +170,30 @@ const DIAGNOSTICS: &[&str] = &[
     "SELECT @@error_count AS errors",
     "SELECT ROW_COUNT()",
     "SELECT FOUND_ROWS()",
+    "SHOW COUNT(*) ERRORS",
+    "SHOW WARNINGS LIMIT {0|1|2}",
+    "SHOW WARNINGS LIMIT 1, 5",
+    "SHOW ERRORS LIMIT {1|5} OFFSET {0|1}",
+    "SELECT ROW_COUNT() + 1, FOUND_ROWS() AS f",
+    "SELECT FOUND_ROWS() * 2, ROW_COUNT ( ), 'x'",
+    "SELECT IF(ROW_COUNT() > 0, 'y', 'n'), CONCAT(FOUND_ROWS(), '-')",
+    "SELECT COUNT(*), FOUND_ROWS() FROM t",
+    "SELECT * FROM (SELECT ROW_COUNT() AS r, FOUND_ROWS()) x",
+    "SELECT -ROW_COUNT(), ROW_COUNT() BETWEEN -1 AND 1",
+    "SELECT @@warning_count + 1, @@session.error_count",
+    "SELECT @@error_count, a FROM t LIMIT 1",
+    "SET @rc = ROW_COUNT(), @fr = FOUND_ROWS()",
+    "SET @wc = @@warning_count, @ec = @@local.error_count + 1",
+    "SELECT @rc, @fr, @wc, @ec",
+    "INSERT INTO t (a) VALUES (ROW_COUNT())",
+    "UPDATE t SET a = FOUND_ROWS() WHERE id = {1|2|77}",
+    "DO @rc := ROW_COUNT()",
+    "SELECT CONNECTION_ID() = ¤ AS mine, IF(CONNECTION_ID() + 0 = ¤, 'y', 'n') AS still",
+    "SELECT COUNT(*) FROM t WHERE CONNECTION_ID() = ¤",
+    "GET DIAGNOSTICS @n = NUMBER, @rc = ROW_COUNT",
+    "GET DIAGNOSTICS CONDITION {1|1|2} @no = MYSQL_ERRNO, @msg = MESSAGE_TEXT",
+    "GET CURRENT DIAGNOSTICS CONDITION 1 @st = RETURNED_SQLSTATE, @o = CLASS_ORIGIN, @tn = TABLE_NAME",
+    "SELECT @st, @o, @tn",
     "SELECT CAST('x' AS SIGNED), 1 / 0",
     "SELECT CAST('1y' AS SIGNED), CAST('2z' AS SIGNED)",
     "INSERT INTO s VALUES ('too long for this column', {#})",
@@ -233,6 +270,7 @@ const ROUTINES: &[&str] = &[
     "CREATE OR REPLACE VIEW v AS SELECT uv() AS u, COUNT(*) FROM t2",
     "SELECT * FROM v",
     "SELECT * FROM w",
+    "TABLE w",
 ];
 
 const TEXT_STATEMENTS: &[&str] = &[
@@ -286,6 +324,12 @@ const BINARY_STATEMENTS: &[&str] = &[
     "!prepare {0|1|2} CREATE TEMPORARY TABLE IF NOT EXISTS tt2 (a INT)",
     "!prepare {0|1|2} SELECT id FROM t WHERE a = ? OR id IN (?, ?)",
     "!prepare {0|1|2} SELECT * FROM ddl",
+    "!prepare {0|1|2} SELECT ROW_COUNT()",
+    "!prepare {0|1|2} SELECT ROW_COUNT(), FOUND_ROWS() + ?",
+    "!prepare {0|1|2} INSERT INTO t (a) VALUES (ROW_COUNT() + ?)",
+    "!prepare {0|1|2} SELECT FOUND_ROWS() AS f, a FROM t LIMIT 2",
+    "!prepare {0|1|2} SELECT @@warning_count, @@error_count",
+    "!prepare {0|1|2} SHOW {WARNINGS|ERRORS|COUNT(*) WARNINGS|WARNINGS LIMIT 1}",
     "!execute {0|1|2} {bound|bound|unbound|null}",
     "!execute {0|1|2} {bound|bound|unbound|null}",
     "!execute {0|1|2} {bound|bound|unbound|null}",
@@ -308,6 +352,10 @@ const SEVERAL: &[&str] = &[
     "SELECT CAST('x' AS SIGNED); SHOW WARNINGS",
     "USE §x; SELECT DATABASE()",
     "DO 1;",
+    "SELECT ROW_COUNT() + 0; SELECT ROW_COUNT()",
+    "SET @fr = FOUND_ROWS(), @rc = ROW_COUNT(); SELECT FOUND_ROWS()",
+    "INSERT INTO t (a) VALUES (ROW_COUNT()); SELECT ROW_COUNT()",
+    "SELECT CONNECTION_ID() = ¤ AS mine; SELECT FOUND_ROWS(), 0",
 ];
 
 const COMMANDS: &[&str] = &[

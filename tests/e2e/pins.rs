@@ -396,8 +396,8 @@ fn hidden_triggers_are_not_taken_for_harmless() {
             &[
                 "DROP DATABASE IF EXISTS hiding_triggers",
                 "CREATE DATABASE hiding_triggers",
-                "CREATE TABLE hiding_triggers.t (a INT)",
-                "CREATE TRIGGER hiding_triggers.sly BEFORE INSERT ON hiding_triggers.t \
+                "CREATE TABLE hiding_triggers.watched (a INT)",
+                "CREATE TRIGGER hiding_triggers.sly BEFORE INSERT ON hiding_triggers.watched \
                  FOR EACH ROW SELECT 'sly' INTO @sly",
                 "GRANT SELECT, INSERT, UPDATE, DELETE ON hiding_triggers.* TO 'app'@'%'",
             ],
@@ -408,9 +408,9 @@ fn hidden_triggers_are_not_taken_for_harmless() {
         let mut b = millpond.connect(&APP, Some("app")).await.unwrap();
         run(&mut a, &["CREATE TABLE IF NOT EXISTS seen (a INT)", "INSERT INTO seen VALUES (1)"])
             .await;
-        run(&mut a, &["SELECT * FROM hiding_triggers.t", "DO 1"]).await;
+        run(&mut a, &["DO 1"]).await;
         assert_eq!(pinned(&millpond), Vec::<String>::new(), "{}", server.flavor);
-        run(&mut a, &["INSERT INTO hiding_triggers.t VALUES (1)"]).await;
+        run(&mut a, &["INSERT INTO hiding_triggers.watched VALUES (1)"]).await;
         for _ in 0..3 {
             let other: Option<Option<String>> = b.query_first("SELECT @sly").await.unwrap();
             assert_eq!(other, Some(None), "{}", server.flavor);
@@ -418,21 +418,22 @@ fn hidden_triggers_are_not_taken_for_harmless() {
             assert_eq!(own.flatten().as_deref(), Some("sly"), "{}", server.flavor);
         }
         assert!(pinned(&millpond)[0].contains("impure_routine"), "{:?}", pinned(&millpond));
-        assert!(millpond.log().contains("hidden_triggers"), "{}", millpond.log());
         a.disconnect().await.unwrap();
         let other: Option<Option<String>> = b.query_first("SELECT @sly").await.unwrap();
         assert_eq!(other, Some(None), "{}", server.flavor);
-        let counted = "millpond_hidden_triggers_total{service=\"test\"} 1";
-        assert!(millpond.page("/metrics").contains(counted), "{}", server.flavor);
-        // Whoever knows better says so.
-        let trusting = Settings {
-            backend: "hidden_triggers = \"trust\"\n".into(),
-            ..Settings::with_pool_of(1)
-        };
-        let millpond = Millpond::start(server, &trusting);
-        let mut a = millpond.connect(&APP, Some("hiding_triggers")).await.unwrap();
-        run(&mut a, &["INSERT INTO t VALUES (1)", "DO 1"]).await;
-        assert_eq!(pinned(&millpond), Vec::<String>::new(), "{}", server.flavor);
+        // MariaDB shows that there is one.
+        if server.flavor == Flavor::MySql {
+            assert!(millpond.log().contains("hidden_triggers"), "{}", millpond.log());
+            let counted = "millpond_hidden_triggers_total{service=\"test\"} 1";
+            assert!(millpond.page("/metrics").contains(counted));
+            // Whoever knows better says so.
+            let backend = "hidden_triggers = \"trust\"\n".to_owned();
+            let trusting = Settings { backend, ..Settings::with_pool_of(1) };
+            let millpond = Millpond::start(server, &trusting);
+            let mut a = millpond.connect(&APP, Some("hiding_triggers")).await.unwrap();
+            run(&mut a, &["INSERT INTO watched VALUES (1)", "DO 1"]).await;
+            assert_eq!(pinned(&millpond), Vec::<String>::new());
+        }
         run(&mut admin, &["DROP DATABASE hiding_triggers"]).await;
     });
 }

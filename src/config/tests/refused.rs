@@ -104,6 +104,19 @@ const WRONG: &[(&str, &str)] = &[
         "backend.hidden_triggers = \"yes\": expected \"pin\" or \"trust\"",
     ),
     (
+        "failover.lost_statement_error = \"retry\"",
+        "failover.lost_statement_error = \"retry\": expected \"lost\" or \"deadlock\"",
+    ),
+    (
+        "failover.flap_limit = 1000",
+        "failover.flap_limit = 1000: expected a whole number from 0 to 100",
+    ),
+    (
+        "failover.sleep_after = \"10ms\"",
+        "failover.sleep_after = \"10ms\": expected a duration from 1s to 1d, such as \"30m\", or \
+         \"0\" for none",
+    ),
+    (
         "users.app.pool_mode = \"statement\"",
         "users.app.pool_mode = \"statement\": expected \"transaction\", \"session\" or \"dedicated\"",
     ),
@@ -125,7 +138,7 @@ const WRONG: &[(&str, &str)] = &[
     (
         "users.app.host = \"%\"",
         "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, database_user, \
-         pool_mode, ignore_variables",
+         certificate, pool_mode, ignore_variables, token",
     ),
     // Impossible combinations.
     ("pool.min_idle = 21", "pool.min_idle = 21: more than max_size = 20: expected at most 20"),
@@ -221,7 +234,7 @@ fn all_that_is_wrong_is_said_at_once() {
         "services.a.pool.min_idle = \"x\": expected a whole number from 0 to 100000",
         "services.a.pool.min_idel: unknown key; did you mean `min_idle`?",
         "log.format = \"xml\": expected \"text\" or \"json\"",
-        "metrics: unknown key; known here: secrets, services, admin, events, log, runtime",
+        "metrics: unknown key; known here: secrets, identity, services, admin, events, log, runtime",
     ];
     assert_eq!(refusals(text, &[]), expected);
 }
@@ -372,4 +385,22 @@ fn aurora_without_a_way_to_its_instances_is_refused() {
     let host = "orders.cluster-abc.eu-west-1.rds.amazonaws.com";
     let instances = load(host).unwrap().services[0].backend.instance_host.clone();
     assert_eq!(instances, InstanceHost::of_endpoint("one.abc.eu-west-1.rds.amazonaws.com"));
+}
+
+#[test]
+fn a_webhook_is_not_repeated_where_it_is_refused() {
+    let text = format!(
+        "{LEAST}\n[events]\nwebhook = \"ftp://hunter2\"\nwebhook_authorization = \"hunter2\\n\"\n"
+    );
+    let expected = [
+        "events.webhook: expected the address of a web service, such as \
+         \"https://vault.internal:8200\", without user and password",
+        "events.webhook_authorization: expected text of printable ASCII characters, such as \
+         \"Bearer …\"",
+    ];
+    assert_eq!(refusals(&text, &[]), expected);
+    let text = format!("{LEAST}\n[events]\nwebhook_authorization = \"hunter2\"\n");
+    let expected =
+        "events.webhook_authorization: there is no webhook: expected `webhook` beside it";
+    assert_eq!(refusals(&text, &[]), [expected]);
 }

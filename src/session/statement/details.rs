@@ -25,6 +25,37 @@ pub struct Details {
     pub dedicated: bool,
     /// What the impure names in the text may do.
     pub impure: Effects,
+    /// An `UPDATE` or a `DELETE` is one of several tables, perhaps.
+    pub joins: bool,
+    /// Questions that are parts of the text, in its order.
+    pub asked: Vec<Asked>,
+    /// Which rows a `SHOW WARNINGS` or `SHOW ERRORS` is to show, if not all.
+    pub limit: Option<Limit>,
+}
+
+/// A part of a text that asks for what the session knows, where what it knows can be put in its
+/// place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// For what.
+    pub asks: Sole,
+    /// The statement's index in the text, from 0.
+    pub statement: u32,
+    /// Offset of its first byte in the text.
+    pub start: usize,
+    /// Offset behind its last byte.
+    pub end: usize,
+    /// Whether it is a column by itself, and named after its text.
+    pub whole: bool,
+}
+
+/// `LIMIT`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Rows that are left out in front.
+    pub offset: u64,
+    /// Rows that are shown at most.
+    pub count: u64,
 }
 
 impl Details {

@@ -8,8 +8,10 @@
 //! It errs on one side: a word that could be code is code. A false mark costs a query or a pin, a
 //! missing one would leak a client's state to another.
 
+mod asked;
 mod builtin;
 mod details;
+mod diagnosis;
 mod found;
 mod head;
 mod inner;
@@ -32,9 +34,10 @@ mod table;
 mod tests;
 
 pub use details::{
-    Access, Action, AfterEnd, BackupAction, CallPlace, Details, DropScope, Existing, Kill,
-    LockFunction, Missing, ObjectName, Placed, Scope, Sole, Source, UserVariable, Value,
+    Access, Action, AfterEnd, Asked, BackupAction, CallPlace, Details, DropScope, Existing, Kill,
+    Limit, LockFunction, Missing, ObjectName, Placed, Scope, Sole, Source, UserVariable, Value,
 };
+pub use diagnosis::{ConditionItem, Diagnosis, StatementItem};
 pub use kind::StatementKind;
 pub use marks::Marks;
 
@@ -76,6 +79,21 @@ impl Analysis {
     /// The user variables that the text names.
     pub fn user_variables(&self) -> &[UserVariable] {
         self.details.as_ref().map_or(&[], |details| &details.user_variables)
+    }
+
+    /// Questions for what the session knows that are parts of the text.
+    pub fn asked(&self) -> &[Asked] {
+        self.details.as_ref().map_or(&[], |details| &details.asked)
+    }
+
+    /// Whether rows of several tables may be changed together.
+    pub fn joins(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.joins)
+    }
+
+    /// Which rows of the warnings or errors are asked for, if not all.
+    pub fn limit(&self) -> Option<Limit> {
+        self.details.as_ref()?.limit
     }
 
     /// Variables that are set for the time of one statement only: what trackers say of them does
@@ -176,6 +194,8 @@ impl Analysis {
     /// This statement, which executes another that was prepared by text.
     pub fn executing(&self, prepared: &Self) -> Self {
         let mut details = prepared.details.as_deref().cloned().unwrap_or_default();
+        // They stand in the other text.
+        details.asked.clear();
         for variable in self.user_variables() {
             details.note_user_variable(variable.name.clone(), variable.access);
         }

@@ -214,8 +214,17 @@ impl<'a> Scan<'a> {
         };
         self.statement.kind = kind;
         self.mark(marks);
-        if kind == Kind::Set && self.dialect.flavor == Flavor::MariaDb {
-            self.set_statement();
+        match kind {
+            Kind::Set if self.dialect.flavor == Flavor::MariaDb => self.set_statement(),
+            Kind::Delete | Kind::Update
+                if table::is_joined(Parser::new(self.statement.start.clone())) =>
+            {
+                self.details().joins = true;
+            }
+            Kind::Explain if head::explains_write(Parser::new(self.statement.start.clone())) => {
+                self.reads_tables = true;
+            }
+            _ => {}
         }
         if self.count == 0 {
             match self.lexer.directive() {
@@ -312,7 +321,7 @@ impl<'a> Scan<'a> {
             | Kind::Savepoint
             | Kind::Begin
             | Kind::Use => session::read,
-            Kind::Show => sole::show,
+            Kind::Show | Kind::ShowState => sole::show,
             Kind::Select if self.statement.marks.intersects(asks) => sole::select,
             _ => return,
         };
@@ -330,6 +339,9 @@ impl<'a> Scan<'a> {
         let statement = self.count;
         if statement == 0 {
             self.sole = found.sole;
+            if found.limit.is_some() {
+                self.details().limit = found.limit;
+            }
         }
         if found.actions.is_empty() && found.temporary_settings.is_empty() {
             return;
