@@ -41,7 +41,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
+pub use backend::{BackendConfig, Endpoint, HiddenTriggers, InstanceHost, Provider};
 pub use certificate::{CertificateRule, CertifiedPassword};
 pub use failover::{FailoverConfig, LostStatement, Retry, WithoutReaders};
 pub use identity::{AwsIamConfig, IdentityConfig, JwtAlgorithm, JwtConfig, TokenRule};

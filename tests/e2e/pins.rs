@@ -385,3 +385,55 @@ fn orders_are_followed() {
         assert_ne!(b.query_first::<u64, _>(ID).await.unwrap(), of_a, "{}", server.flavor);
     });
 }
+
+/// A trigger that the user may not see counts as one that may do anything.
+#[test]
+fn hidden_triggers_are_not_taken_for_harmless() {
+    servers::both_async(async |server| {
+        let mut admin = server.admin().await;
+        run(
+            &mut admin,
+            &[
+                "DROP DATABASE IF EXISTS hiding_triggers",
+                "CREATE DATABASE hiding_triggers",
+                "CREATE TABLE hiding_triggers.watched (a INT)",
+                "CREATE TRIGGER hiding_triggers.sly BEFORE INSERT ON hiding_triggers.watched \
+                 FOR EACH ROW SELECT 'sly' INTO @sly",
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON hiding_triggers.* TO 'app'@'%'",
+            ],
+        )
+        .await;
+        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
+        let mut a = millpond.connect(&APP, Some("app")).await.unwrap();
+        let mut b = millpond.connect(&APP, Some("app")).await.unwrap();
+        run(&mut a, &["CREATE TABLE IF NOT EXISTS seen (a INT)", "INSERT INTO seen VALUES (1)"])
+            .await;
+        run(&mut a, &["DO 1"]).await;
+        assert_eq!(pinned(&millpond), Vec::<String>::new(), "{}", server.flavor);
+        run(&mut a, &["INSERT INTO hiding_triggers.watched VALUES (1)"]).await;
+        for _ in 0..3 {
+            let other: Option<Option<String>> = b.query_first("SELECT @sly").await.unwrap();
+            assert_eq!(other, Some(None), "{}", server.flavor);
+            let own: Option<Option<String>> = a.query_first("SELECT @sly").await.unwrap();
+            assert_eq!(own.flatten().as_deref(), Some("sly"), "{}", server.flavor);
+        }
+        assert!(pinned(&millpond)[0].contains("impure_routine"), "{:?}", pinned(&millpond));
+        a.disconnect().await.unwrap();
+        let other: Option<Option<String>> = b.query_first("SELECT @sly").await.unwrap();
+        assert_eq!(other, Some(None), "{}", server.flavor);
+        // MariaDB shows that there is one.
+        if server.flavor == Flavor::MySql {
+            assert!(millpond.log().contains("hidden_triggers"), "{}", millpond.log());
+            let counted = "millpond_hidden_triggers_total{service=\"test\"} 1";
+            assert!(millpond.page("/metrics").contains(counted));
+            // Whoever knows better says so.
+            let backend = "hidden_triggers = \"trust\"\n".to_owned();
+            let trusting = Settings { backend, ..Settings::with_pool_of(1) };
+            let millpond = Millpond::start(server, &trusting);
+            let mut a = millpond.connect(&APP, Some("hiding_triggers")).await.unwrap();
+            run(&mut a, &["INSERT INTO watched VALUES (1)", "DO 1"]).await;
+            assert_eq!(pinned(&millpond), Vec::<String>::new());
+        }
+        run(&mut admin, &["DROP DATABASE hiding_triggers"]).await;
+    });
+}

@@ -123,6 +123,10 @@ const WRONG: &[(&str, &str)] = &[
          as \"5s\" or \"250ms\"",
     ),
     (
+        "backend.hidden_triggers = \"yes\"",
+        "backend.hidden_triggers = \"yes\": expected \"pin\" or \"trust\"",
+    ),
+    (
         "failover.lost_statement_error = \"retry\"",
         "failover.lost_statement_error = \"retry\": expected \"lost\" or \"deadlock\"",
     ),
