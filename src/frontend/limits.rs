@@ -62,6 +62,9 @@ impl Limits {
     }
 }
 
+/// How many users are remembered at least, also when they have no clients.
+const MANY: usize = 1_024;
+
 /// How many clients each user has.
 #[derive(Debug, Default)]
 pub struct Seats {
@@ -79,7 +82,14 @@ impl Seats {
     ///
     /// The limit, when it is reached.
     pub fn take(&self, user: &Arc<str>, limit: Option<usize>) -> Result<Seat, usize> {
-        let taken = self.taken.lock().entry(user.clone()).or_default().clone();
+        let taken = {
+            let mut users = self.taken.lock();
+            if users.len() >= MANY {
+                // Users whom only the server knows come and go.
+                users.retain(|_, taken| taken.load(Ordering::Relaxed) > 0);
+            }
+            users.entry(user.clone()).or_default().clone()
+        };
         let before = taken.fetch_add(1, Ordering::Relaxed);
         let seat = Seat(taken);
         match limit {
