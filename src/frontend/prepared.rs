@@ -6,7 +6,7 @@ use super::placing::{Serves, Share};
 use super::run::{Placed, Ran, Request};
 use super::told::Told;
 use crate::session::pin::{Holds, PinReason};
-use crate::session::prepared::{ClientStatement, Cursor, StatementKey};
+use crate::session::prepared::{ClientStatement, Cursor, LongValues, StatementKey};
 use crate::session::server::Flavor;
 use crate::session::statement::{Analysis, analyze};
 use crate::wire::capability::Status;
@@ -58,7 +58,7 @@ impl Client {
                 analysis,
                 parameters: prepared.parameters,
                 types: None,
-                long_data: Vec::new(),
+                long_data: LongValues::default(),
                 cursor: Cursor::Closed,
                 only: tied.then_some(prepared.id),
             },
@@ -86,6 +86,9 @@ impl Client {
         let analysis = statement.analysis.clone();
         let long_data = std::mem::take(&mut statement.long_data);
         self.close_cursor(id);
+        if long_data.beyond_limit {
+            return self.refuse(&Told::LONG_DATA_TOO_LARGE, sequence).await;
+        }
         let wants_cursor = execute.wants_cursor();
         if !wants_cursor && self.shows_own(id, &analysis, sequence).await? {
             return Ok(());
@@ -108,8 +111,8 @@ impl Client {
         }
         let ran = self
             .run(request, |out, backend| {
-                for (parameter, data) in &long_data {
-                    LongData::put(out, backend_id, *parameter, data);
+                for (parameter, piece) in long_data.pieces() {
+                    LongData::put(out, backend_id, parameter, piece);
                 }
                 let mut payload = BytesMut::with_capacity(payload.len() + 64);
                 execute.encode(backend_id, parameters, &types, backend, &mut payload);
@@ -131,7 +134,7 @@ impl Client {
     }
 
     /// An execution that is run again needs its long data again.
-    fn keep_long_data(&mut self, id: u32, long_data: Vec<(u16, Vec<u8>)>) {
+    fn keep_long_data(&mut self, id: u32, long_data: LongValues) {
         if self.is_unfinished()
             && let Some(statement) = self.session.statements().get_mut(id)
         {
@@ -175,9 +178,7 @@ impl Client {
         let Ok(piece) = LongData::parse(payload) else { return };
         let Some(statement) = self.session.statements().get_mut(piece.statement) else { return };
         // What is beyond the limit fails at the execution, as it does on a server.
-        if statement.long_data_size() + piece.data.len() <= limit {
-            statement.append_long_data(piece.parameter, piece.data);
-        }
+        statement.append_long_data(piece.parameter, piece.data, limit);
     }
 
     /// `COM_STMT_FETCH`
@@ -217,7 +218,7 @@ impl Client {
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_reset", sequence).await;
         };
-        statement.long_data.clear();
+        statement.long_data = LongValues::default();
         self.close_cursor(id);
         if self.session.unsettled.after_error {
             // Whether the transaction goes on.

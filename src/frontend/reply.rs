@@ -8,12 +8,14 @@ use crate::session::answers::{self, Rename};
 use crate::session::changes::Changes;
 use crate::session::effect;
 use crate::session::residue::LastError;
+use crate::session::statement::{Analysis, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::Control;
 use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header, put_lenenc_bytes, put_packet_with};
 use crate::wire::reply::{ErrPacket, OkKind, OkPacket, Tracker, Trackers, put_tracker};
 use bytes::{BufMut, BytesMut};
+use tokio::time::Instant;
 
 /// Rewrites one reply for one client, and remembers what it meant.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct ReplyEditor<'a> {
     pub withhold: Withhold,
     /// What the session's status was before the command.
     pub status: Status,
+    /// What the text consists of, for what is said in front of rows.
+    pub ahead: Ahead<'a>,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -43,13 +47,63 @@ pub struct ReplyEditor<'a> {
     pending_eof: Option<u8>,
 }
 
+/// The statements of a text that have not had their answer yet. A server says in front of a
+/// result's rows whether more results will follow, and PHP's driver believes that.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ahead<'a> {
+    /// The kinds of the statements, if there are several.
+    kinds: &'a [StatementKind],
+    /// The first one's kind.
+    first: StatementKind,
+    count: usize,
+    at: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// Those of this text.
+    pub fn of(analysis: &'a Analysis) -> Self {
+        let kinds = analysis.details.as_ref().map_or(&[][..], |details| &details.statements);
+        Self { kinds, first: analysis.kind, count: analysis.count as usize, at: 0 }
+    }
+
+    fn is_call(&self) -> bool {
+        let kind = if self.count > 1 { self.kinds.get(self.at) } else { Some(&self.first) };
+        kind == Some(&StatementKind::Call)
+    }
+
+    /// Whether more follows the result that is under way. A procedure's are followed by its OK.
+    fn has_more(&self) -> bool {
+        self.is_call() || self.at + 1 < self.count
+    }
+
+    fn ended(&mut self, result: OkKind) {
+        if result == OkKind::Ok || !self.is_call() {
+            self.at += 1;
+        }
+    }
+}
+
 /// Which errors are kept from a client, because its command is then run elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withhold {
     /// None.
     Nothing,
+    /// That the statement was interrupted, from this moment on: its transaction has taken too long.
+    InterruptedAfter(Instant),
     /// That the server only reads: as the whole answer to a command, it says that nothing ran.
     ReadOnly,
+}
+
+impl Withhold {
+    fn withholds(self, error: &ErrPacket<'_>) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::InterruptedAfter(moment) => {
+                error.code == Told::INTERRUPTED.code && Instant::now() >= moment
+            }
+            Self::ReadOnly => only_reads(error),
+        }
+    }
 }
 
 /// Whether the trackers in a reply are the client's own.
@@ -132,6 +186,7 @@ impl<'a> ReplyEditor<'a> {
             renames: &[],
             withhold: Withhold::Nothing,
             status: Status::AUTOCOMMIT,
+            ahead: Ahead::default(),
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -156,6 +211,7 @@ impl<'a> ReplyEditor<'a> {
                 grown = self.insert_eof(out);
             }
         }
+        self.ahead.ended(kind);
         let native = self.client.has(Capabilities::SESSION_TRACK)
             && (kind == OkKind::Ok || self.client.has(Capabilities::DEPRECATE_EOF));
         if native
@@ -209,7 +265,10 @@ impl<'a> ReplyEditor<'a> {
         let Some(mut sequence) = self.pending_eof.take() else { return 0 };
         // Warnings are only known at the end, and servers send none here.
         let status = self.outcome.status.unwrap_or(self.status);
-        let status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
+        let mut status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
+        if self.ahead.has_more() {
+            status = status | Status::MORE_RESULTS;
+        }
         put_packet_with(out, &mut sequence, |out| {
             out.put_u8(0xFE);
             out.put_u16_le(0);
@@ -239,7 +298,7 @@ impl Editor for ReplyEditor<'_> {
                 let error = ErrPacket::parse(&packet[HEADER..])?;
                 let alone = self.outcome.status.is_none() && self.outcome.prepared.is_none();
                 self.outcome.only_reads = only_reads(&error);
-                if self.withhold == Withhold::ReadOnly && alone && self.outcome.only_reads {
+                if alone && self.withhold.withholds(&error) {
                     let message = error.message.to_vec();
                     self.outcome.withheld =
                         Some(Box::new(Told::of_server(error.code, error.sqlstate, message)));

@@ -166,12 +166,19 @@ impl Client {
         sequence: u8,
     ) -> Result<bool, Stop> {
         loop {
-            if !self.reset_if_foreign(analysis, sequence).await? {
-                return Ok(false);
-            }
             let Some(lease) = &mut self.lease else { return Ok(false) };
-            if !needs_login(&lease.connection().environment, &self.session.environment) {
-                return Ok(true);
+            // A reset would take over global values of now, which nobody has looked at.
+            let unknown = lease.is_outdated()
+                && self.session.pins.is_empty()
+                && need::must_reset(&self.session, analysis, &lease.connection().traces);
+            if !unknown {
+                if !self.reset_if_foreign(analysis, sequence).await? {
+                    return Ok(false);
+                }
+                let Some(lease) = &mut self.lease else { return Ok(false) };
+                if !needs_login(&lease.connection().environment, &self.session.environment) {
+                    return Ok(true);
+                }
             }
             // Only a connection that never had a database can do without one.
             if let Some(lease) = self.lease.take() {

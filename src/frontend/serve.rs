@@ -2,6 +2,7 @@
 
 use super::cancel::Farewell;
 use super::client::{Client, Stop};
+use super::cut::{CutReason, come};
 use super::outcome::Left;
 use super::told::Told;
 use crate::net::channel::{Framed, ReadError};
@@ -10,7 +11,7 @@ use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
 use std::sync::OnceLock;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a client that is told why it has to go may take to read it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -25,22 +26,53 @@ pub async fn serve(mut client: Box<Client>) -> Left {
         client.channel.rest();
         let handle = client.entry.handle().clone();
         handle.idle_since(seconds());
+        let mut due = client.due_when_idle();
+        let limit = client.session.environment.wait_timeout();
         let woken = tokio::select! {
             biased;
             farewell = handle.dismissed() => Err(Stop::Dismissed(farewell)),
-            spoken = client.channel.idle() => spoken.map_err(Stop::Client),
+            spoken = client.channel.idle() => spoken.map(|()| Woken::Spoken).map_err(Stop::Client),
+            reason = come(&mut due) => Ok(Woken::Due(reason)),
+            () = beyond(limit) => Err(Stop::Dismissed(Farewell::Idle)),
         };
         handle.busy();
-        drop(handle);
+        drop((handle, due));
         // Boxed, so that the thousands that are idle do not hold room for a command's work.
         let stop = match woken {
-            Ok(()) => match Box::pin(burst(&mut client)).await {
+            Ok(Woken::Spoken) => match Box::pin(burst(&mut client)).await {
+                Ok(()) => continue,
+                Err(stop) => stop,
+            },
+            Ok(Woken::Due(reason)) => match Box::pin(cut(&mut client, reason)).await {
                 Ok(()) => continue,
                 Err(stop) => stop,
             },
             Err(stop) => stop,
         };
         return Box::pin(leave(client, stop)).await;
+    }
+}
+
+/// What ended the wait for a client.
+enum Woken {
+    /// It says something.
+    Spoken,
+    /// Its transaction is to be cut.
+    Due(CutReason),
+}
+
+/// Cuts the client's transaction.
+async fn cut(client: &mut Client, reason: CutReason) -> Result<(), Stop> {
+    client.cut_transaction(reason).await;
+    client.conclude().await
+}
+
+/// Returns when a session has been idle for as long as it wants; hardly any says how long.
+async fn beyond(limit: Option<Duration>) {
+    match limit {
+        // In a box, because there are thousands without.
+        Some(limit) => Box::pin(sleep(limit)).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -60,6 +92,9 @@ async fn burst(client: &mut Client) -> Result<(), Stop> {
         super::dispatch::dispatch(client, &command, framed.sequence).await?;
         client.channel.flush().await?;
         count(client, &command, framed, started);
+        if client.is_overdue() {
+            cut(client, CutReason::TooLong).await?;
+        }
         if let Some(farewell) = client.entry.handle().farewell() {
             return Err(Stop::Dismissed(farewell));
         }
@@ -84,10 +119,16 @@ fn count(client: &mut Client, command: &[u8], framed: Framed, started: Instant) 
 async fn next_command(client: &mut Client) -> Result<Framed, Stop> {
     let limit = client.service.limits().max_packet;
     let handle = client.entry.handle().clone();
-    let read = tokio::select! {
-        biased;
-        read = client.channel.read_command(limit) => read,
-        farewell = handle.dismissed() => return Err(Stop::Dismissed(farewell)),
+    let read = loop {
+        let mut due = client.due_when_idle();
+        let reason = tokio::select! {
+            biased;
+            read = client.channel.read_command(limit) => break read,
+            farewell = handle.dismissed() => return Err(Stop::Dismissed(farewell)),
+            reason = come(&mut due) => reason,
+        };
+        // It has begun a command, and does not go on.
+        cut(client, reason).await?;
     };
     match read {
         Ok(framed) => Ok(framed),

@@ -10,5 +10,6 @@ pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod greeting;
+pub mod proxy_header;
 pub mod reply;
 pub mod resultset;

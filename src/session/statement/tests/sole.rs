@@ -18,6 +18,7 @@ fn questions_for_one_thing() {
         ("show errors limit 1 offset 2", Sole::Errors),
         ("show count(*) warnings", Sole::WarningCount),
         ("show count(*) errors", Sole::ErrorCount),
+        ("show warnings limit 1", Sole::Warnings),
     ] {
         assert_eq!(mysql(sql).sole, Some(sole), "{sql}");
     }
