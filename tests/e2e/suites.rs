@@ -55,13 +55,13 @@ fn a_long_value_reaches_the_server_in_pieces_no_longer_than_the_clients() {
         let mut client = Login::of(&APP).at(millpond.port).await.unwrap();
         let pieces = [vec![b'a'; 1 << 19], vec![b'b'; (1 << 19) - 10], vec![b'c'; 10]];
         assert_eq!(insert_in_pieces(&mut client, &pieces).await, None, "{}", server.flavor);
-        let sql = "SELECT CONCAT(LENGTH(v), ' ', MD5(v)) FROM app_suites.long_values";
+        let sql = "SELECT CONCAT(LENGTH(v), ' ', SHA2(v, 256)) FROM app_suites.long_values";
         let stored = client.query(sql).await.unwrap().value();
         let mut admin = server.admin().await;
         let right: Option<String> = admin
             .query_first(
-                "SELECT CONCAT(1024 * 1024, ' ', MD5(CONCAT(REPEAT('a', 524288), \
-                 REPEAT('b', 524278), REPEAT('c', 10))))",
+                "SELECT CONCAT(1024 * 1024, ' ', SHA2(CONCAT(REPEAT('a', 524288), \
+                 REPEAT('b', 524278), REPEAT('c', 10)), 256))",
             )
             .await
             .unwrap();
@@ -92,7 +92,9 @@ fn a_long_value_beyond_the_limit_is_refused_and_not_cut_short() {
 
 /// The number that the server has for the connection which the client's session is on.
 async fn thread(client: &mut Conn) -> u64 {
-    let id: Option<u64> = client.query_first("SELECT CONNECTION_ID() + 0").await.unwrap();
+    // Among the server's own lists, the number is the server's.
+    let sql = "SELECT id FROM information_schema.processlist WHERE id = CONNECTION_ID()";
+    let id: Option<u64> = client.query_first(sql).await.unwrap();
     id.unwrap()
 }
 
@@ -228,10 +230,10 @@ fn clients_may_compress() {
         };
         let millpond = Millpond::start(server, &Settings::default());
         // A long statement, a long result that is not read at once, and one row after another.
-        let long = "x".repeat(200_000);
+        let long = "x".repeat(100_000);
         let script = format!(
             "SHOW STATUS LIKE 'Compression'; SELECT LENGTH('{long}'), 'short'; \
-             SELECT MD5(GROUP_CONCAT(v)) FROM (SELECT REPEAT('abc', 300000) AS v) t; \
+             SELECT LENGTH(GROUP_CONCAT(v)) FROM (SELECT REPEAT('abc', 300000) AS v) t; \
              SELECT REPEAT('abc', 700000); SELECT RPAD('', 100000, UUID()) = '';"
         );
         for secure in [false, true] {
