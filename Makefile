@@ -11,7 +11,7 @@ run:
 	@bash benches/demo/demo --stay
 
 install:
-	@bash tests/testbed/install servers clients watching
+	@bash tests/testbed/install servers clients stores watching
 
 test: install
 	@bash tests/testbed/run-tests

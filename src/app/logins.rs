@@ -1,27 +1,25 @@
-//! The logins of all services: where their secrets come from, and how they are used on servers.
+//! The logins of all services: where their secrets come from.
 
 use super::Error;
-use crate::backend::login::{LoggedIn, LoginError, LoginRequest, login};
 use crate::config::{
-    Config, Endpoint, IdentityConfig, OnStart, RefreshConfig, Secret, SecretRef, ServiceConfig,
-    TokenRule, UserSecret, UserTransport,
+    Config, IdentityConfig, OnStart, RefreshConfig, Secret, SecretRef, ServiceConfig, TokenRule,
+    UserLogin, UserSecret, UserTransport,
 };
+use crate::credentials::backing::Backing;
 use crate::credentials::metrics::SecretMetricsFamily;
-use crate::credentials::rotation::{Keyring, Refreshed};
+#[cfg(feature = "rds-iam")]
+use crate::credentials::rds_iam::RdsIam;
+use crate::credentials::rotation::Keyring;
 use crate::credentials::stores::{StoreError, Stores};
 use crate::credentials::tokens::metrics::TokenMetrics;
 use crate::credentials::tokens::{Provider, TokenLogin};
 use crate::frontend::users::{User, Users};
-use crate::net::tls::ClientTls;
 use crate::runtime::{Law, Tasks};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
 
 /// Asks for all secrets to be fetched again.
 #[derive(Debug, Default)]
@@ -46,6 +44,8 @@ pub(super) struct Logins {
     made: Mutex<BTreeMap<SecretRef, Arc<Keyring>>>,
     /// Those of services' users whose passwords are in no store.
     fixed: Mutex<BTreeMap<(String, String), Arc<Keyring>>>,
+    #[cfg(feature = "rds-iam")]
+    rds_iam: Arc<RdsIam>,
 }
 
 /// When logins are asked for.
@@ -91,6 +91,8 @@ impl Logins {
             wanted: refresh.0.subscribe(),
             made: Mutex::default(),
             fixed: Mutex::default(),
+            #[cfg(feature = "rds-iam")]
+            rds_iam: Arc::default(),
         }
     }
 
@@ -153,10 +155,12 @@ impl Logins {
                     })?
                 }
             };
+            let backing = self.backing(service, name, &user.login, moment).await?;
             let tls_only = user.transport == UserTransport::Tls;
             let user = User {
                 name: name.as_str().into(),
                 keyring,
+                backing,
                 tls_only,
                 allow_from: user.allow_from.as_slice().into(),
                 database_user: user.database_user.as_deref().map(Into::into),
@@ -167,6 +171,30 @@ impl Logins {
             users.insert(name.clone(), user);
         }
         Ok(Fetched { users, passwords })
+    }
+
+    /// What Millpond logs in with for a user, where it is not what clients prove.
+    async fn backing(
+        &self,
+        service: &ServiceConfig,
+        user: &str,
+        login: &UserLogin,
+        moment: Moment,
+    ) -> Result<Option<Backing>, Error> {
+        match login {
+            UserLogin::AsClient => Ok(None),
+            #[cfg(feature = "rds-iam")]
+            UserLogin::RdsIam => Ok(Some(Backing::RdsIam(self.rds_iam.clone()))),
+            // Refused when the configuration was read.
+            #[cfg(not(feature = "rds-iam"))]
+            UserLogin::RdsIam => Ok(None),
+            UserLogin::Stored(reference) => {
+                let (service, user) = (service.name.clone(), user.to_owned());
+                let keyring = self.keyring(reference, moment).await;
+                let failed = |source| Error::Secret { service, user, source };
+                Ok(Some(Backing::Kept(keyring.map_err(failed)?)))
+            }
+        }
     }
 
     async fn keyring(
@@ -190,88 +218,5 @@ impl Logins {
         self.tasks.spawn("keeping of a secret", Law::Vital, keep);
         self.made.lock().insert(reference.clone(), keyring.clone());
         Ok(keyring)
-    }
-}
-
-/// Where to log in.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub endpoint: &'a Endpoint,
-    pub address: Option<SocketAddr>,
-    pub tls: &'a ClientTls,
-    /// Bounds the logins under way at a time; not held while a newer secret is waited for.
-    pub gate: Option<&'a Semaphore>,
-}
-
-/// How Millpond logs in to servers for one user.
-#[derive(Debug, Clone)]
-pub(super) struct BackLogin {
-    pub(super) keyring: Arc<Keyring>,
-    /// As whom, where the configuration says so.
-    as_whom: Option<Arc<str>>,
-}
-
-impl BackLogin {
-    pub(super) fn of(user: &User) -> Self {
-        Self { keyring: user.keyring.clone(), as_whom: user.database_user.clone() }
-    }
-
-    /// Logs in with the current secret or, refused, with the previous, or with a newer one if the
-    /// store has it within `patience`: a server and a store do not change at the same moment.
-    ///
-    /// Gives the place at the gate, too, for what is to be done behind it.
-    ///
-    /// Cancel safe: an unfinished connection is closed.
-    pub(super) async fn log_in<'a>(
-        &self,
-        place: Place<'a>,
-        request: &LoginRequest,
-        patience: Duration,
-    ) -> Result<(LoggedIn, Option<SemaphorePermit<'a>>), LoginError> {
-        let Place { endpoint, address, tls, gate } = place;
-        let keyring = &self.keyring;
-        let deadline = Instant::now() + patience;
-        loop {
-            let permit = match gate {
-                // It is never closed.
-                Some(gate) => gate.acquire().await.ok(),
-                None => None,
-            };
-            let known = keyring.known();
-            let mut refusal = None;
-            for pair in keyring.attempts(&known) {
-                let mut request = request.clone();
-                request.secret = pair.password.clone();
-                if let Some(username) = self.as_whom.as_deref().or(pair.username.as_deref()) {
-                    request.user = username.to_owned();
-                }
-                match login(endpoint, address, &request, tls).await {
-                    Ok(logged_in) => {
-                        keyring.worked(&known, &pair);
-                        return Ok((logged_in, permit));
-                    }
-                    Err(error) if error.is_access_denied() => refusal = refusal.or(Some(error)),
-                    Err(error) => return Err(error),
-                }
-            }
-            drop(permit);
-            let refusal = refusal.unwrap_or(LoginError::Closed);
-            if keyring.is_fixed() {
-                return Err(refusal);
-            }
-            if !patience.is_zero() {
-                tracing::warn!(
-                    error = %refusal, "a server refuses the secret: asking for a newer one"
-                );
-            }
-            // Until there is one: what the server has now may be on its way to the store.
-            loop {
-                match timeout_at(deadline, keyring.refresh(known.version)).await {
-                    Ok(Refreshed::Changed) => break,
-                    Ok(Refreshed::Same) => {}
-                    Err(_) => return Err(refusal),
-                }
-            }
-        }
     }
 }

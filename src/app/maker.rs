@@ -1,6 +1,6 @@
 //! Opens the connections of a service: one budget and one set of facts for each server.
 
-use super::logins::{BackLogin, Place};
+use super::back_login::{BackLogin, Place};
 use crate::backend::connection::Connection;
 use crate::backend::login::LoginRequest;
 use crate::backend::server::{ServerId, ServerInfo};
@@ -216,7 +216,7 @@ impl Opener for ServerOpener {
     }
 
     fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
-        self.login().keyring.is_outdated(connection.opened, connection.thread_id, now)
+        self.login().is_outdated(connection.opened, connection.thread_id, now)
     }
 
     fn found_closed(&self) {

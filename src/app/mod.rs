@@ -1,6 +1,7 @@
 //! The only room that knows every floor: builds, wires, drains.
 
 mod asking;
+mod back_login;
 mod build;
 mod certificates;
 mod logins;

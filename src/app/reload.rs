@@ -185,5 +185,10 @@ impl Live {
 
 /// Whether Millpond logs in for them as the same database user, by the same secret.
 fn same_login(one: &User, other: &User) -> bool {
-    Arc::ptr_eq(&one.keyring, &other.keyring) && one.database_user == other.database_user
+    let same_secret = match (&one.backing, &other.backing) {
+        (None, None) => Arc::ptr_eq(&one.keyring, &other.keyring),
+        (Some(one), Some(other)) => one.is(other),
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    same_secret && one.database_user == other.database_user
 }

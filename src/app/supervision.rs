@@ -1,6 +1,6 @@
 //! A service's supervisor, and how it logs in.
 
-use super::logins::{BackLogin, Place};
+use super::back_login::{BackLogin, Place};
 use crate::backend::control::ControlConnection;
 use crate::backend::login::{LoginError, LoginRequest};
 use crate::config::{InstanceHost, Provider, ProxyProtocol, ServiceConfig};

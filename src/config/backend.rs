@@ -167,6 +167,22 @@ pub struct BackendConfig {
     pub tls: BackTls,
     /// Whose login Millpond uses for its own connections: one of the service's users.
     pub monitor_user: String,
+    /// What to make of triggers that this user may not see.
+    pub hidden_triggers: HiddenTriggers,
+}
+
+/// What to make of triggers that nobody shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HiddenTriggers {
+    /// There may be some, which do anything: a session that may have fired one keeps its connection.
+    Pin,
+    /// There are none, or they leave nothing behind.
+    Trust,
+}
+
+impl Choice for HiddenTriggers {
+    const EXPECTED: &'static str = r#""pin" or "trust""#;
+    const NAMES: &'static [(&'static str, Self)] = &[("pin", Self::Pin), ("trust", Self::Trust)];
 }
 
 impl BackendConfig {
@@ -197,7 +213,17 @@ impl BackendConfig {
             section.conflict("monitor_user", why);
         }
         let monitor_user = monitor_user.or_else(|| users.first()).unwrap_or_default();
-        Self { provider, endpoints, resolver, instance_host, proxy_protocol, tls, monitor_user }
+        let hidden_triggers = section.setting("hidden_triggers").unwrap_or(HiddenTriggers::Pin);
+        Self {
+            provider,
+            endpoints,
+            resolver,
+            instance_host,
+            proxy_protocol,
+            tls,
+            monitor_user,
+            hidden_triggers,
+        }
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -209,6 +235,7 @@ impl BackendConfig {
             .maybe("instance_host", self.instance_host.as_ref().map(|host| host.0.clone()))
             .put("proxy_protocol", self.proxy_protocol.name())
             .put("monitor_user", self.monitor_user.as_str())
+            .put("hidden_triggers", self.hidden_triggers.name())
             .section("tls", self.tls.show())
     }
 }

@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use admin::{AdminConfig, AdminReach, AdminTls};
-pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider, ProxyProtocol};
+pub use backend::{BackendConfig, Endpoint, HiddenTriggers, InstanceHost, Provider, ProxyProtocol};
 pub use certificate::{CertificateRule, CertifiedPassword};
 pub use failover::{FailoverConfig, LostStatement, Retry, WithoutReaders};
 pub use identity::{AwsIamConfig, IdentityConfig, JwtAlgorithm, JwtConfig, TokenRule};
@@ -63,12 +63,15 @@ use section::{Report, Section};
 pub use service::{Compression, ServerVersionSetting, ServiceConfig, UnknownUsers};
 use show::Shown;
 pub use source::SourceError;
-pub use store::StoreConfig;
+pub use store::{
+    AwsConfig, AwsVia, AzureAuth, AzureConfig, GcpConfig, Kept, StoreConfig, VaultAuth,
+    VaultConfig, VaultEngine,
+};
 pub use tls::{BackTls, BackTlsMode, CertificateFiles, FrontTls, FrontTlsMode};
 pub(crate) use units::parse_duration;
 pub use url::{HttpUrl, NotAnUrl, escaped};
 use user::Named;
-pub use user::{SecretRef, UserConfig, UserSecret, UserTransport};
+pub use user::{SecretRef, UserConfig, UserLogin, UserSecret, UserTransport};
 
 /// A configuration that is right.
 ///

@@ -281,6 +281,21 @@ impl Section<'_> {
         self.report.refusals.push(refusal);
     }
 
+    /// Refuses `name` if it is there: it is for something else. Its value is only repeated where it
+    /// surely is no secret.
+    pub(super) fn refuse_unfit(&mut self, name: &str, why: impl FnOnce() -> String) {
+        let Some(value) = self.table.shift_remove(name) else { return };
+        let secret = ["token", "secret", "password"].iter().any(|word| name.contains(word));
+        let found = (!secret).then(|| shown(&value));
+        self.found.insert(name.to_owned(), (found, value.origin().map(str::to_owned)));
+        self.conflict(name, why());
+    }
+
+    /// Leaves `name` as it is: what it has to be is not known, because something else is wrong.
+    pub(super) fn pass_over(&mut self, name: &str) {
+        self.table.shift_remove(name);
+    }
+
     /// Whether `name` was in the configuration, right or wrong.
     pub(super) fn had(&self, name: &str) -> bool {
         self.found.contains_key(name)

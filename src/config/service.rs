@@ -13,8 +13,8 @@ use super::network::{NETWORKS, Network};
 use super::pool::PoolConfig;
 use super::section::Section;
 use super::show::Shown;
-use super::tls::{FrontTls, FrontTlsMode};
-use super::user::{Named, UserConfig, UserTransport, Users};
+use super::tls::{BackTlsMode, FrontTls, FrontTlsMode};
+use super::user::{Named, UserConfig, UserLogin, UserTransport, Users};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -175,6 +175,15 @@ impl ServiceConfig {
             }
         }
         let backend = section.section("backend", |section| BackendConfig::read(section, &users));
+        for (name, user) in &users.checked {
+            let unencrypted =
+                matches!(backend.tls.mode, BackTlsMode::Disabled | BackTlsMode::Preferred);
+            if user.login == UserLogin::RdsIam && unencrypted {
+                let why = "a signature is only sent under TLS: expected backend.tls.mode = \
+                           \"required\", \"verify-ca\" or \"verify-identity\"";
+                section.conflict(&format!("users.{name}.login"), why);
+            }
+        }
         let pool = section.section("pool", PoolConfig::read);
         let failover = section.section("failover", FailoverConfig::read);
         Some(Self {

@@ -39,11 +39,45 @@ pub enum UserSecret {
     Stored(SecretRef),
 }
 
+/// What Millpond logs in to servers with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserLogin {
+    /// What clients prove.
+    AsClient,
+    /// A signature that RDS takes in place of a password.
+    RdsIam,
+    /// Another secret than that of clients.
+    Stored(SecretRef),
+}
+
+impl UserLogin {
+    const EXPECTED: &'static str =
+        "\"client\", \"rds_iam\", or the name of a store and of a secret in it, as \"store:key\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "client" => Some(Self::AsClient),
+            "rds_iam" => Some(Self::RdsIam),
+            _ => SecretRef::parse(text).map(Self::Stored),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::AsClient => "client".to_owned(),
+            Self::RdsIam => "rds_iam".to_owned(),
+            Self::Stored(SecretRef { store, key }) => format!("{store}:{key}"),
+        }
+    }
+}
+
 /// `[services.<name>.users.<user>]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserConfig {
-    /// The password: what a client has to know, and what Millpond logs in with.
+    /// The password: what a client has to know.
     pub secret: UserSecret,
+    /// What Millpond logs in with.
+    pub login: UserLogin,
     /// Whether the user may connect without TLS.
     pub transport: UserTransport,
     /// From where the user may connect; from anywhere when there is none.
@@ -97,15 +131,18 @@ impl UserConfig {
         let database_user = section.text("database_user");
         let certificate = section.optional("certificate", CertificateRule::read);
         let treatment = treatment(section);
-        if let Some(stored) = &stored
-            && !stores.contains_key(&stored.store)
-        {
-            let names: Vec<_> = stores.keys().map(String::as_str).collect();
-            let why = match names.is_empty() {
-                true => "no such store: expected a section [secrets.<store>] for it".to_owned(),
-                false => format!("no such store: expected one of {}", names.join(", ")),
-            };
-            section.conflict("secret", why);
+        let login = section.confidential("login", UserLogin::EXPECTED, UserLogin::parse);
+        let login = login.unwrap_or(UserLogin::AsClient);
+        if let Some(stored) = &stored {
+            refuse_no_store(section, "secret", &stored.store, stores);
+        }
+        match &login {
+            UserLogin::Stored(stored) => refuse_no_store(section, "login", &stored.store, stores),
+            UserLogin::RdsIam if !cfg!(feature = "rds-iam") => {
+                let why = "this Millpond was built without \"rds_iam\", the feature `rds-iam`";
+                section.conflict("login", why);
+            }
+            UserLogin::RdsIam | UserLogin::AsClient => {}
         }
         match (section.had("secret"), section.had("password")) {
             (true, true) => section.conflict("password", "there is `secret` too: expected one"),
@@ -125,6 +162,7 @@ impl UserConfig {
         let token = token.flatten();
         Some(Self {
             secret,
+            login,
             transport,
             allow_from,
             limits,
@@ -153,6 +191,7 @@ impl UserConfig {
             None => shown,
         };
         shown
+            .put("login", self.login.shown())
             .put("require_tls", self.transport == UserTransport::Tls)
             .maybe("allow_from", (!networks.is_empty()).then_some(networks))
             .maybe("database_user", self.database_user.clone())
@@ -160,6 +199,23 @@ impl UserConfig {
             .maybe("ignore_variables", (!ignored.is_empty()).then_some(ignored))
             .all(self.limits.show())
     }
+}
+
+fn refuse_no_store(
+    section: &mut Section<'_>,
+    key: &str,
+    store: &str,
+    stores: &BTreeMap<String, StoreConfig>,
+) {
+    if stores.contains_key(store) {
+        return;
+    }
+    let names: Vec<_> = stores.keys().map(String::as_str).collect();
+    let why = match names.is_empty() {
+        true => "no such store: expected a section [secrets.<store>] for it".to_owned(),
+        false => format!("no such store: expected one of {}", names.join(", ")),
+    };
+    section.conflict(key, why);
 }
 
 /// What users may name.

@@ -1,6 +1,7 @@
 //! What is counted about secrets. No value here is one: they are named by their stores and keys.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -45,12 +46,14 @@ pub struct SecretMetrics {
     family: SecretMetricsFamily,
     reference: SecretRef,
     fetched: Arc<Mutex<Option<Instant>>>,
+    ends: Arc<Mutex<Option<Instant>>>,
 }
 
-/// A gauge that is computed when it is asked for: ages grow by themselves.
+/// Gauges that are computed when they are asked for: ages grow by themselves.
 #[derive(Debug, Clone)]
 struct Ages {
     gauge: GaugeVec,
+    leases: GaugeVec,
     known: Arc<Mutex<Vec<SecretMetrics>>>,
 }
 
@@ -68,7 +71,11 @@ impl SecretMetricsFamily {
         let age = "Time since a secret was last fetched with success.";
         let gauge =
             GaugeVec::new(Opts::new("millpond_secret_age_seconds", age), &["store", "secret"])?;
-        let ages = Ages { gauge, known: Arc::default() };
+        let lease = "Time until a secret ends that its store gives for a while; less than 0 when it \
+                     has ended.";
+        let leases =
+            GaugeVec::new(Opts::new("millpond_secret_lease_seconds", lease), &["store", "secret"])?;
+        let ages = Ages { gauge, leases, known: Arc::default() };
         registry.register(Box::new(fetches.clone()))?;
         registry.register(Box::new(ages.clone()))?;
         Ok(Self { fetches, ages })
@@ -77,7 +84,8 @@ impl SecretMetricsFamily {
     /// The metrics of one secret.
     pub fn of(&self, reference: &SecretRef) -> SecretMetrics {
         let (family, reference) = (self.clone(), reference.clone());
-        let metrics = SecretMetrics { family, reference, fetched: Arc::default() };
+        let (fetched, ends) = (Arc::default(), Arc::default());
+        let metrics = SecretMetrics { family, reference, fetched, ends };
         self.ages.known.lock().push(metrics.clone());
         metrics
     }
@@ -94,9 +102,16 @@ impl SecretMetrics {
     }
 }
 
+impl SecretMetrics {
+    /// The secret is good for so long, from now; for ever when there is no such time.
+    pub fn lasts(&self, remaining: Option<Duration>) {
+        *self.ends.lock() = remaining.map(|remaining| Instant::now() + remaining);
+    }
+}
+
 impl Collector for Ages {
     fn desc(&self) -> Vec<&Desc> {
-        self.gauge.desc()
+        self.gauge.desc().into_iter().chain(self.leases.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -106,7 +121,14 @@ impl Collector for Ages {
                 let age = fetched.elapsed().as_secs_f64();
                 self.gauge.with_label_values(&[store, key]).set(age);
             }
+            if let Some(end) = *metrics.ends.lock() {
+                let SecretRef { store, key } = &metrics.reference;
+                let now = Instant::now();
+                let left = end.saturating_duration_since(now).as_secs_f64()
+                    - now.saturating_duration_since(end).as_secs_f64();
+                self.leases.with_label_values(&[store, key]).set(left);
+            }
         }
-        self.gauge.collect()
+        self.gauge.collect().into_iter().chain(self.leases.collect()).collect()
     }
 }

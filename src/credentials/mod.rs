@@ -1,7 +1,10 @@
 //! Floor 6: where passwords come from, and whether a client knows one.
 
+pub mod backing;
 pub mod fuzzing;
 pub mod metrics;
+#[cfg(feature = "rds-iam")]
+pub mod rds_iam;
 pub mod rotation;
 pub mod rsa;
 pub mod stores;

@@ -5,69 +5,40 @@
 //!
 //! ```text
 //! poll, SIGHUP ────────────────┐
+//! the store's lease wears off ─┤
 //! server refuses the login ────┼─▶ refresh ─▶ store ─┬─ same, or none ─▶ nothing changes
 //! client proves another one ───┘   (one at a time,   └─ another ─▶ current becomes previous
 //!                                   with a pause)
 //! ```
 
+mod known;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::{FetchOutcome, SecretMetrics};
-use super::stores::{StoreError, Stores, VersionedSecret};
+pub use super::stores::Pair;
+use super::stores::{Occasion, StoreError, Stores, Version, VersionedSecret};
 use crate::config::secret::Secret;
 use crate::config::{OnStart, RefreshConfig, SecretRef};
 use crate::runtime::Backoff;
 use crate::runtime::backoff::Waits;
+pub use known::Known;
 
 /// The shortest pause between two fetches of one secret.
 const PAUSE: Duration = Duration::from_millis(250);
 /// The longest, while fetch upon fetch brings nothing new: somebody is guessing passwords.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The same when the store has said that it is asked too often.
+const THROTTLED_PAUSE: Duration = Duration::from_secs(15);
 /// How long a store may take for one answer.
 const FETCH_LIMIT: Duration = Duration::from_secs(10);
-
-/// A user name, where the store has one, and a password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
-    /// Whom the store says the password is for.
-    pub username: Option<String>,
-    /// The password.
-    pub password: Secret,
-}
-
-/// A login at one moment.
-#[derive(Debug)]
-pub struct Known {
-    /// What is in force.
-    pub current: Pair,
-    /// What was in force before, if there ever was anything else.
-    pub previous: Option<Pair>,
-    /// When it changed last; `None` for never.
-    pub changed: Option<Instant>,
-    /// How many changes there were.
-    pub version: u64,
-    /// Until when clients may come with the previous password.
-    overlap_end: Option<Instant>,
-}
-
-impl Known {
-    /// The password before this one, while clients may still come with it.
-    pub fn accepted_previous(&self, now: Instant) -> Option<&Secret> {
-        let pair = self.previous.as_ref()?;
-        self.overlap_end.filter(|end| now < *end).map(|_| &pair.password)
-    }
-
-    fn first(current: Pair) -> Self {
-        Self { current, previous: None, changed: None, version: 0, overlap_end: None }
-    }
-}
 
 /// What a refresh brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +53,8 @@ pub enum Refreshed {
 #[derive(Debug)]
 pub struct Keyring {
     known: ArcSwap<Known>,
-    /// The version whose previous password is the one that servers take.
-    previous_works: AtomicU64,
+    /// What a server took last, where that is not what is in force.
+    works: ArcSwapOption<Pair>,
     source: Option<Source>,
 }
 
@@ -94,6 +65,8 @@ struct Source {
     policy: RefreshConfig,
     metrics: SecretMetrics,
     gate: tokio::sync::Mutex<Gate>,
+    /// When the store wants to be asked again.
+    due: Mutex<Option<Instant>>,
 }
 
 /// When the store was asked last.
@@ -103,9 +76,6 @@ struct Gate {
     pause: Duration,
 }
 
-/// No version: no login has ended that way.
-const NONE: u64 = u64::MAX;
-
 impl Keyring {
     /// A login that is in no store.
     pub fn fixed(password: Secret) -> Self {
@@ -113,7 +83,10 @@ impl Keyring {
         Self::holding(known, None)
     }
 
-    /// Fetches a login, as patiently as the policy says.
+    /// Fetches a login, as patiently as the policy says: a store that is slow or down is waited for.
+    /// One that answers that it has no such secret is not: it would be waited for until somebody
+    /// mends that, and all other users with it. The login is then an empty one, with which nobody
+    /// can come, until there is a secret.
     ///
     /// Cancel safe.
     ///
@@ -129,8 +102,8 @@ impl Keyring {
         let SecretRef { store, key } = &reference;
         let mut waits = retries();
         let fetched = loop {
-            let error = match fetch(&stores, &reference).await {
-                Ok(fetched) => break fetched,
+            let error = match fetch(&stores, &reference, Occasion::Routine).await {
+                Ok(fetched) => break Some(fetched),
                 Err(error) => error,
             };
             metrics.fetched(FetchOutcome::Failed);
@@ -139,35 +112,51 @@ impl Keyring {
             if hopeless || policy.on_start == OnStart::Fail {
                 return Err(error);
             }
+            if error.is_definite() {
+                tracing::error!(
+                    %store, secret = %key, %error,
+                    "no login for the users of this secret until it can be read"
+                );
+                break None;
+            }
             let wait = waits.next().unwrap_or(FETCH_LIMIT);
             tracing::warn!(%store, secret = %key, %error, retry_in = ?wait, "waiting for a secret");
             tokio::time::sleep(wait).await;
         };
-        metrics.fetched(FetchOutcome::Changed);
-        tracing::info!(%store, secret = %key, version = %fetched.version, "secret fetched");
-        let gate = Gate { asked: Instant::now(), pause: PAUSE };
-        let gate = tokio::sync::Mutex::new(gate);
-        let source = Source { stores, reference, policy, metrics, gate };
-        Ok(Self::holding(Known::first(pair(fetched)), Some(source)))
+        let gate = tokio::sync::Mutex::new(Gate { asked: Instant::now(), pause: PAUSE });
+        let due = Mutex::default();
+        let mut source = Source { stores, reference, policy, metrics, gate, due };
+        let known = match fetched {
+            Some(fetched) => {
+                let version = fetched.version.clone();
+                source.learned(&fetched, FetchOutcome::Changed, &version);
+                Known::of_store(fetched, policy.overlap)
+            }
+            None => {
+                source.gate.get_mut().pause = LONGEST_PAUSE;
+                Known::absent()
+            }
+        };
+        Ok(Self::holding(known, Some(source)))
     }
 
     /// The configuration has another password for a login that is in no store: it is taken over as
     /// one from a store would be.
     pub fn replace(&self, password: Secret) {
-        self.learn(Pair { username: None, password }, RefreshConfig::default().overlap);
+        self.learn(unversioned(password), RefreshConfig::default().overlap);
     }
 
     /// A login that has changed a moment ago.
     #[cfg(test)]
     pub fn changed(previous: Secret, current: Secret) -> Self {
         let keyring = Self::fixed(previous);
-        keyring.learn(Pair { username: None, password: current }, PAUSE * 1_000);
+        keyring.learn(unversioned(current), PAUSE * 1_000);
         keyring
     }
 
     fn holding(known: Known, source: Option<Source>) -> Self {
         let known = ArcSwap::from_pointee(known);
-        Self { known, previous_works: AtomicU64::new(NONE), source }
+        Self { known, works: ArcSwapOption::empty(), source }
     }
 
     /// The login as it is now.
@@ -182,21 +171,18 @@ impl Keyring {
 
     /// The logins to try on a server, the likeliest first.
     pub fn attempts(&self, known: &Known) -> Vec<Pair> {
-        let mut pairs: Vec<Pair> = [Some(&known.current), known.previous.as_ref()]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
-        if self.previous_works.load(Ordering::Relaxed) == known.version {
-            pairs.reverse();
+        let mut pairs = known.candidates();
+        if let Some(works) = self.works.load_full()
+            && let Some(place) = pairs.iter().position(|pair| *pair == *works)
+        {
+            pairs[..=place].rotate_right(1);
         }
         pairs
     }
 
     /// A server has taken this login: it is tried first from now on.
     pub fn worked(&self, known: &Known, pair: &Pair) {
-        let works = if *pair == known.current { NONE } else { known.version };
-        self.previous_works.store(works, Ordering::Relaxed);
+        self.works.store((*pair != known.current).then(|| Arc::new(pair.clone())));
     }
 
     /// Whether a connection that was opened then has had its time with a former password. Those of
@@ -215,6 +201,16 @@ impl Keyring {
     ///
     /// Cancel safe.
     pub async fn refresh(&self, seen: u64) -> Refreshed {
+        self.refresh_for(seen, Occasion::ClientUnknown).await
+    }
+
+    /// The same, because a server refuses all of version `seen`: the store may know what is going
+    /// to be.
+    pub async fn refresh_refused(&self, seen: u64) -> Refreshed {
+        self.refresh_for(seen, Occasion::ServerRefused).await
+    }
+
+    async fn refresh_for(&self, seen: u64, occasion: Occasion) -> Refreshed {
         let Some(source) = &self.source else { return Refreshed::Same };
         let came = Instant::now();
         let mut gate = source.gate.lock().await;
@@ -227,10 +223,14 @@ impl Keyring {
         }
         tokio::time::sleep_until(gate.asked + gate.pause).await;
         gate.asked = Instant::now();
-        match self.ask(source).await {
+        match self.ask(source, occasion).await {
             Ok(Refreshed::Changed) => {
                 gate.pause = PAUSE;
                 Refreshed::Changed
+            }
+            Err(StoreError::Throttled { .. }) => {
+                gate.pause = THROTTLED_PAUSE;
+                Refreshed::Same
             }
             Ok(Refreshed::Same) | Err(_) => {
                 gate.pause = (gate.pause * 2).min(LONGEST_PAUSE);
@@ -239,19 +239,14 @@ impl Keyring {
         }
     }
 
-    /// Keeps the login up to date until `stop`: at the policy's interval, and whenever `wanted`
-    /// changes.
+    /// Keeps the login up to date until `stop`: at the policy's interval, before what the store
+    /// gave wears off, and whenever `wanted` changes.
     pub async fn keep(self: Arc<Self>, mut wanted: watch::Receiver<()>, stop: CancellationToken) {
         let Some(source) = &self.source else { return stop.cancelled().await };
         let mut waits = retries();
-        let mut failed = false;
+        let mut failed = self.known().candidates().is_empty();
         loop {
-            let wait = match (failed, source.policy.refresh) {
-                (true, _) => waits.next(),
-                // In step with nobody: a fleet that was started together asks one by one.
-                (false, Some(refresh)) => Some(refresh.mul_f64(0.9 + 0.2 * fastrand::f64())),
-                (false, None) => None,
-            };
+            let wait = if failed { waits.next() } else { source.next_wait() };
             let pause = async {
                 match wait {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -270,7 +265,7 @@ impl Keyring {
                 gate.asked = Instant::now();
                 // The interval is a pause as good as any.
                 gate.pause = PAUSE;
-                self.ask(source).await
+                self.ask(source, Occasion::Routine).await
             };
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -283,52 +278,80 @@ impl Keyring {
     }
 
     /// Asks the store; the caller holds the gate.
-    async fn ask(&self, source: &Source) -> Result<Refreshed, StoreError> {
+    async fn ask(&self, source: &Source, occasion: Occasion) -> Result<Refreshed, StoreError> {
         let SecretRef { store, key } = &source.reference;
-        let fetched = fetch(&source.stores, &source.reference).await.inspect_err(|error| {
+        let fetched = fetch(&source.stores, &source.reference, occasion).await;
+        let fetched = fetched.inspect_err(|error| {
             source.metrics.fetched(FetchOutcome::Failed);
-            tracing::warn!(%store, secret = %key, %error, "secret not fetched, the last one is used");
+            match self.known.load().candidates().is_empty() {
+                true => tracing::warn!(
+                    %store, secret = %key, %error, "secret not fetched, its users have no login"
+                ),
+                false => tracing::warn!(
+                    %store, secret = %key, %error, "secret not fetched, the last one is used"
+                ),
+            }
         })?;
+        let before = self.known();
         let version = fetched.version.clone();
-        let outcome = self.learn(pair(fetched), source.policy.overlap);
-        source.metrics.fetched(match outcome {
-            Refreshed::Changed => FetchOutcome::Changed,
-            Refreshed::Same => FetchOutcome::Same,
-        });
-        if outcome == Refreshed::Changed {
-            tracing::info!(%store, secret = %key, %version, "secret changed");
-        }
+        let told = fetched.clone();
+        let outcome = self.learn(fetched, source.policy.overlap);
+        let changed = self.known().current != before.current;
+        let counted = if changed { FetchOutcome::Changed } else { FetchOutcome::Same };
+        source.learned(&told, counted, &version);
         Ok(outcome)
     }
 
     /// Takes over what a store says. Only called by the holder of the gate; where there is no
     /// store, by the one who reloads the configuration.
-    fn learn(&self, fetched: Pair, overlap: Duration) -> Refreshed {
-        let known = self.known();
-        if fetched == known.current {
-            return Refreshed::Same;
+    fn learn(&self, fetched: VersionedSecret, overlap: Duration) -> Refreshed {
+        match self.known.load().after(fetched, overlap) {
+            None => Refreshed::Same,
+            Some(next) => {
+                self.known.store(Arc::new(next));
+                Refreshed::Changed
+            }
         }
-        let now = Instant::now();
-        let next = Known {
-            current: fetched,
-            previous: Some(known.current.clone()),
-            changed: Some(now),
-            version: known.version + 1,
-            overlap_end: now.checked_add(overlap),
-        };
-        self.known.store(Arc::new(next));
-        Refreshed::Changed
     }
 }
 
-async fn fetch(stores: &Stores, reference: &SecretRef) -> Result<VersionedSecret, StoreError> {
-    tokio::time::timeout(FETCH_LIMIT, stores.fetch(reference))
+impl Source {
+    /// Notes what the store has said.
+    fn learned(&self, fetched: &VersionedSecret, outcome: FetchOutcome, version: &Version) {
+        let SecretRef { store, key } = &self.reference;
+        self.metrics.fetched(outcome);
+        self.metrics.lasts(fetched.lease.map(|lease| lease.remaining));
+        *self.due.lock() = fetched.lease.map(|lease| Instant::now() + lease.ask_again);
+        if outcome == FetchOutcome::Changed {
+            tracing::info!(%store, secret = %key, %version, "secret fetched");
+        }
+    }
+
+    /// How long to wait before the store is asked again; for ever where nothing asks for it.
+    fn next_wait(&self) -> Option<Duration> {
+        // In step with nobody: a fleet that was started together asks one by one.
+        let refresh = self.policy.refresh.map(|r| r.mul_f64(0.9 + 0.2 * fastrand::f64()));
+        let due =
+            self.due.lock().map(|due| due.saturating_duration_since(Instant::now()).max(PAUSE));
+        refresh.into_iter().chain(due).min()
+    }
+}
+
+async fn fetch(
+    stores: &Stores,
+    reference: &SecretRef,
+    occasion: Occasion,
+) -> Result<VersionedSecret, StoreError> {
+    tokio::time::timeout(FETCH_LIMIT, stores.fetch(reference, occasion))
         .await
         .unwrap_or_else(|_| Err(StoreError::Slow { store: reference.store.clone() }))
 }
 
-fn pair(fetched: VersionedSecret) -> Pair {
-    Pair { username: fetched.username, password: fetched.password }
+/// A secret that is in no store.
+fn unversioned(password: Secret) -> VersionedSecret {
+    let version = Version::new("configured");
+    let (username, previous, pending, age, lease) = (None, None, None, None, None);
+    VersionedSecret { username, password, version, previous, pending, age, lease }
 }
 
 /// The waits after fetches that failed.

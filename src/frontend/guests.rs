@@ -196,6 +196,7 @@ impl User {
             tls_only: false,
             allow_from: [].into(),
             database_user: None,
+            backing: None,
             certificate: None,
             token: None,
             treatment: None,

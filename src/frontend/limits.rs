@@ -1,6 +1,6 @@
 //! How much clients may have, and for how long.
 
-use crate::config::{LostStatement, Retry, SlowConfig};
+use crate::config::{HiddenTriggers, LostStatement, Retry, SlowConfig};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct Limits {
     pub max_packet: usize,
     /// Which statements are logged because they took long.
     pub slow: SlowConfig,
+    /// What to make of triggers that nobody shows.
+    pub hidden_triggers: HiddenTriggers,
     /// How much of a result waits for a slow client, in bytes.
     pub result_buffer: usize,
     /// What holds for users who have no limits of their own.

@@ -2,6 +2,7 @@
 
 use super::peer::Peer;
 use crate::config::{CertificateRule, Network};
+use crate::credentials::backing::Backing;
 use crate::credentials::rotation::Keyring;
 use crate::credentials::tokens::TokenLogin;
 use crate::session::treatment::Treatment;
@@ -16,6 +17,8 @@ pub struct User {
     pub name: Arc<str>,
     /// The passwords that are right for it, now.
     pub keyring: Arc<Keyring>,
+    /// What Millpond logs in to servers with, where it is something else.
+    pub backing: Option<Backing>,
     /// Whether the user may only come by TLS.
     pub tls_only: bool,
     /// From where the user may come; from anywhere when there is none.

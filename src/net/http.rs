@@ -164,6 +164,7 @@ async fn read(mut body: Incoming, most: usize) -> Result<Zeroizing<Vec<u8>>, Htt
 /// What to ask.
 ///
 /// Values of headers and the body are never shown: they may be secrets.
+#[derive(Clone)]
 pub struct HttpRequest {
     method: Method,
     url: HttpUrl,

@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tracing::Subscriber;
 use tracing::subscriber::SetGlobalDefaultError;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, reload};
@@ -102,13 +102,18 @@ where
         level: Arc::new(Mutex::new(config.level.clone())),
         repeats: repeats.clone(),
     };
-    let below = Registry::default().with(filter).with(repeats);
+    let below = Registry::default().with(filter).with(filter_fn(is_ours_to_tell)).with(repeats);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let subscriber: Box<dyn Subscriber + Send + Sync> = match config.format {
         LogFormat::Json => Box::new(below.with(lines.json().flatten_event(true))),
         LogFormat::Text => Box::new(below.with(lines.with_ansi(style == Style::Coloured))),
     };
     Ok((subscriber, log))
+}
+
+/// AWS's SDK tells on its lower levels what it asks and what it is answered: secrets.
+fn is_ours_to_tell(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with("aws_") || *metadata.level() <= Level::WARN
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Millpond as a process in front of real servers: what its clients and the servers see.
 //!
 //! - [`accounts`]: every plugin of clients with every plugin of servers.
+//! - [`aws`]: secrets from AWS, as moto plays it, through a rotation.
 //! - [`certificates`]: users who show one, and files of certificates that change.
 //! - [`charsets`]: character sets that change how servers are to be talked to.
 //! - [`clusters`]: Galera and Aurora, whose nodes fail under load.
@@ -33,6 +34,7 @@
 //! - [`sleeping`]: databases that stop when nobody needs them.
 //! - [`sockets`]: ports that the service manager has bound.
 //! - [`top`]: the status in a terminal and a shell.
+//! - [`vault`]: secrets and database users from a real vault.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 //! - [`webhook`]: events that are posted.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
@@ -40,6 +42,7 @@
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
 
 mod accounts;
+mod aws;
 mod certificates;
 mod charsets;
 mod clusters;
@@ -78,5 +81,6 @@ mod suites;
 mod support;
 mod tokens;
 mod top;
+mod vault;
 mod watching;
 mod webhook;

@@ -15,12 +15,13 @@ use crate::support::servers;
 
 const USER: &str = "keeper";
 
-async fn set_password(server: &'static Server, password: &str) {
+/// Has the server know this user by this password.
+pub(crate) async fn set_password(server: &'static Server, user: &str, password: &str) {
     let mut admin = server.connect(&ADMIN, None).await.unwrap();
     for sql in [
-        format!("CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{password}'"),
-        format!("ALTER USER '{USER}'@'%' IDENTIFIED BY '{password}'"),
-        format!("GRANT ALL ON app.* TO '{USER}'@'%'"),
+        format!("CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}'"),
+        format!("ALTER USER '{user}'@'%' IDENTIFIED BY '{password}'"),
+        format!("GRANT ALL ON app.* TO '{user}'@'%'"),
     ] {
         admin.query_drop(sql).await.unwrap();
     }
@@ -38,9 +39,10 @@ fn mount(folder: &Path, version: &str, password: &str) {
     fs::rename(next, folder.join("..data")).unwrap();
 }
 
-async fn greet(port: u16, password: &str) -> Result<(), String> {
+/// One session with one statement, or what was said instead.
+pub(crate) async fn greet_as(port: u16, user: &str, password: &str) -> Result<(), String> {
     let login = Login {
-        user: USER.to_owned(),
+        user: user.to_owned(),
         password: password.to_owned(),
         plugin: Plugin::CachingSha2,
         encrypted: Encrypted::Yes,
@@ -53,10 +55,20 @@ async fn greet(port: u16, password: &str) -> Result<(), String> {
     error.map_or(Ok(()), Err)
 }
 
+/// The same as soon as Millpond has heard of the password: one that it does not know makes it look,
+/// about once a second.
+pub(crate) async fn greets_at_last(port: u16, user: &str, password: &str) {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = greet_as(port, user, password).await {
+        assert!(Instant::now() < patience, "{user}: {error}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
 #[test]
 fn a_mounted_secret_and_a_printed_one_follow_a_change() {
     servers::both_async(async |server| {
-        set_password(server, "password-1").await;
+        set_password(server, USER, "password-1").await;
         let folder = tempfile::tempdir().unwrap();
         let mounted = folder.path().join("keeper");
         mount(&mounted, "..1", "password-1");
@@ -75,18 +87,13 @@ fn a_mounted_secret_and_a_printed_one_follow_a_change() {
                 ..Settings::with_pool_of(2)
             };
             let millpond = Millpond::start(server, &settings);
-            greet(millpond.port, &first).await.unwrap();
-            let denied = greet(millpond.port, "wrong").await.unwrap_err();
+            greet_as(millpond.port, USER, &first).await.unwrap();
+            let denied = greet_as(millpond.port, USER, "wrong").await.unwrap_err();
             assert!(denied.contains("1045"), "{denied}");
             mount(&mounted, &format!("..{}", round + 2), &second);
-            set_password(server, &second).await;
-            // A client with an unknown password makes Millpond look, about once a second.
-            let patience = Instant::now() + Duration::from_secs(20);
-            while let Err(error) = greet(millpond.port, &second).await {
-                assert!(Instant::now() < patience, "{store}: {error}");
-                sleep(Duration::from_millis(100)).await;
-            }
-            greet(millpond.port, &first).await.unwrap();
+            set_password(server, USER, &second).await;
+            greets_at_last(millpond.port, USER, &second).await;
+            greet_as(millpond.port, USER, &first).await.unwrap();
         }
     });
 }

@@ -13,8 +13,10 @@
 //! - [`doorman`]: a server that is only there when somebody connects.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
 //! - [`raw`]: a client that speaks the protocol by hand.
+//! - [`rds`]: a stand-in for a server that takes signatures of IAM.
 //! - [`relay`]: a link to a server, which can be cut.
 //! - [`http`]: pages of a port.
+//! - [`stores`]: a vault, and a stand-in for AWS.
 //! - [`issuer`]: keys, and tokens by them.
 //! - [`web`]: a web service whose answers a test writes.
 //! - [`testbed`]: where `tests/testbed/install` keeps what it fetched.
@@ -42,8 +44,10 @@ pub(crate) mod millpond;
 pub(crate) mod pair;
 pub(crate) mod ports;
 pub(crate) mod raw;
+pub(crate) mod rds;
 pub(crate) mod relay;
 pub(crate) mod server;
 pub(crate) mod servers;
+pub(crate) mod stores;
 pub(crate) mod testbed;
 pub(crate) mod web;

@@ -19,6 +19,9 @@ pub enum LoginError {
     /// The server offers no TLS, and the configuration wants it.
     #[error("the server offers no TLS, which the configuration wants")]
     NoTls,
+    /// What to log in with could not be had; the log tells why.
+    #[error("there is nothing to log in with")]
+    NoProof,
     /// There is no user to log in as.
     #[error("no login is known for the user")]
     NoUser,

@@ -127,6 +127,10 @@ const WRONG: &[(&str, &str)] = &[
          as \"5s\" or \"250ms\"",
     ),
     (
+        "backend.hidden_triggers = \"yes\"",
+        "backend.hidden_triggers = \"yes\": expected \"pin\" or \"trust\"",
+    ),
+    (
         "failover.lost_statement_error = \"retry\"",
         "failover.lost_statement_error = \"retry\": expected \"lost\" or \"deadlock\"",
     ),
@@ -162,7 +166,7 @@ const WRONG: &[(&str, &str)] = &[
         "users.app.host = \"%\"",
         "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, max_clients, \
          max_backend_connections, max_waiting, idle_client_timeout, idle_transaction_timeout, \
-         max_transaction_time, database_user, certificate, pool_mode, ignore_variables, token",
+         max_transaction_time, database_user, certificate, pool_mode, ignore_variables, login, token",
     ),
     // Impossible combinations.
     ("pool.min_idle = 21", "pool.min_idle = 21: more than max_size = 20: expected at most 20"),
@@ -331,10 +335,15 @@ fn the_admin_port_is_not_opened_to_the_world_by_accident() {
 fn stores_are_checked() {
     let cases = [
         (
-            "kind = \"vault\"",
-            "kind = \"vault\": expected \"file\", \"directory\", \"env\" or \"exec\"",
+            "kind = \"valut\"",
+            "kind = \"valut\": expected \"file\", \"directory\", \"env\", \"exec\", \
+             \"aws_secrets_manager\", \"aws_parameter_store\", \"vault\", \"gcp\" or \"azure\"",
         ),
-        ("path = \"x\"", "kind: missing: expected \"file\", \"directory\", \"env\" or \"exec\""),
+        (
+            "path = \"x\"",
+            "kind: missing: expected \"file\", \"directory\", \"env\", \"exec\", \
+             \"aws_secrets_manager\", \"aws_parameter_store\", \"vault\", \"gcp\" or \"azure\"",
+        ),
         ("kind = \"file\"", "path: missing: expected the path of a TOML or JSON file"),
         (
             "kind = \"directory\"",
@@ -356,6 +365,53 @@ fn stores_are_checked() {
             "kind = \"file\"\npath = \"x\"\nprefix = \"P\"",
             "prefix = \"P\": only for kind = \"env\"; \"file\" has `path`",
         ),
+        (
+            "kind = \"env\"\ntoken = \"hunter2\"",
+            "token: only for kind = \"vault\"; \"env\" has `prefix`",
+        ),
+        (
+            "kind = \"aws_secrets_manager\"\nvia = \"extension\"\nregion = \"eu-west-1\"",
+            "region = \"eu-west-1\": the extension has its own: leave it out",
+        ),
+        (
+            "kind = \"aws_parameter_store\"\nendpoint = \"ssm:443\"",
+            "endpoint = \"ssm:443\": expected the address of a web service, such as \
+             \"https://vault.internal:8200\", without user and password",
+        ),
+        (
+            "kind = \"vault\"\nauth = \"token\"\ntoken = \"hunter2\"",
+            "address: missing: expected Vault's address, such as \"https://vault.internal:8200\"",
+        ),
+        (
+            "kind = \"vault\"\naddress = \"http://v\"",
+            "auth: missing: expected \"token\", \"approle\" or \"kubernetes\"",
+        ),
+        (
+            "kind = \"vault\"\naddress = \"http://v\"\nauth = \"token\"",
+            "token_file: missing: expected the path of a file with a token, or `token`",
+        ),
+        (
+            "kind = \"vault\"\naddress = \"http://v\"\nauth = \"token\"\ntoken = \"hunter2\"\n\
+             token_file = \"t\"",
+            "token_file = \"t\": there is `token` too: expected one",
+        ),
+        (
+            "kind = \"vault\"\naddress = \"http://v\"\nauth = \"kubernetes\"\nrole = \"r\"\n\
+             secret_id = \"hunter2\"",
+            "secret_id: not for auth = \"kubernetes\", but for \"approle\"",
+        ),
+        (
+            "kind = \"gcp\"",
+            "project: missing: expected the project's id, such as \"shop-production\"",
+        ),
+        (
+            "kind = \"azure\"",
+            "address: missing: expected the vault's address: \"https://NAME.vault.azure.net\"",
+        ),
+        (
+            "kind = \"azure\"\naddress = \"https://v\"\nclient_secret = \"hunter2\"",
+            "client_secret: not for auth = \"managed_identity\"",
+        ),
     ];
     for (settings, refusal) in cases {
         let found = refusals(&format!("{LEAST}[secrets.main]\n{settings}\n"), &[]);
@@ -364,6 +420,24 @@ fn stores_are_checked() {
     let text = LEAST.replace("password = \"hunter2\"", "secret = \"mian:app\"");
     let found = refusals(&format!("{text}[secrets.main]\nkind = \"env\"\n"), &[]);
     assert_eq!(found, ["services.orders.users.app.secret: no such store: expected one of main"]);
+}
+
+#[test]
+fn a_signature_needs_tls_and_another_secret_a_store() {
+    let text = LEAST.replace("password", "login = \"rds_iam\"\npassword");
+    let expected = "services.orders.users.app.login: a signature is only sent under TLS: expected \
+                    backend.tls.mode = \"required\", \"verify-ca\" or \"verify-identity\"";
+    assert_eq!(refusals(&text, &[]), [expected]);
+    let encrypted = text.clone() + "[services.orders.backend.tls]\nmode = \"required\"\n";
+    assert!(load(&encrypted).is_ok());
+    let text = LEAST.replace("password", "login = \"mian:app\"\npassword");
+    let found = refusals(&format!("{text}[secrets.main]\nkind = \"env\"\n"), &[]);
+    assert_eq!(found, ["services.orders.users.app.login: no such store: expected one of main"]);
+    let text = LEAST.replace("password", "login = \"iam\"\npassword");
+    assert!(
+        refusals(&text, &[])[0]
+            .starts_with("services.orders.users.app.login: expected \"client\", ")
+    );
 }
 
 #[test]

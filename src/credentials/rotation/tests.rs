@@ -108,6 +108,7 @@ async fn at_the_start_a_secret_is_waited_for_or_not() {
     let desk = Desk::new("");
     assert!(matches!(desk.keyring(POLICY).await, Err(StoreError::Missing { .. })));
     let desk = Desk::new("");
+    std::fs::remove_file(desk.folder.path().join("secrets")).unwrap();
     let waiting = desk.keyring(RefreshConfig { on_start: OnStart::Wait, ..POLICY });
     let writing = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -115,6 +116,65 @@ async fn at_the_start_a_secret_is_waited_for_or_not() {
     };
     let (keyring, ()) = tokio::join!(waiting, writing);
     assert_eq!(keyring.unwrap().known().current.password, Secret::new("late"));
+}
+
+/// A store that is there and has no such secret is not waited for: nobody comes with the login, no
+/// server is tried with it, and it is there when the secret is.
+#[tokio::test]
+async fn a_secret_that_is_not_there_is_a_login_that_nobody_has() {
+    let desk = Desk::new("other = 'one'");
+    let keyring = desk.keyring(RefreshConfig { on_start: OnStart::Wait, ..POLICY }).await.unwrap();
+    let known = keyring.known();
+    assert!(keyring.attempts(&known).is_empty());
+    assert_eq!(known.current.password.expose().len(), 32);
+    assert_eq!(known.accepted_previous(Instant::now()), None);
+    desk.write("app = 'two'");
+    assert_eq!(keyring.refresh(known.version).await, Refreshed::Changed);
+    let known = keyring.known();
+    assert_eq!(passwords(&keyring.attempts(&known)), ["two"]);
+    assert_eq!(known.previous, None, "it was nobody's");
+}
+
+fn secret(password: &str) -> VersionedSecret {
+    unversioned(Secret::new(password))
+}
+
+fn login(password: &str) -> Option<Pair> {
+    Some(secret(password).into_pair())
+}
+
+#[tokio::test]
+async fn what_a_store_says_of_before_and_after_is_tried_too() {
+    let overlap = Duration::from_secs(60);
+    let first = VersionedSecret { previous: login("one"), ..secret("two") };
+    let known = Known::of_store(first.clone(), overlap);
+    assert_eq!(passwords(&known.candidates()), ["two", "one"]);
+    assert_eq!(known.accepted_previous(Instant::now()), Some(&Secret::new("one")));
+    let long_ago = VersionedSecret { age: Some(overlap), ..first.clone() };
+    assert_eq!(Known::of_store(long_ago, overlap).accepted_previous(Instant::now()), None);
+    // What is pending is news for servers, and nothing for clients and connections.
+    let pending = VersionedSecret { pending: login("three"), ..first.clone() };
+    let known = known.after(pending.clone(), overlap).unwrap();
+    assert_eq!((known.version, known.changed), (1, None));
+    assert_eq!(passwords(&known.candidates()), ["two", "one", "three"]);
+    assert!(known.after(pending, overlap).is_none(), "known already");
+    assert!(known.after(first, overlap).is_none(), "it is not asked for each time");
+    let known = known.after(secret("three"), overlap).unwrap();
+    assert_eq!(passwords(&known.candidates()), ["three", "two"]);
+    assert!(known.changed.is_some());
+}
+
+#[tokio::test]
+async fn a_pending_login_that_a_server_takes_is_tried_first() {
+    let keyring = Keyring::fixed(Secret::new("one"));
+    keyring.learn(VersionedSecret { pending: login("two"), ..secret("one") }, POLICY.overlap);
+    let known = keyring.known();
+    let attempts = keyring.attempts(&known);
+    assert_eq!(passwords(&attempts), ["one", "two"]);
+    keyring.worked(&known, &attempts[1]);
+    assert_eq!(passwords(&keyring.attempts(&known)), ["two", "one"]);
+    keyring.learn(secret("two"), POLICY.overlap);
+    assert_eq!(passwords(&keyring.attempts(&keyring.known())), ["two", "one"]);
 }
 
 #[tokio::test]

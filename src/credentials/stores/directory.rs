@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;
 
 use super::entry::Entry;
-use super::{Fetching, MAX_SECRET, SecretStore, StoreError, Version, VersionedSecret};
+use super::{Fetching, MAX_SECRET, Occasion, SecretStore, StoreError, Version, VersionedSecret};
 use crate::config::secret::Secret;
 
 /// The secret `app-db` is the file `app-db`: the password itself, or JSON with `username` and
@@ -57,15 +57,12 @@ impl DirectoryStore {
             (Entry::of_text(&text).map_err(malformed)?, base)
         };
         let Entry { username, password } = entry;
-        if password.expose().is_empty() {
-            return Err(StoreError::Empty { key: key.to_owned() });
-        }
-        Ok(VersionedSecret { username, password, version: version(&base).await })
+        VersionedSecret::checked(key, username, password, version(&base).await)
     }
 }
 
 impl SecretStore for DirectoryStore {
-    fn fetch<'a>(&'a self, key: &'a str) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, key: &'a str, _occasion: Occasion) -> Fetching<'a> {
         Box::pin(self.find(key))
     }
 }
@@ -143,7 +140,7 @@ mod tests {
             ("json", Some("app"), "hunter3"),
             ("basic", Some("batch"), "hunter4"),
         ] {
-            let secret = store.fetch(key).await.unwrap();
+            let secret = store.fetch(key, Occasion::Routine).await.unwrap();
             assert_eq!(secret.username.as_deref(), username, "{key}");
             assert_eq!(secret.password, Secret::new(password), "{key}");
         }
@@ -166,7 +163,7 @@ mod tests {
         for (version, name) in [("..1", "one"), ("..2", "two")] {
             symlink(version, mount.join("..next")).unwrap();
             fs::rename(mount.join("..next"), mount.join("..data")).unwrap();
-            let secret = store.fetch("app").await.unwrap();
+            let secret = store.fetch("app", Occasion::Routine).await.unwrap();
             assert_eq!(secret.username.as_deref(), Some(name));
         }
     }
@@ -189,12 +186,13 @@ mod tests {
             ("broken", "line 0: expected JSON"),
             ("huge", "too large"),
         ] {
-            let error = store.fetch(key).await.unwrap_err();
+            let error = store.fetch(key, Occasion::Routine).await.unwrap_err();
             assert!(error.to_string().contains(expected), "{key}: {error}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }
         fs::remove_file(folder.path().with_extension("out")).unwrap();
-        let gone = DirectoryStore::new(at("gone")).fetch("app").await.unwrap_err();
+        let gone =
+            DirectoryStore::new(at("gone")).fetch("app", Occasion::Routine).await.unwrap_err();
         assert!(matches!(gone, StoreError::Unreadable { .. }), "{gone:?}");
     }
 }

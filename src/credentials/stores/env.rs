@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::entry::Entry;
-use super::{Fetching, SecretStore, StoreError, Version, VersionedSecret};
+use super::{Fetching, Occasion, SecretStore, StoreError, Version, VersionedSecret};
 use crate::config::secret::Secret;
 
 /// The secret `app-db` is the variable `APP_DB` with the store's prefix in front: either the
@@ -43,16 +43,13 @@ impl EnvStore {
                 .map_err(|_| StoreError::MalformedVariable { variable })?,
             Some(_) => Entry { username: None, password: value.clone() },
         };
-        if entry.password.expose().is_empty() {
-            return Err(StoreError::Empty { key: key.to_owned() });
-        }
         let Entry { username, password } = entry;
-        Ok(VersionedSecret { username, password, version: Version("environment".to_owned()) })
+        VersionedSecret::checked(key, username, password, Version::new("environment"))
     }
 }
 
 impl SecretStore for EnvStore {
-    fn fetch<'a>(&'a self, key: &'a str) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, key: &'a str, _occasion: Occasion) -> Fetching<'a> {
         Box::pin(std::future::ready(self.find(key)))
     }
 }
@@ -75,9 +72,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_variable_is_a_password_or_json() {
-        let plain = store().fetch("app-db").await.unwrap();
+        let plain = store().fetch("app-db", Occasion::Routine).await.unwrap();
         assert_eq!((plain.username, plain.password), (None, Secret::new("hunter2")));
-        let json = store().fetch("json").await.unwrap();
+        let json = store().fetch("json", Occasion::Routine).await.unwrap();
         assert_eq!(
             (json.username.as_deref(), json.password),
             (Some("app"), Secret::new("hunter3"))
@@ -95,7 +92,7 @@ mod tests {
                 "the environment variable DB_BROKEN: expected a password, or JSON with `password`",
             ),
         ] {
-            assert_eq!(store().fetch(key).await.unwrap_err().to_string(), text);
+            assert_eq!(store().fetch(key, Occasion::Routine).await.unwrap_err().to_string(), text);
         }
         assert!(!format!("{:?}", store()).contains("hunter"));
     }

@@ -7,7 +7,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use super::entry::Entry;
-use super::{Fetching, MAX_SECRET, SecretStore, StoreError, Version, VersionedSecret};
+use super::{Fetching, MAX_SECRET, Occasion, SecretStore, StoreError, Version, VersionedSecret};
 
 /// Runs a program for each fetch. `{key}` in an argument is the secret's name; if it is in none,
 /// the name is the last argument. What it prints is the password itself, or JSON with `username`
@@ -58,16 +58,13 @@ impl ExecStore {
             return Err(failed(Why::Failed(status)));
         }
         let entry = Entry::of_text(&text).map_err(|_| failed(Why::Malformed))?;
-        if entry.password.expose().is_empty() {
-            return Err(StoreError::Empty { key: key.to_owned() });
-        }
         let Entry { username, password } = entry;
-        Ok(VersionedSecret { username, password, version: Version("printed".to_owned()) })
+        VersionedSecret::checked(key, username, password, Version::new("printed"))
     }
 }
 
 impl SecretStore for ExecStore {
-    fn fetch<'a>(&'a self, key: &'a str) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, key: &'a str, _occasion: Occasion) -> Fetching<'a> {
         Box::pin(self.find(key))
     }
 }
@@ -102,7 +99,7 @@ mod tests {
 
     async fn fetch(command: &[&str], key: &str) -> Result<VersionedSecret, StoreError> {
         let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-        ExecStore::new(&command).fetch(key).await
+        ExecStore::new(&command).fetch(key, Occasion::Routine).await
     }
 
     #[tokio::test]

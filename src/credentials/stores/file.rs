@@ -8,7 +8,7 @@ use std::{io, str};
 use zeroize::Zeroizing;
 
 use super::entry::Entry;
-use super::{Fetching, SecretStore, StoreError, Version, VersionedSecret};
+use super::{Fetching, Occasion, SecretStore, StoreError, Version, VersionedSecret};
 
 /// A file such as
 ///
@@ -39,10 +39,7 @@ impl FileStore {
             let store = self.path.display().to_string();
             return Err(StoreError::Missing { key: key.to_owned(), store });
         };
-        match password.expose().is_empty() {
-            true => Err(StoreError::Empty { key: key.to_owned() }),
-            false => Ok(VersionedSecret { username, password, version }),
-        }
+        VersionedSecret::checked(key, username, password, version)
     }
 
     async fn read(&self) -> io::Result<(Zeroizing<Vec<u8>>, Version)> {
@@ -68,7 +65,7 @@ impl FileStore {
 }
 
 impl SecretStore for FileStore {
-    fn fetch<'a>(&'a self, key: &'a str) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, key: &'a str, _occasion: Occasion) -> Fetching<'a> {
         Box::pin(self.find(key))
     }
 }
@@ -84,7 +81,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
         fs::write(&path, text).unwrap();
-        FileStore::new(path).fetch(key).await
+        FileStore::new(path).fetch(key, Occasion::Routine).await
     }
 
     const TOML: &str = "app-db = \"hunter2\"\n\
@@ -109,16 +106,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.toml");
         let store = FileStore::new(path.clone());
-        let missing = store.fetch("app").await.unwrap_err();
+        let missing = store.fetch("app", Occasion::Routine).await.unwrap_err();
         assert!(matches!(missing, StoreError::Unreadable { kind: io::ErrorKind::NotFound, .. }));
 
         fs::write(&path, "app = \"one\"").unwrap();
-        let first = store.fetch("app").await.unwrap();
-        assert_eq!(store.fetch("app").await.unwrap(), first);
+        let first = store.fetch("app", Occasion::Routine).await.unwrap();
+        assert_eq!(store.fetch("app", Occasion::Routine).await.unwrap(), first);
         let later = SystemTime::now() + std::time::Duration::from_secs(5);
         fs::write(&path, "app = \"two\"").unwrap();
         fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
-        let second = store.fetch("app").await.unwrap();
+        let second = store.fetch("app", Occasion::Routine).await.unwrap();
         assert_eq!(second.password, Secret::new("two"));
         assert_ne!(second.version, first.version);
     }

@@ -1,24 +1,67 @@
 //! Where passwords are kept: one file for each kind of store, all behind [`SecretStore`].
 
+#[cfg(feature = "aws")]
+#[cfg_attr(
+    not(all(
+        feature = "aws-secrets-manager",
+        feature = "aws-parameter-store",
+        feature = "rds-iam"
+    )),
+    allow(dead_code, reason = "there is less in a build with fewer stores")
+)]
+pub(super) mod aws;
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(any(feature = "azure", feature = "gcp"))]
+mod bearer;
 mod directory;
 mod entry;
 mod env;
+mod error;
 mod exec;
 mod file;
+#[cfg(feature = "gcp")]
+mod gcp;
+#[cfg(all(test, feature = "web-stores"))]
+mod service;
+#[cfg(feature = "vault")]
+mod vault;
+#[cfg(feature = "web-stores")]
+#[cfg_attr(
+    not(all(
+        feature = "aws-secrets-manager",
+        feature = "azure",
+        feature = "gcp",
+        feature = "vault"
+    )),
+    allow(dead_code, reason = "there is less in a build with fewer stores")
+)]
+mod web;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fmt;
 use std::pin::Pin;
-use std::{fmt, io};
+use std::time::Duration;
 
 use crate::config::secret::Secret;
 use crate::config::{SecretRef, StoreConfig};
 
+#[cfg(feature = "aws-parameter-store")]
+pub use aws::AwsParameterStore;
+#[cfg(feature = "aws-secrets-manager")]
+pub use aws::AwsSecretsManager;
+#[cfg(feature = "azure")]
+pub use azure::AzureStore;
 pub use directory::DirectoryStore;
 pub use env::EnvStore;
+pub use error::{Code, StoreError};
 pub use exec::{ExecStore, Why};
 pub use file::FileStore;
+#[cfg(feature = "gcp")]
+pub use gcp::GcpStore;
+#[cfg(feature = "vault")]
+pub use vault::VaultStore;
 
 /// The most that one secret may have where nothing else bounds it, in bytes.
 const MAX_SECRET: u64 = 64 * 1_024;
@@ -32,7 +75,27 @@ pub type Fetching<'a> =
 /// A fetch may take long and is cancel safe: it only reads.
 pub trait SecretStore: fmt::Debug + Send + Sync {
     /// The secret called `key`, as it is now.
-    fn fetch<'a>(&'a self, key: &'a str) -> Fetching<'a>;
+    fn fetch<'a>(&'a self, key: &'a str, occasion: Occasion) -> Fetching<'a>;
+}
+
+/// Why a secret is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A client came with a password that is not known; it may be nothing but wrong.
+    ClientUnknown,
+    /// It is time, or an operator wants it.
+    Routine,
+    /// A server refuses what is known.
+    ServerRefused,
+}
+
+/// A user name, where the store has one, and a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Whom the store says the password is for.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Secret,
 }
 
 /// A login as a store has it.
@@ -44,6 +107,48 @@ pub struct VersionedSecret {
     pub password: Secret,
     /// Which version of it this is.
     pub version: Version,
+    /// What was in force before it, if the store knows.
+    pub previous: Option<Pair>,
+    /// What is going to be in force, if the store knows: servers may have it already.
+    pub pending: Option<Pair>,
+    /// How long ago this version was made, if the store knows.
+    pub age: Option<Duration>,
+    /// For how long it is good, if the store says so.
+    pub lease: Option<Lease>,
+}
+
+/// For how long a secret is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// From now.
+    pub remaining: Duration,
+    /// After how long the store wants to be asked again.
+    pub ask_again: Duration,
+}
+
+impl VersionedSecret {
+    /// A secret with a password.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Empty`] when the password is empty.
+    pub fn checked(
+        key: &str,
+        username: Option<String>,
+        password: Secret,
+        version: Version,
+    ) -> Result<Self, StoreError> {
+        if password.expose().is_empty() {
+            return Err(StoreError::Empty { key: key.to_owned() });
+        }
+        let (previous, pending, age, lease) = (None, None, None, None);
+        Ok(Self { username, password, version, previous, pending, age, lease })
+    }
+
+    /// User name and password alone.
+    pub fn into_pair(self) -> Pair {
+        Pair { username: self.username, password: self.password }
+    }
 }
 
 /// What a store calls one version of a secret: for the log and for support. Whether a secret has
@@ -51,77 +156,18 @@ pub struct VersionedSecret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version(String);
 
+impl Version {
+    /// As the store says it; only of use as far as it is short and fit for a log.
+    pub fn new(text: impl ToString) -> Self {
+        let shown = |c: &char| c.is_ascii_graphic() || *c == ' ';
+        Self(text.to_string().chars().filter(shown).take(128).collect())
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Why there is no secret. The fault is the configuration's or the store's, never a client's, and
-/// no text contains anything that a store holds.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// The secret is there, but its password is empty.
-    #[error("the password of {key:?} is empty")]
-    Empty {
-        /// The secret's name.
-        key: String,
-    },
-    /// The file is neither TOML nor JSON, or not of the form that it has to be.
-    #[error(
-        "{path}, line {line}: expected {format} in which each secret is a password, or has \
-         `username` and `password`"
-    )]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1; 0 when it is the file as a whole.
-        line: usize,
-        /// "TOML" or "JSON", whichever it was taken for.
-        format: &'static str,
-    },
-    /// The variable's value is a JSON object, but not one with a password.
-    #[error("the environment variable {variable}: expected a password, or JSON with `password`")]
-    MalformedVariable {
-        /// The variable's name.
-        variable: String,
-    },
-    /// There is no such secret.
-    #[error("there is no secret {key:?} in {store}")]
-    Missing {
-        /// The secret's name.
-        key: String,
-        /// Where it was looked for: a path, or a variable's name.
-        store: String,
-    },
-    /// There is no store of that name.
-    #[error("there is no store {store:?}")]
-    NoStore {
-        /// The store's name.
-        store: String,
-    },
-    /// The program that prints secrets has not.
-    #[error("{program}: {why}")]
-    Program {
-        /// The program, without its arguments.
-        program: String,
-        /// Why.
-        why: Why,
-    },
-    /// The store has not answered in time.
-    #[error("the store {store:?} has not answered in time")]
-    Slow {
-        /// The store's name.
-        store: String,
-    },
-    /// The store can't be read now; it may be later.
-    #[error("{path}: {}", io::Error::from(*kind))]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        kind: io::ErrorKind,
-    },
 }
 
 /// All stores of a configuration by name.
@@ -136,24 +182,49 @@ impl Stores {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Self {
         let variables: Vec<_> = variables.into_iter().collect();
-        let made = stores.iter().map(|(name, store)| {
+        #[cfg(feature = "web-stores")]
+        let environment = web::Environment::new(variables.clone());
+        let made = stores.iter().filter_map(|(name, store)| {
             let store: Box<dyn SecretStore> = match store {
+                #[cfg(feature = "aws-parameter-store")]
+                StoreConfig::AwsParameterStore(config) => {
+                    Box::new(AwsParameterStore::new(config, environment.clone()))
+                }
+                #[cfg(feature = "aws-secrets-manager")]
+                StoreConfig::AwsSecretsManager(config) => {
+                    Box::new(AwsSecretsManager::new(config, environment.clone()))
+                }
+                #[cfg(feature = "azure")]
+                StoreConfig::Azure(config) => {
+                    Box::new(AzureStore::new(config, environment.clone()))
+                }
+                #[cfg(feature = "gcp")]
+                StoreConfig::Gcp(config) => Box::new(GcpStore::new(config, &environment)),
+                #[cfg(feature = "vault")]
+                StoreConfig::Vault(config) => Box::new(VaultStore::new(config)),
                 StoreConfig::Directory { path } => Box::new(DirectoryStore::new(path.clone())),
                 StoreConfig::Exec { command } => Box::new(ExecStore::new(command)),
                 StoreConfig::Env { prefix } => {
                     Box::new(EnvStore::new(prefix, variables.iter().cloned()))
                 }
                 StoreConfig::File { path } => Box::new(FileStore::new(path.clone())),
+                // Refused when the configuration was read.
+                #[allow(unreachable_patterns, reason = "a build with every store has no others")]
+                _ => return None,
             };
-            (name.clone(), store)
+            Some((name.clone(), store))
         });
         Self(made.collect())
     }
 
     /// The secret that `reference` names. Cancel safe.
-    pub async fn fetch(&self, reference: &SecretRef) -> Result<VersionedSecret, StoreError> {
+    pub async fn fetch(
+        &self,
+        reference: &SecretRef,
+        occasion: Occasion,
+    ) -> Result<VersionedSecret, StoreError> {
         match self.0.get(&reference.store) {
-            Some(store) => store.fetch(&reference.key).await,
+            Some(store) => store.fetch(&reference.key, occasion).await,
             None => Err(StoreError::NoStore { store: reference.store.clone() }),
         }
     }

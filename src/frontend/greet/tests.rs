@@ -27,6 +27,7 @@ fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
     let user = |name: &str, secret: &str| User {
         name: name.into(),
         keyring: Arc::new(Keyring::fixed(Secret::new(secret))),
+        backing: None,
         tls_only: false,
         allow_from: [].into(),
         database_user: None,

@@ -1,0 +1,184 @@
+//! Secrets, and users of the database, from a real vault.
+
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::stores::{greet_as, greets_at_last, set_password};
+use crate::support::accounts::ADMIN;
+use crate::support::millpond::{Millpond, Settings};
+use crate::support::raw::login::{Encrypted, Login, Plugin};
+use crate::support::server::Server;
+use crate::support::servers;
+use crate::support::stores::Vault;
+
+const POLICY: &str = r#"
+path "secret/data/*" { capabilities = ["read"] }
+path "database/*" { capabilities = ["read"] }
+"#;
+
+/// Lets Millpond in as a machine; the lines of configuration for it.
+fn approle(vault: &Vault, ttl: &str) -> String {
+    vault.write("sys/auth/approle", &json!({ "type": "approle" }));
+    vault.write("sys/policies/acl/millpond", &json!({ "policy": POLICY }));
+    let role = json!({ "token_policies": ["millpond"], "token_ttl": ttl, "token_max_ttl": "1h" });
+    vault.write("auth/approle/role/millpond", &role);
+    vault.write("auth/approle/role/millpond/role-id", &json!({ "role_id": "millpond-role" }));
+    let secret = vault.write("auth/approle/role/millpond/secret-id", &json!({}));
+    let secret = secret["data"]["secret_id"].as_str().unwrap();
+    format!(
+        "kind = \"vault\"\naddress = \"http://127.0.0.1:{}\"\nauth = \"approle\"\n\
+         role_id = \"millpond-role\"\nsecret_id = \"{secret}\"\nrefresh = \"1s\"\n",
+        vault.port
+    )
+}
+
+fn database(vault: &Vault, server: &Server) {
+    vault.write("sys/mounts/database", &json!({ "type": "database" }));
+    let url = format!("{{{{username}}}}:{{{{password}}}}@tcp(127.0.0.1:{})/", server.port);
+    let connection = json!({
+        "plugin_name": "mysql-database-plugin", "connection_url": url, "allowed_roles": "*",
+        "username": ADMIN.name, "password": ADMIN.password,
+    });
+    vault.write("database/config/shop", &connection);
+}
+
+fn trace(other: String) -> Settings {
+    Settings { other: other + "[log]\nlevel = \"trace\"\n", ..Settings::with_pool_of(2) }
+}
+
+#[test]
+fn a_kept_secret_is_followed_over_a_vault_that_hangs() {
+    servers::one_async(async |server| {
+        let Some(vault) = Vault::start() else { return };
+        let user = "vaultkeeper";
+        let write = |password: &str| {
+            let data = json!({ "data": { "username": user, "password": password } });
+            vault.write("secret/data/shop/app", &data);
+        };
+        write("hunter-1");
+        set_password(server, user, "hunter-1").await;
+        let store = approle(&vault, "20s");
+        let millpond = Millpond::start(
+            server,
+            &trace(format!(
+                "[services.test.users.{user}]\nsecret = \"main:shop/app\"\n[secrets.main]\n{store}"
+            )),
+        );
+        greet_as(millpond.port, user, "hunter-1").await.unwrap();
+        vault.signal("STOP");
+        for _ in 0..20 {
+            greet_as(millpond.port, user, "hunter-1").await.unwrap();
+            sleep(Duration::from_millis(100)).await;
+        }
+        vault.signal("CONT");
+        write("hunter-2");
+        set_password(server, user, "hunter-2").await;
+        greets_at_last(millpond.port, user, "hunter-2").await;
+        // All that was given to Millpond is taken away: it logs in again.
+        vault.write("sys/leases/revoke-prefix/auth/approle", &json!({}));
+        write("hunter-3");
+        set_password(server, user, "hunter-3").await;
+        greets_at_last(millpond.port, user, "hunter-3").await;
+        let log = millpond.log();
+        assert!(!log.contains("hunter") && !log.contains("hvs."), "{log}");
+    });
+}
+
+#[test]
+fn a_static_role_is_followed() {
+    servers::both_async(async |server| {
+        let Some(vault) = Vault::start() else { return };
+        let user = "staticrole";
+        set_password(server, user, "before").await;
+        database(&vault, server);
+        let role = json!({ "db_name": "shop", "username": user, "rotation_period": "1h" });
+        vault.write("database/static-roles/app", &role);
+        let store = approle(&vault, "20m");
+        let millpond = Millpond::start(
+            server,
+            &trace(format!(
+                "[services.test.users.{user}]\nsecret = \"main:app\"\n[secrets.main]\n\
+                 engine = \"database_static\"\n{store}"
+            )),
+        );
+        let password = || {
+            let read = vault.read("database/static-creds/app");
+            read["data"]["password"].as_str().unwrap().to_owned()
+        };
+        let first = password();
+        greet_as(millpond.port, user, &first).await.unwrap();
+        vault.write("database/rotate-role/app", &json!({}));
+        let second = password();
+        assert_ne!(first, second);
+        greets_at_last(millpond.port, user, &second).await;
+        greet_as(millpond.port, user, &first).await.unwrap();
+        let (log, metrics) = (millpond.log(), millpond.page("/metrics"));
+        assert!(metrics.contains("millpond_secret_lease_seconds{secret=\"app\""), "{metrics}");
+        for secret in [first, second] {
+            assert!(!log.contains(&secret) && !metrics.contains(&secret), "{log}");
+        }
+    });
+}
+
+/// Users that the vault makes: their leases are renewed; where they can't be any more, another user
+/// takes over, and no session fails.
+#[test]
+fn a_dynamic_role_is_followed_from_user_to_user() {
+    servers::both_async(async |server| {
+        let Some(vault) = Vault::start() else { return };
+        database(&vault, server);
+        let role = json!({
+            "db_name": "shop", "default_ttl": "6s", "max_ttl": "12s",
+            "creation_statements": [
+                "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'",
+                "GRANT ALL ON app.* TO '{{name}}'@'%'",
+            ],
+        });
+        vault.write("database/roles/app", &role);
+        let store = approle(&vault, "20m");
+        let millpond = Millpond::start(
+            server,
+            &trace(format!(
+                "[services.test.users.maker]\npassword = \"of-clients\"\nlogin = \"made:app\"\n\
+                 [secrets.made]\nengine = \"database\"\nreplace_over = \"1s\"\n{store}"
+            )),
+        );
+        let mut users = Vec::new();
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until && users.len() < 3 {
+            let user = whoami(millpond.port).await.unwrap();
+            if users.last() != Some(&user) {
+                users.push(user);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert!(users.len() >= 2, "{users:?}: one after the other\n{}", millpond.log());
+        assert!(users.iter().all(|user| user.starts_with("v-")), "{users:?}");
+        let log = millpond.log();
+        assert!(log.contains("lease of a database user renewed"), "{log}");
+        assert!(!log.contains("of-clients"), "{log}");
+        let mut admin = server.connect(&ADMIN, None).await.unwrap();
+        let there = "SELECT COUNT(*) FROM mysql.user WHERE User LIKE 'v-%'";
+        let count: Option<u64> = admin.query_first(there).await.unwrap();
+        assert!(count.unwrap() <= 4, "{count:?} users for {users:?}");
+    });
+}
+
+/// As whom a session of `maker` runs.
+async fn whoami(port: u16) -> Result<String, String> {
+    let login = Login {
+        user: "maker".to_owned(),
+        password: "of-clients".to_owned(),
+        plugin: Plugin::CachingSha2,
+        encrypted: Encrypted::Yes,
+        ..Login::of(&crate::support::accounts::APP)
+    };
+    let mut client = login.at(port).await.map_err(|error| error.to_string())?;
+    let reply = client.query("SELECT CURRENT_USER()").await.map_err(|error| error.to_string())?;
+    let user = reply.value().ok_or_else(|| format!("{reply:?}"))?;
+    client.quit().await;
+    Ok(user)
+}
