@@ -83,6 +83,12 @@ impl Guard {
         match &self.control_token {
             Some(token) if brought(headers, token) => Ok(()),
             Some(_) => Err(self.unauthorized(Some("admin.control_token"))),
+            // Where certificates tell readers from controllers, being here makes nobody the latter.
+            None if self.controllers.is_some() => {
+                let why = "orders take a certificate that admin.tls.control_names has, or \
+                           admin.control_token\n";
+                Err(Box::new(text(StatusCode::FORBIDDEN, why)))
+            }
             // A page in a browser on this machine is not somebody on this machine.
             None if visitor.peer.to_canonical().is_loopback() && !headers.contains_key(ORIGIN) => {
                 self.may_look(headers, visitor)
@@ -202,6 +208,8 @@ mod tests {
         let none = HeaderMap::new();
         assert!(guard.may_look(&none, visitor(Right::Look)).is_ok());
         assert!(guard.may_control(&none, visitor(Right::Look)).is_err());
+        let here = Visitor { peer: HERE, right: Some(Right::Look) };
+        assert!(guard.may_control(&none, here).is_err(), "being here gives no right");
         assert!(guard.may_control(&none, visitor(Right::Control)).is_ok());
     }
 }

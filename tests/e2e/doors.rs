@@ -178,7 +178,7 @@ fn certificates_open_the_door_and_some_of_them_give_orders() {
             output.ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         };
         if let Some(status) = order("ops") {
-            assert_eq!((status.as_str(), order("reader").as_deref()), ("200", Some("401")));
+            assert_eq!((status.as_str(), order("reader").as_deref()), ("200", Some("403")));
         }
     });
 }
