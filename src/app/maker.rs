@@ -198,8 +198,8 @@ impl Opener for ServerOpener {
         })
     }
 
-    fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
-        self.login().keyring.is_outdated(connection.opened, connection.thread_id, now)
+    fn outdated_from(&self, connection: &Connection) -> Option<Instant> {
+        self.login().keyring.outdated_from(connection.opened, connection.thread_id)
     }
 
     fn found_closed(&self) {

@@ -122,8 +122,10 @@ impl Client {
     /// Borrows from the pool; leaves the queue at once when the client goes away.
     async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
         let started = Instant::now();
-        let deadline = started + self.service.limits().borrow_timeout;
-        let limit = self.service.limits().max_packet;
+        let (deadline, limit) = {
+            let limits = self.service.limits();
+            (started + limits.borrow_timeout, limits.max_packet)
+        };
         let mut pause = FIRST_RETRY;
         loop {
             let version = self.service.topology.version();
@@ -134,15 +136,14 @@ impl Client {
                 continue;
             }
             let pool = self.pool.clone();
+            let Self { channel, entry, .. } = self;
             let acquired = tokio::select! {
                 biased;
-                acquired = pool.acquire(deadline) => acquired,
-                // A server that was given up may take its time to refuse a connection.
-                () = pool.closed() => Err(AcquireError::Closed),
-                () = self.channel.closed(limit) => {
+                acquired = pool.acquire(started, deadline) => acquired,
+                () = channel.closed(limit) => {
                     return Err(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()));
                 }
-                farewell = self.entry.handle().dismissed() => {
+                farewell = entry.handle().dismissed() => {
                     return Err(Stop::Dismissed(farewell));
                 }
             };
@@ -171,13 +172,10 @@ impl Client {
                     pool.metrics.borrow_seconds.observe(waited.as_secs_f64());
                     let waited = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
                     self.waited = self.waited.saturating_add(waited);
-                    let connection = lease.connection();
-                    if self.service.learned().is_some() {
-                        self.service.learn(connection.server.clone(), connection.baseline.clone());
-                    }
+                    self.service.met(lease.connection());
                     return Ok(Ok(lease));
                 }
-                Err(AcquireError::Closed) if self.may_go_elsewhere(&pool) => {
+                Err(AcquireError::Closed) if self.may_have_another(&pool) => {
                     if let Woken::Stop(stop) = self.wait(version, FIRST_RETRY).await {
                         return Err(stop);
                     }
@@ -220,7 +218,7 @@ impl Client {
     }
 
     /// A pool that was given up is replaced by another one, unless everything is being stopped.
-    fn may_go_elsewhere(&self, pool: &crate::pool::Pool) -> bool {
+    fn may_have_another(&self, pool: &crate::pool::Pool) -> bool {
         pool.is_closed() && !self.service.tasks.stop_signal().is_cancelled()
     }
 

@@ -62,8 +62,8 @@ pub async fn read(connection: &mut Connection) -> Result<Catalogue, LinkError> {
 impl Service {
     /// Reads the catalogue anew. Says whether that succeeded.
     pub async fn refresh_catalogue(&self, pool: &Arc<Pool>) -> bool {
-        let deadline = Instant::now() + LIMIT;
-        let mut lease = match pool.acquire(deadline).await {
+        let now = Instant::now();
+        let mut lease = match pool.acquire(now, now + LIMIT).await {
             Ok(lease) => lease,
             Err(error) => {
                 tracing::debug!(service = &*self.name, %error, "the catalogue was not read");

@@ -2,8 +2,9 @@
 //! only the session trackers that it asked for.
 
 use super::told::Told;
+use super::topology::Topology;
 use crate::backend::server::{TrackerDefaults, TransactionTracking};
-use crate::net::relay::Editor;
+use crate::net::relay::{Edit, Editor, Sink};
 use crate::session::changes::Changes;
 use crate::session::effect;
 use crate::wire::capability::{Capabilities, Status};
@@ -26,8 +27,9 @@ pub struct ReplyEditor<'a> {
     pub pass_trackers: PassTrackers,
     /// The number that the client gets for a statement that is prepared.
     pub statement_id: Option<u32>,
-    /// Which errors are not for the client.
-    pub withhold: Withhold,
+    /// Where there may be another server for a command that this one refuses because it only reads:
+    /// as the whole answer that says that nothing ran, and it is kept from the client.
+    pub elsewhere: Option<&'a Topology>,
     /// What the session's status was before the command.
     pub status: Status,
     /// What came out.
@@ -37,15 +39,6 @@ pub struct ReplyEditor<'a> {
     /// An EOF that stands between column definitions and rows, kept back until it is known that
     /// rows follow: where a cursor was opened, there is only one EOF.
     pending_eof: Option<u8>,
-}
-
-/// Which errors are kept from a client, because its command is then run elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Withhold {
-    /// None.
-    Nothing,
-    /// That the server only reads: as the whole answer to a command, it says that nothing ran.
-    ReadOnly,
 }
 
 /// Whether the trackers in a reply are the client's own.
@@ -120,7 +113,7 @@ impl<'a> ReplyEditor<'a> {
             trackers,
             pass_trackers: PassTrackers::Filtered,
             statement_id: None,
-            withhold: Withhold::Nothing,
+            elsewhere: None,
             status: Status::AUTOCOMMIT,
             outcome: Outcome::default(),
             inserted: 0,
@@ -128,7 +121,7 @@ impl<'a> ReplyEditor<'a> {
         }
     }
 
-    fn ok(&mut self, kind: OkKind, packet: &[u8], out: &mut BytesMut) -> Result<u8, Fault> {
+    fn ok(&mut self, kind: OkKind, packet: &[u8], sink: &mut Sink<'_>) -> Result<Edit, Fault> {
         let ok = OkPacket::parse(&packet[HEADER..], self.backend)?;
         self.outcome.changes.absorb(ok.state_changes);
         self.outcome.status = Some(ok.status);
@@ -143,7 +136,7 @@ impl<'a> ReplyEditor<'a> {
                 // The reply has just the one EOF that tells of the cursor.
                 self.pending_eof = None;
             } else {
-                grown = self.insert_eof(out);
+                grown = self.insert_eof(sink);
             }
         }
         let native = self.client.has(Capabilities::SESSION_TRACK)
@@ -152,14 +145,13 @@ impl<'a> ReplyEditor<'a> {
             && grown == 0
             && (ok.state_changes.is_empty() || self.pass_trackers == PassTrackers::All)
         {
-            out.put_slice(packet);
-            return Ok(0);
+            return Ok(Edit::Keep);
         }
         let shown = self.shown(ok.state_changes)?;
         let mut sequence = sequence(packet)?.wrapping_add(grown);
         let ok = OkPacket { state_changes: &shown, ..ok };
-        put_packet_with(out, &mut sequence, |out| ok.encode(kind, self.client, out));
-        Ok(grown)
+        put_packet_with(sink.open(), &mut sequence, |out| ok.encode(kind, self.client, out));
+        Ok(Edit::Instead { grown })
     }
 
     /// The trackers that the client would have got from its own connection.
@@ -195,12 +187,20 @@ impl<'a> ReplyEditor<'a> {
         Ok(shown)
     }
 
-    fn insert_eof(&mut self, out: &mut BytesMut) -> u8 {
+    /// In a place between packets.
+    fn eof_here(&mut self, sink: &mut Sink<'_>) -> Edit {
+        match self.insert_eof(sink) {
+            0 => Edit::Keep,
+            grown => Edit::Instead { grown },
+        }
+    }
+
+    fn insert_eof(&mut self, sink: &mut Sink<'_>) -> u8 {
         let Some(mut sequence) = self.pending_eof.take() else { return 0 };
         // Warnings are only known at the end, and servers send none here.
         let status = self.outcome.status.unwrap_or(self.status);
         let status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
-        put_packet_with(out, &mut sequence, |out| {
+        put_packet_with(sink.open(), &mut sequence, |out| {
             out.put_u8(0xFE);
             out.put_u16_le(0);
             out.put_u16_le(status.0);
@@ -220,53 +220,54 @@ impl Editor for ReplyEditor<'_> {
         kind: Control,
         packet: &[u8],
         next: u8,
-        out: &mut BytesMut,
-    ) -> Result<u8, Fault> {
+        sink: &mut Sink<'_>,
+    ) -> Result<Edit, Fault> {
         match kind {
-            Control::Ok => self.ok(OkKind::Ok, packet, out),
-            Control::ResultEnd => self.ok(OkKind::ResultEnd, packet, out),
+            Control::Ok => self.ok(OkKind::Ok, packet, sink),
+            Control::ResultEnd => self.ok(OkKind::ResultEnd, packet, sink),
             Control::Err => {
                 let error = ErrPacket::parse(&packet[HEADER..])?;
                 let alone = self.outcome.status.is_none() && self.outcome.prepared.is_none();
-                if self.withhold == Withhold::ReadOnly && alone && only_reads(&error) {
+                let elsewhere = || self.elsewhere.is_some_and(Topology::has_choice);
+                if alone && only_reads(&error) && elsewhere() {
                     let message = error.message.to_vec();
                     self.outcome.withheld =
                         Some(Box::new(Told::of_server(error.code, error.sqlstate, message)));
-                    return Ok(0);
+                    return Ok(Edit::Instead { grown: 0 });
                 }
-                let grown = self.insert_eof(out);
                 self.outcome.error = Some(error.code);
+                let grown = self.insert_eof(sink);
+                if grown == 0 {
+                    return Ok(Edit::Keep);
+                }
+                let out = sink.open();
                 let start = out.len();
                 out.put_slice(packet);
                 out[start + 3] = out[start + 3].wrapping_add(grown);
-                Ok(grown)
+                Ok(Edit::Instead { grown })
             }
             Control::ColumnsEnd | Control::ParametersEnd => {
                 if self.client.has(Capabilities::DEPRECATE_EOF) {
-                    return Ok(0);
+                    return Ok(Edit::Keep);
                 }
                 self.pending_eof = Some(next);
                 // Definitions of a prepared statement are followed by nothing that would tell.
                 let now = kind == Control::ParametersEnd || self.outcome.prepared.is_some();
-                Ok(if now { self.insert_eof(out) } else { 0 })
+                Ok(if now { self.eof_here(sink) } else { Edit::Keep })
             }
-            Control::RowsBegin => Ok(self.insert_eof(out)),
+            Control::RowsBegin => Ok(self.eof_here(sink)),
             Control::PrepareOk => {
                 let (prepared, warnings) = prepared(packet)?;
                 self.outcome.prepared = Some(prepared);
                 self.outcome.warnings = warnings;
-                let start = out.len();
+                let Some(id) = self.statement_id else { return Ok(Edit::Keep) };
+                let out = sink.open();
+                let at = out.len() + HEADER + 1;
                 out.put_slice(packet);
-                if let Some(id) = self.statement_id {
-                    let at = start + HEADER + 1;
-                    out[at..at + 4].copy_from_slice(&id.to_le_bytes());
-                }
-                Ok(0)
+                out[at..at + 4].copy_from_slice(&id.to_le_bytes());
+                Ok(Edit::Instead { grown: 0 })
             }
-            Control::ColumnCount | Control::LocalInfile | Control::Statistics => {
-                out.put_slice(packet);
-                Ok(0)
-            }
+            Control::ColumnCount | Control::LocalInfile | Control::Statistics => Ok(Edit::Keep),
         }
     }
 }

@@ -89,7 +89,8 @@ impl Client {
             return Ok(Ran::Refused);
         };
         // In a distributed transaction that has come to its end, no statement works.
-        let proven = !self.session.pins.has(PinReason::Xa) && self.pool.proven.all(&steps);
+        let proven = steps.is_empty()
+            || !self.session.pins.has(PinReason::Xa) && self.pool.proven.all(&steps);
         if !proven && !self.restore_first(&steps, request.sequence).await? {
             return Ok(Ran::Refused);
         }
@@ -118,17 +119,14 @@ impl Client {
     }
 
     async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
-        let withhold = self.withholds();
+        let may_go_elsewhere = self.may_go_elsewhere();
         let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
-        let fence = lease.pool().clone();
-        let connection = lease.connection();
-        let server = connection.server.clone();
+        let Connection { stream, input, server, capabilities, fence, .. } = lease.connection();
         let mut exchange = Exchange::new(request.shape);
         if request.sequence > 0 {
             exchange = Exchange::after(request.shape, request.sequence);
         }
-        let mut editor =
-            ReplyEditor::new(self.capabilities, connection.capabilities, &server.trackers);
+        let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
         editor.statement_id = request.statement_id;
         editor.status = self.session.status;
         if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
@@ -144,9 +142,9 @@ impl Client {
         if self.session.pins.has(PinReason::SessionTrack) {
             editor.pass_trackers = PassTrackers::All;
         }
-        editor.withhold = withhold;
+        editor.elsewhere = may_go_elsewhere.then_some(&self.service.topology);
         self.repetition = Repetition::of(&request);
-        let side = ServerSide { stream: &mut connection.stream, input: &mut connection.input };
+        let side = ServerSide { stream, input };
         let before = self.channel.output.len();
         let bound = self.service.limits().result_buffer;
         let sent = Instant::now();
@@ -161,7 +159,7 @@ impl Client {
         match relayed {
             Ok(()) => {
                 self.service.metrics.backend_seconds.observe(sent.elapsed().as_secs_f64());
-                connection.input.rest();
+                input.rest();
                 if let Some(error) = outcome.withheld.take() {
                     self.refused_by_reader(*error);
                     return Ok(Ran::Refused);

@@ -22,16 +22,15 @@ pub async fn serve(mut client: Box<Client>) -> Left {
     loop {
         // Between two commands nothing is kept but the session: no buffer, no lease that is not
         // pinned.
-        client.channel.rest();
-        let handle = client.entry.handle().clone();
-        handle.idle_since(seconds());
+        let Client { channel, entry, .. } = &mut *client;
+        channel.rest();
+        entry.handle().idle_since(seconds());
         let woken = tokio::select! {
             biased;
-            farewell = handle.dismissed() => Err(Stop::Dismissed(farewell)),
-            spoken = client.channel.idle() => spoken.map_err(Stop::Client),
+            farewell = entry.handle().dismissed() => Err(Stop::Dismissed(farewell)),
+            spoken = channel.idle() => spoken.map_err(Stop::Client),
         };
-        handle.busy();
-        drop(handle);
+        entry.handle().busy();
         // Boxed, so that the thousands that are idle do not hold room for a command's work.
         let stop = match woken {
             Ok(()) => match Box::pin(burst(&mut client)).await {
@@ -83,11 +82,11 @@ fn count(client: &mut Client, command: &[u8], framed: Framed, started: Instant) 
 /// Reads a whole command.
 async fn next_command(client: &mut Client) -> Result<Framed, Stop> {
     let limit = client.service.limits().max_packet;
-    let handle = client.entry.handle().clone();
+    let Client { channel, entry, .. } = client;
     let read = tokio::select! {
         biased;
-        read = client.channel.read_command(limit) => read,
-        farewell = handle.dismissed() => return Err(Stop::Dismissed(farewell)),
+        read = channel.read_command(limit) => read,
+        farewell = entry.handle().dismissed() => return Err(Stop::Dismissed(farewell)),
     };
     match read {
         Ok(framed) => Ok(framed),

@@ -23,6 +23,8 @@ pub struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// The last read left no room: more is probably waiting, and a larger buffer pays.
+    filled_up: bool,
 }
 
 impl ReadBuffer {
@@ -65,12 +67,13 @@ impl ReadBuffer {
     pub fn spare(&mut self) -> &mut [u8] {
         if self.bytes.is_empty() {
             self.bytes = take(&SMALL_STORE, SMALL);
+        } else if self.filled_up && self.bytes.len() < LARGE {
+            self.grow(LARGE);
         } else if self.end == self.bytes.len() {
             if self.start > 0 {
                 self.compact();
             } else {
-                let larger = (self.bytes.len() * 2).max(LARGE);
-                self.grow(larger);
+                self.grow((self.bytes.len() * 2).max(LARGE));
             }
         }
         &mut self.bytes[self.end..]
@@ -90,11 +93,7 @@ impl ReadBuffer {
     /// Says that `n` bytes were read into [`Self::spare`].
     pub fn advance(&mut self, n: usize) {
         self.end = (self.end + n).min(self.bytes.len());
-    }
-
-    /// Whether the last read left no room: more is probably waiting, and a larger buffer pays.
-    pub fn is_full(&self) -> bool {
-        self.end == self.bytes.len() && !self.bytes.is_empty()
+        self.filled_up = self.end == self.bytes.len();
     }
 
     /// Gives the memory back if nothing is unconsumed.
@@ -103,6 +102,7 @@ impl ReadBuffer {
             give(std::mem::take(&mut self.bytes));
             self.start = 0;
             self.end = 0;
+            self.filled_up = false;
         }
     }
 
@@ -123,6 +123,7 @@ impl ReadBuffer {
         give(std::mem::replace(&mut self.bytes, larger));
         self.start = 0;
         self.end = unread;
+        self.filled_up = false;
     }
 }
 
@@ -187,6 +188,21 @@ mod tests {
         fill(&mut buffer, b"x");
         buffer.rest();
         assert_eq!(buffer.filled(), b"x");
+    }
+
+    #[test]
+    fn a_buffer_that_a_read_filled_is_larger_for_the_next() {
+        let mut buffer = ReadBuffer::default();
+        let room = buffer.spare().len();
+        assert_eq!(room, SMALL);
+        buffer.advance(room - 1);
+        buffer.consume(room);
+        assert_eq!(buffer.spare().len(), SMALL);
+        buffer.advance(SMALL);
+        buffer.consume(SMALL);
+        assert_eq!(buffer.spare().len(), LARGE);
+        buffer.rest();
+        assert_eq!(buffer.spare().len(), SMALL);
     }
 
     #[test]

@@ -27,8 +27,13 @@ impl Lease {
 
     /// The connection.
     pub fn connection(&mut self) -> &mut Connection {
+        self.parts().0
+    }
+
+    /// The connection, and the pool it came from.
+    pub fn parts(&mut self) -> (&mut Connection, &Arc<Pool>) {
         match &mut self.object {
-            Some(object) => &mut object.connection,
+            Some(object) => (&mut object.connection, &self.pool),
             None => unreachable!("a lease holds its object until it is consumed"),
         }
     }

@@ -3,6 +3,7 @@
 use super::budget::{Budget, Permit};
 use super::metrics::{Open, PoolMetrics};
 use crate::backend::connection::{Connection, StateError};
+use crate::backend::fence::Fences;
 use crate::backend::login::LoginError;
 use crate::runtime::{Law, Tasks};
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
@@ -81,11 +82,11 @@ pub trait Opener: Send + Sync + fmt::Debug {
     /// An idle connection was found closed by the server.
     fn found_closed(&self);
 
-    /// Whether a connection is to be replaced as soon as nobody uses it, because one that is opened
-    /// now would be logged in otherwise.
-    fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
-        let _ = (connection, now);
-        false
+    /// From when on a connection is to be replaced as soon as nobody uses it, because one that is
+    /// opened now would be logged in otherwise; `None` if it would not.
+    fn outdated_from(&self, connection: &Connection) -> Option<Instant> {
+        let _ = connection;
+        None
     }
 }
 
@@ -101,6 +102,7 @@ struct Shared {
     metrics: PoolMetrics,
     generation: AtomicU64,
     closing: CancellationToken,
+    fences: Fences,
     openings: Mutex<Openings>,
 }
 
@@ -135,6 +137,7 @@ impl Manager {
             metrics,
             generation: AtomicU64::new(0),
             closing,
+            fences: Fences::default(),
             openings: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -151,14 +154,21 @@ impl Manager {
     }
 
     /// Whether a connection is not to be lent again, although the server has nothing against it.
-    pub fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
+    pub fn is_outdated(&self, connection: &Connection) -> bool {
+        // The clock is only asked for connections of a former login.
+        let outdated = || self.shared.opener.outdated_from(connection);
         connection.generation != self.generation()
-            || self.shared.opener.is_outdated(connection, now)
+            || outdated().is_some_and(|from| from <= Instant::now())
     }
 
     /// From now on, connections that are open already are closed when they come back.
     pub fn begin_generation(&self) {
         self.shared.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Tells everybody who has a connection that its server was given up.
+    pub fn close_fences(&self) {
+        self.shared.fences.close();
     }
 
     /// Whether there are connections whose borrower went away before they were open.
@@ -184,7 +194,7 @@ impl Shared {
         let result = self.opener.open(self.generation.load(Ordering::Acquire)).await;
         match result {
             Ok(mut connection) => {
-                connection.fence = self.closing.clone();
+                connection.fence = self.fences.enclose();
                 let open = self.metrics.opened(connection.stream.transport(), started.elapsed());
                 let held = Box::new(Held { permit, open });
                 Ok(Slot { connection: Box::new(connection), held })
@@ -252,13 +262,18 @@ impl managed::Manager for Manager {
             }
             receiver
         };
-        receiver.await.unwrap_or(Err(OpenError::GivenUp))
+        tokio::select! {
+            biased;
+            opened = receiver => opened.unwrap_or(Err(OpenError::GivenUp)),
+            // A server that was given up may take its time to refuse a connection.
+            () = self.shared.closing.cancelled() => Err(OpenError::GivenUp),
+        }
     }
 
     /// Refuses a connection that the server closed, that is too old, or of a former generation.
     async fn recycle(&self, slot: &mut Slot, _: &Metrics) -> RecycleResult<OpenError> {
         let connection = &mut slot.connection;
-        if self.is_outdated(connection, Instant::now()) {
+        if self.is_outdated(connection) {
             return Err(RecycleError::message("a former generation or login"));
         }
         if connection.is_stale() {

@@ -32,7 +32,7 @@ use arc_swap::{ArcSwap, Guard};
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -102,6 +102,8 @@ pub struct Pool {
     budget: Arc<Budget>,
     tasks: Tasks,
     closing: CancellationToken,
+    /// The same, to be looked at by each statement.
+    closed: AtomicBool,
     /// What alignments are known to work here.
     pub proven: Proven,
     /// What is counted.
@@ -145,6 +147,7 @@ impl Pool {
             budget,
             tasks,
             closing,
+            closed: AtomicBool::new(false),
             proven: Proven::default(),
             metrics,
         })
@@ -157,7 +160,7 @@ impl Pool {
 
     /// Borrows a connection, in this order: an idle one, a new one where there is room, the oldest
     /// deposit of another session; otherwise waits for whichever comes first, in the order of
-    /// asking. Everything together takes at most until `deadline`.
+    /// asking. Everything together, begun at `now`, takes at most until `deadline`.
     ///
     /// Cancel safe: a borrower that goes away leaves the queue at once; a connection that was
     /// being opened for it joins the pool.
@@ -165,8 +168,12 @@ impl Pool {
     /// # Errors
     ///
     /// See [`AcquireError`].
-    pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease, AcquireError> {
-        match self.get(Some(Duration::ZERO), deadline).await {
+    pub async fn acquire(
+        self: &Arc<Self>,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<Lease, AcquireError> {
+        match self.get(Duration::ZERO, deadline.saturating_duration_since(now)).await {
             Err(AcquireError::BorrowTimeout) => {}
             decided => return decided,
         }
@@ -179,20 +186,20 @@ impl Pool {
         if let Some(lease) = self.take_over(deadline).await {
             return Ok(lease);
         }
-        let wait = deadline.saturating_duration_since(Instant::now());
-        self.get(Some(wait), deadline).await
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.get(left, left).await
     }
 
     async fn get(
         self: &Arc<Self>,
-        wait: Option<Duration>,
-        deadline: Instant,
+        wait: Duration,
+        create: Duration,
     ) -> Result<Lease, AcquireError> {
-        let create = deadline.saturating_duration_since(Instant::now());
-        let timeouts = Timeouts { wait, create: Some(create), recycle: None };
+        let timeouts = Timeouts { wait: Some(wait), create: Some(create), recycle: None };
         match self.connections.timeout_get(&timeouts).await {
             Ok(object) => Ok(Lease::new(object, self.clone())),
             Err(PoolError::Timeout(_)) => Err(AcquireError::BorrowTimeout),
+            Err(PoolError::Backend(_)) if self.is_closed() => Err(AcquireError::Closed),
             Err(PoolError::Backend(error)) => Err(AcquireError::Open(Arc::new(error))),
             Err(PoolError::Closed) => Err(AcquireError::Closed),
             Err(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
@@ -326,8 +333,10 @@ impl Pool {
     /// Closes the pool: borrowers get [`AcquireError::Closed`], idle connections are closed, lent
     /// ones when they come back.
     pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         self.connections.close();
         self.closing.cancel();
+        self.connections.manager().close_fences();
         // What belongs to sessions is fetched while the server may still answer.
         while let Some(deposit) = self.deposits.pop_oldest() {
             self.settle(deposit, LAST_RESCUE);
@@ -343,7 +352,7 @@ impl Pool {
 
     /// Whether the pool was closed: its connections must not be used any more.
     pub fn is_closed(&self) -> bool {
-        self.closing.is_cancelled()
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Waits until the pool is closed.

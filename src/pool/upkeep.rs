@@ -43,7 +43,7 @@ impl Pool {
         let mut beyond_minimum = self.counts().idle.saturating_sub(self.settings().min_idle);
         let removed = self.connections().retain(|slot, _| {
             let connection = &slot.connection;
-            if connection.expires <= now || manager.is_outdated(connection, now) {
+            if connection.expires <= now || manager.is_outdated(connection) {
                 return false;
             }
             let unused = now.saturating_duration_since(connection.last_used);
@@ -63,9 +63,8 @@ impl Pool {
         for _ in 0..count {
             let pool = self.clone();
             self.tasks().spawn("warming of a pool", Law::Mortal, async move {
-                let deadline = Instant::now() + RESCUE;
                 // Only where there is room: a warm connection must not displace anything.
-                match pool.get(Some(Duration::ZERO), deadline).await {
+                match pool.get(Duration::ZERO, RESCUE).await {
                     Ok(lease) => lease.release(),
                     Err(AcquireError::Open(error)) => {
                         tracing::debug!(%error, "a warm connection could not be opened");

@@ -10,5 +10,7 @@ pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod greeting;
+#[cfg(test)]
+mod oracle;
 pub mod reply;
 pub mod resultset;
