@@ -5,18 +5,18 @@ use super::logins::{Logins, Moment};
 use super::maker::{Maker, MakerParts};
 use super::supervision::{preferences, supervise};
 use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig, SlowConfig};
-use crate::credentials::rsa::RsaKey;
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::supervisor::Supervisor;
 use crate::frontend::cancel::Registry as Clients;
+use crate::frontend::greet::Lasting;
 use crate::frontend::metrics::FrontendMetrics;
 use crate::frontend::service::{GreetSettings, Limits, Service, ServiceParts};
 use crate::frontend::topology::Topology;
 use crate::frontend::users::{Logins as BackLogins, Users};
 use crate::net::tls::{self, ServerTls};
 use crate::pool::metrics::PoolMetricsFamily;
-use crate::runtime::Tasks;
+use crate::runtime::{Tasks, Workers};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ pub(super) struct Parts<'a> {
     pub events: &'a Arc<Events>,
     pub clients: &'a Arc<Clients>,
     pub logins: &'a Logins,
+    pub workers: &'a Workers,
     pub slow: SlowConfig,
 }
 
@@ -61,7 +62,7 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
         metrics: parts.pools.clone(),
     }));
     let tls = tls::acceptor(&service.tls).map_err(tls_error)?;
-    let greeting = greeting(service, tls, users, RsaKey::new());
+    let greeting = greeting(service, tls, users, Lasting::new(parts.workers.clone()));
     let service_parts = ServiceParts {
         name,
         limits: limits(service, parts.slow),
@@ -80,7 +81,7 @@ pub(super) fn greeting(
     service: &ServiceConfig,
     tls: Option<ServerTls>,
     users: Users,
-    rsa: RsaKey,
+    lasting: Lasting,
 ) -> GreetSettings {
     GreetSettings {
         version: match &service.server_version {
@@ -90,7 +91,8 @@ pub(super) fn greeting(
         tls,
         require_tls: service.tls.mode == FrontTlsMode::Required,
         users: Arc::new(users),
-        rsa,
+        login_limits: service.login_limits,
+        lasting,
     }
 }
 

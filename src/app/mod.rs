@@ -28,7 +28,7 @@ use crate::net::tls::TlsError;
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::router::Access;
 use crate::runtime::logging::Log;
-use crate::runtime::{Death, Law, Tasks, manager};
+use crate::runtime::{Death, Law, Tasks, Workers, manager};
 use prometheus::Registry;
 use std::io;
 use std::net::SocketAddr;
@@ -58,6 +58,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// There are no threads for logins.
+    #[error("threads for logins: {0}")]
+    Threads(#[source] io::Error),
     /// A metric cannot be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -114,6 +117,7 @@ pub async fn run(
     let failover = FailoverMetricsFamily::register(&metrics)?;
     let secrets = SecretMetricsFamily::register(&metrics)?;
     let logins = Arc::new(Logins::new(&config, secrets, &tasks, refresh));
+    let workers = login_threads(config.runtime.login_threads).map_err(Error::Threads)?;
     let clients = Arc::new(Clients::default());
     let events = Events::new(config.events.keep);
     tokio::pin!(stop);
@@ -128,6 +132,7 @@ pub async fn run(
                 events: &events,
                 clients: &clients,
                 logins: &logins,
+                workers: &workers,
                 slow: config.log.slow,
             };
             built.push((service, build(service, parts).await?));
@@ -181,6 +186,15 @@ pub async fn run(
     manager::stopping();
     drain(&tasks, &clients, services, drain_timeout).await;
     outcome
+}
+
+/// The threads on which logins are computed.
+fn login_threads(configured: usize) -> io::Result<Workers> {
+    let threads = match configured {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2),
+        threads => threads,
+    };
+    Workers::start("logins", threads)
 }
 
 fn open_admin(config: &Config, pages: Pages) -> Result<AdminServer, Error> {

@@ -143,9 +143,9 @@ impl Live {
             _ => false,
         };
         self.maker.reconfigure(&configured.pool, &self.service.pools(), login_changed);
-        let rsa = self.service.greeting().rsa.clone();
+        let lasting = self.service.greeting().lasting.clone();
         let limits = limits(configured, slow);
-        self.service.reconfigure(limits, greeting(configured, new.tls, users, rsa));
+        self.service.reconfigure(limits, greeting(configured, new.tls, users, lasting));
     }
 }
 

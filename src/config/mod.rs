@@ -11,6 +11,7 @@
 mod backend;
 mod failover;
 mod given;
+mod login_limits;
 mod network;
 mod pool;
 mod process;
@@ -27,6 +28,7 @@ mod store;
 mod tests;
 mod tls;
 mod units;
+mod url;
 mod user;
 
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
 pub use failover::{FailoverConfig, Retry, WithoutReaders};
+pub use login_limits::LoginLimits;
 pub use network::{Network, NotANetwork};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{
@@ -53,6 +56,7 @@ pub use source::SourceError;
 pub use store::StoreConfig;
 pub use tls::{BackTls, BackTlsMode, CertificateFiles, FrontTls, FrontTlsMode};
 pub(crate) use units::parse_duration;
+pub use url::{HttpUrl, NotAnUrl, escaped};
 pub use user::{SecretRef, UserConfig, UserSecret, UserTransport};
 
 /// A configuration that is right.

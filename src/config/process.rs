@@ -200,6 +200,8 @@ impl LogConfig {
 pub struct RuntimeConfig {
     /// Threads that serve clients; 0: as many as there are processors.
     pub threads: usize,
+    /// Threads on which logins are computed; 0: one for every two processors.
+    pub login_threads: usize,
     /// How long transactions may go on after SIGTERM before they are cut. Zero: not at all.
     pub drain_timeout: Duration,
 }
@@ -207,9 +209,13 @@ pub struct RuntimeConfig {
 impl RuntimeConfig {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let longest = Duration::from_secs(86_400);
-        let threads = section.number("threads", 0..=1_024).and_then(|n| usize::try_from(n).ok());
+        let mut threads = |name| {
+            let number = section.number(name, 0..=1_024);
+            number.and_then(|n| usize::try_from(n).ok()).unwrap_or(0)
+        };
         Self {
-            threads: threads.unwrap_or(0),
+            threads: threads("threads"),
+            login_threads: threads("login_threads"),
             drain_timeout: section
                 .duration("drain_timeout", Duration::ZERO..=longest)
                 .unwrap_or(Duration::from_secs(30)),
@@ -219,6 +225,7 @@ impl RuntimeConfig {
     pub(super) fn show(&self) -> Shown {
         Shown::new()
             .put("threads", i64::try_from(self.threads).unwrap_or(i64::MAX))
+            .put("login_threads", i64::try_from(self.login_threads).unwrap_or(i64::MAX))
             .duration("drain_timeout", self.drain_timeout)
     }
 }

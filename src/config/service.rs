@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::backend::BackendConfig;
 use super::failover::FailoverConfig;
 use super::given::{Given, Setting};
+use super::login_limits::LoginLimits;
 use super::pool::PoolConfig;
 use super::section::Section;
 use super::show::Shown;
@@ -73,6 +74,8 @@ pub struct ServiceConfig {
     pub server_version: ServerVersionSetting,
     /// Encryption towards clients.
     pub tls: FrontTls,
+    /// How many logins may fail.
+    pub login_limits: LoginLimits,
     /// The servers.
     pub backend: BackendConfig,
     /// The connections to them.
@@ -111,6 +114,7 @@ impl ServiceConfig {
         let server_version =
             section.setting("server_version").unwrap_or(ServerVersionSetting::Auto);
         let tls = section.section("tls", FrontTls::read);
+        let login_limits = section.section("login_limits", LoginLimits::read);
         let users = Users::read(section, stores);
         for (name, user) in &users.checked {
             if user.transport == UserTransport::Tls && tls.mode == FrontTlsMode::Disabled {
@@ -133,6 +137,7 @@ impl ServiceConfig {
             max_packet,
             server_version,
             tls,
+            login_limits,
             backend,
             pool,
             failover,
@@ -159,6 +164,7 @@ impl ServiceConfig {
             .size("max_packet", self.max_packet)
             .put("server_version", server_version)
             .section("tls", self.tls.show())
+            .section("login_limits", self.login_limits.show())
             .section("backend", self.backend.show())
             .section("pool", self.pool.show())
             .section("failover", self.failover.show())

@@ -4,4 +4,5 @@ pub mod metrics;
 pub mod rotation;
 pub mod rsa;
 pub mod stores;
+pub mod throttle;
 pub mod verify;

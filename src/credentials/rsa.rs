@@ -5,17 +5,16 @@ use std::sync::{Arc, OnceLock};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use pem::{EncodeConfig, LineEnding, Pem};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
+use crate::runtime::Workers;
+
 /// A key that is made when the first client asks for it. That is one whose fast proof was wrong, so
-/// mostly nobody; and no number of such clients takes more than one thread, which is none of those
-/// that serve the others.
+/// mostly nobody; and no number of such clients takes the time of the threads that serve the others.
 #[derive(Clone)]
 pub struct RsaKey {
     pair: Arc<OnceLock<Option<Pair>>>,
-    turn: Arc<Semaphore>,
+    workers: Workers,
 }
 
 struct Pair {
@@ -24,9 +23,9 @@ struct Pair {
 }
 
 impl RsaKey {
-    /// No key yet.
-    pub fn new() -> Self {
-        Self { pair: Arc::default(), turn: Arc::new(Semaphore::new(1)) }
+    /// No key yet; what is to be computed is computed by `workers`.
+    pub fn new(workers: Workers) -> Self {
+        Self { pair: Arc::default(), workers }
     }
 
     /// The public key as PEM; `None` when the system could not make one.
@@ -55,19 +54,9 @@ impl RsaKey {
         &self,
         work: impl FnOnce(&Pair) -> Option<T> + Send + 'static,
     ) -> Option<T> {
-        let turn = self.turn.clone().acquire_owned().await.ok()?;
         let pair = self.pair.clone();
-        let working = spawn_blocking(move || {
-            let _turn = turn;
-            work(pair.get_or_init(Pair::generate).as_ref()?)
-        });
-        working.await.ok()?
-    }
-}
-
-impl Default for RsaKey {
-    fn default() -> Self {
-        Self::new()
+        let working = async move { work(pair.get_or_init(Pair::generate).as_ref()?) };
+        self.workers.run(working).await.ok()?
     }
 }
 
@@ -94,7 +83,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_client_encrypts_is_read() {
-        let key = RsaKey::new();
+        let key = RsaKey::new(Workers::start("logins", 1).unwrap());
         let public = key.public().await.unwrap();
         assert!(public.starts_with("-----BEGIN PUBLIC KEY-----\nMII"), "{public}");
         assert!(public.ends_with("\n-----END PUBLIC KEY-----\n"));

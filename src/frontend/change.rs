@@ -120,7 +120,9 @@ impl Client {
                 return Err(match error {
                     GreetError::Io(error) | GreetError::Tls(error) => Stop::Client(error),
                     GreetError::Fault(fault) => Stop::Fault(fault),
-                    GreetError::Denied(_) | GreetError::Old(_) => Stop::Denied,
+                    GreetError::Denied(_) | GreetError::Blocked(_) | GreetError::Old(_) => {
+                        Stop::Denied
+                    }
                 });
             }
         };

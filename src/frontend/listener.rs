@@ -109,6 +109,10 @@ async fn welcome(
     if configure(&tcp).is_err() {
         return Ok(Left::Disconnected);
     }
+    if let Err(blocked) = blocked(&service, &host) {
+        turn_away(&service, tcp, &blocked).await;
+        return Ok(Left::Blocked);
+    }
     let entry = service.registry.enter(&service.name);
     let limit = service.limits().handshake_timeout;
     let deadline = Instant::now() + limit;
@@ -117,27 +121,10 @@ async fn welcome(
         return Ok(Left::Refused);
     };
     let context = service.greet_context();
-    let greeting = greet(Stream::Plain(tcp), &context, entry.handle().id, &host);
+    let greeting = greet(Stream::Plain(tcp), context, entry.handle().id, host.clone());
     let greeted = match tokio::time::timeout_at(deadline, greeting).await {
         Ok(Ok(greeted)) => greeted,
-        Ok(Err(error)) => {
-            match error.told().filter(|_| matches!(error, GreetError::Denied(_))) {
-                Some(told) => tracing::info!(
-                    service = &*service.name,
-                    host = &*host,
-                    code = told.code,
-                    error = &*String::from_utf8_lossy(&told.message),
-                    "a login was refused"
-                ),
-                None => tracing::debug!(service = &*service.name, %error, "a handshake failed"),
-            }
-            return Ok(match error {
-                GreetError::Denied(_) => Left::Denied,
-                GreetError::Fault(_) | GreetError::Old(_) => Left::Fault,
-                GreetError::Tls(_) => Left::Tls,
-                GreetError::Io(_) => Left::Disconnected,
-            });
-        }
+        Ok(Err(error)) => return Ok(not_greeted(&service, &host, &error)),
         Err(_) => return Ok(Left::HandshakeTimeout),
     };
     let database = greeted.database.clone();
@@ -161,6 +148,35 @@ async fn welcome(
         }
         Ok(false) => Ok(leave(client, Stop::Denied).await),
         Err(stop) => Ok(leave(client, stop).await),
+    }
+}
+
+/// Why clients from there are not even greeted.
+fn blocked(service: &Service, host: &str) -> Result<(), Told> {
+    let greeting = service.greeting();
+    let greets = greeting.lasting.throttle.greets(&greeting.login_limits, host, Instant::now());
+    greets.map_err(|blocked| Told::blocked(blocked, "", host))
+}
+
+/// Logs why a handshake did not succeed.
+fn not_greeted(service: &Service, host: &str, error: &GreetError) -> Left {
+    let refused = matches!(error, GreetError::Denied(_) | GreetError::Blocked(_));
+    match error.told().filter(|_| refused) {
+        Some(told) => tracing::info!(
+            service = &*service.name,
+            host,
+            code = told.code,
+            error = &*String::from_utf8_lossy(&told.message),
+            "a login was refused"
+        ),
+        None => tracing::debug!(service = &*service.name, %error, "a handshake failed"),
+    }
+    match error {
+        GreetError::Blocked(_) => Left::Blocked,
+        GreetError::Denied(_) => Left::Denied,
+        GreetError::Fault(_) | GreetError::Old(_) => Left::Fault,
+        GreetError::Tls(_) => Left::Tls,
+        GreetError::Io(_) => Left::Disconnected,
     }
 }
 

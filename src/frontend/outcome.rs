@@ -6,6 +6,8 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Left {
+    /// Too many logins had failed.
+    Blocked,
     /// Its login was refused.
     Denied,
     /// It closed the connection, or the network did, without a farewell.
@@ -32,7 +34,8 @@ pub enum Left {
 
 impl Left {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
+        Self::Blocked,
         Self::Denied,
         Self::Disconnected,
         Self::Fault,
@@ -49,6 +52,7 @@ impl Left {
     /// The name in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Blocked => "blocked",
             Self::Denied => "denied",
             Self::Disconnected => "disconnected",
             Self::Fault => "protocol_fault",

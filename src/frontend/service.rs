@@ -1,14 +1,13 @@
 //! One database service as its clients see it: pools, users, limits.
 
 use super::cancel::Registry;
-use super::greet::{GreetContext, OFFERED};
+use super::greet::{GreetContext, Lasting, OFFERED};
 use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::connection::Connection;
 use crate::backend::server::ServerInfo;
-use crate::config::{Retry, SlowConfig};
-use crate::credentials::rsa::RsaKey;
+use crate::config::{LoginLimits, Retry, SlowConfig};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::pool::{Pool, PoolKey};
@@ -127,8 +126,10 @@ pub struct GreetSettings {
     pub require_tls: bool,
     /// Who may log in.
     pub users: Arc<Users>,
-    /// The key for passwords over plain connections.
-    pub rsa: RsaKey,
+    /// How many logins may fail.
+    pub login_limits: LoginLimits,
+    /// What logins share.
+    pub lasting: Lasting,
 }
 
 impl fmt::Debug for GreetSettings {
@@ -264,7 +265,7 @@ impl Service {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
-        let GreetSettings { version: fixed, tls, require_tls, users, rsa } =
+        let GreetSettings { version: fixed, tls, require_tls, users, login_limits, lasting } =
             GreetSettings::clone(&self.greeting.load());
         let mut capabilities = OFFERED;
         if maria {
@@ -282,7 +283,8 @@ impl Service {
             tls,
             require_tls,
             users,
-            rsa,
+            login_limits,
+            lasting,
         }
     }
 

@@ -6,6 +6,7 @@
 //! <https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html>
 
 use crate::backend::dialogue::ServerError;
+use crate::credentials::throttle::{Blocked, Whose};
 use crate::pool::AcquireError;
 use crate::pool::manager::OpenError;
 use crate::session::server::Flavor;
@@ -97,6 +98,30 @@ impl Told {
         let used = if with_password { "YES" } else { "NO" };
         let text = format!("Access denied for user '{user}'@'{host}' (using password: {used})");
         Self::owned(1045, b"28000", text)
+    }
+
+    /// `ER_HOST_IS_BLOCKED` or `ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK`:
+    /// too many logins have failed.
+    pub fn blocked(blocked: Blocked, user: &str, host: &str) -> Self {
+        let Blocked { whose, failures, length, remaining } = blocked;
+        // Rounded up: after that time it is over.
+        let (length, remaining) = (length.as_secs(), remaining.as_secs() + 1);
+        match whose {
+            Whose::Address => {
+                let text = format!(
+                    "Host '{host}' is blocked because of many failed logins; it is unblocked in \
+                     {remaining} seconds"
+                );
+                Self::owned(1129, b"HY000", text)
+            }
+            Whose::User => {
+                let text = format!(
+                    "Access denied for user '{user}'@'{host}'. Account is blocked for {length} \
+                     seconds ({remaining} seconds remaining) due to {failures} failed logins."
+                );
+                Self::owned(3955, b"HY000", text)
+            }
+        }
     }
 
     /// `ER_QUERY_INTERRUPTED`

@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod channel;
+pub mod http;
 pub mod link;
 pub mod packet;
 pub mod relay;

@@ -1,52 +1,100 @@
 //! One bound on the connections to a server, over all pools.
+//!
+//! Who finds the budget spent waits in one queue over all pools, in the order of asking. Whatever
+//! becomes free serves its front: room for a new connection, or, within one pool, the connection
+//! itself. Nothing idles while somebody waits here: who joins the queue looks for idle connections
+//! after joining, and who lets one idle looks at the queue afterwards, so that one of both sees the
+//! other.
 
+use super::Pool;
+use super::manager::Slot;
+use super::upkeep::RESCUE;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::Pool;
-use super::upkeep::RESCUE;
+#[cfg(test)]
+mod tests;
 
 /// The right to have one connection to the server; held as long as the connection is open.
 #[derive(Debug)]
 pub struct Permit {
-    permit: Option<OwnedSemaphorePermit>,
-    budget: Arc<Budget>,
+    /// `None` once it was taken back from a waiter that had gone away.
+    budget: Option<Arc<Budget>>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut excess = self.budget.excess.lock();
-        if *excess > 0 {
-            *excess -= 1;
-            if let Some(permit) = self.permit.take() {
-                permit.forget();
-            }
+        if let Some(budget) = self.budget.take() {
+            budget.take_back();
         }
     }
 }
 
+/// What a pool that asked for room gets.
+#[derive(Debug)]
+pub enum Granted {
+    /// The right to open a connection.
+    Room(Permit),
+    /// A connection of the same pool that its borrower did not need any more.
+    Connection(Slot),
+}
+
+/// A pool, as its budget knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member(usize);
+
 /// A server's connections, shared by the pools of all users.
 #[derive(Debug)]
 pub struct Budget {
-    permits: Arc<Semaphore>,
     size: AtomicUsize,
-    /// Permits that are out and belong to nobody any more, since the budget became smaller.
-    excess: Mutex<usize>,
+    /// The length of the queue, for those that only look.
     waiting: AtomicUsize,
+    state: Mutex<State>,
+    members: AtomicUsize,
     pools: Mutex<Vec<Weak<Pool>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    /// Permits that are out and belong to nobody any more, since the budget became smaller.
+    excess: usize,
+    /// Connections that are being closed for those who wait.
+    coming: usize,
+    queue: VecDeque<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    member: Member,
+    since: Instant,
+    sender: oneshot::Sender<Granted>,
+}
+
+/// What is to become of a connection that its borrower does not need any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::pool) enum Verdict {
+    /// Its own pool has it: nobody in the queue comes before that one's borrowers.
+    Keep,
+    /// It went to a waiter of its own pool.
+    HandedOver,
+    /// It is closed, which makes room for another pool.
+    Close,
 }
 
 impl Budget {
     /// A budget of `size` connections.
     pub fn new(size: usize) -> Arc<Self> {
         Arc::new(Self {
-            permits: Arc::new(Semaphore::new(size)),
             size: AtomicUsize::new(size),
-            excess: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            state: Mutex::new(State { free: size, excess: 0, coming: 0, queue: VecDeque::new() }),
+            members: AtomicUsize::new(0),
             pools: Mutex::new(Vec::new()),
         })
     }
@@ -58,18 +106,33 @@ impl Budget {
 
     /// Makes the budget larger or smaller; connections beyond a smaller one are not closed at once,
     /// and make no room when they are.
-    pub fn resize(&self, size: usize) {
+    pub fn resize(self: &Arc<Self>, size: usize) {
         let size = size.max(1);
-        let mut excess = self.excess.lock();
-        let before = self.size.swap(size, Ordering::Relaxed);
-        if size > before {
-            let still_out = (size - before).min(*excess);
-            *excess -= still_out;
-            self.permits.add_permits(size - before - still_out);
-        } else {
-            let surplus = before - size;
-            *excess += surplus - self.permits.forget_permits(surplus);
+        let added = {
+            let mut state = self.state.lock();
+            let before = self.size.swap(size, Ordering::Relaxed);
+            if size > before {
+                let still_out = (size - before).min(state.excess);
+                state.excess -= still_out;
+                size - before - still_out
+            } else {
+                let unused = (before - size).min(state.free);
+                state.free -= unused;
+                state.excess += before - size - unused;
+                0
+            }
+        };
+        for _ in 0..added {
+            self.pass_on();
         }
+        for pool in self.pools() {
+            pool.fit();
+        }
+    }
+
+    /// A place in the budget for a new pool.
+    pub(in crate::pool) fn enrol(&self) -> Member {
+        Member(self.members.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Makes a pool one of those that give up idle connections for others.
@@ -79,19 +142,29 @@ impl Budget {
         pools.push(Arc::downgrade(pool));
     }
 
-    /// Gets the right to open a connection. When the budget is spent, the idle connection unused
-    /// for longest, of whichever pool, is closed for it; when there is none, waits in the order of
-    /// asking.
+    fn pools(&self) -> Vec<Arc<Pool>> {
+        self.pools.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Gets the right to open a connection, or a connection of the same pool that became free in
+    /// the meantime. When the budget is spent, the idle connection unused for longest, of whichever
+    /// pool, makes room; when there is none, waits in the order of asking.
     ///
-    /// Cancel safe.
-    pub async fn acquire(self: &Arc<Self>) -> Option<Permit> {
-        let permit = |permit| Permit { permit: Some(permit), budget: self.clone() };
-        if let Ok(free) = self.permits.clone().try_acquire_owned() {
-            return Some(permit(free));
-        }
-        let _waiting = Waiting::enter(self);
-        self.evict_idle();
-        self.permits.clone().acquire_owned().await.ok().map(permit)
+    /// Cancel safe: what is granted to one that has gone away goes to the next.
+    pub async fn acquire(self: &Arc<Self>, member: Member) -> Option<Granted> {
+        let receiver = {
+            let mut state = self.state.lock();
+            if state.free > 0 {
+                state.free -= 1;
+                return Some(Granted::Room(self.permit()));
+            }
+            let (sender, receiver) = oneshot::channel();
+            state.queue.push_back(Waiter { member, since: Instant::now(), sender });
+            self.waiting.store(state.queue.len(), Ordering::SeqCst);
+            receiver
+        };
+        self.serve();
+        receiver.await.ok()
     }
 
     /// Whether somebody waits for room.
@@ -99,71 +172,133 @@ impl Budget {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    /// Closes the idle connection that was unused for longest.
-    fn evict_idle(&self) {
-        let pools: Vec<Arc<Pool>> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
-        let oldest = pools
-            .iter()
-            .filter_map(|pool| Some((pool.oldest_idle()?, pool)))
-            .min_by_key(|(at, _)| *at);
-        if let Some((_, pool)) = oldest {
-            pool.close_oldest_idle();
-            return;
-        }
-        // Nobody is idle, but a session may keep a lease that it does not need just now.
-        for pool in pools {
-            if let Some(deposit) = pool.deposits().pop_oldest() {
-                pool.settle(deposit, RESCUE);
+    fn permit(self: &Arc<Self>) -> Permit {
+        Permit { budget: Some(self.clone()) }
+    }
+
+    /// A connection was closed.
+    fn take_back(self: &Arc<Self>) {
+        {
+            let mut state = self.state.lock();
+            state.coming = state.coming.saturating_sub(1);
+            if state.excess > 0 {
+                state.excess -= 1;
                 return;
             }
         }
-    }
-}
-
-struct Waiting<'a>(&'a Budget);
-
-impl<'a> Waiting<'a> {
-    fn enter(budget: &'a Budget) -> Self {
-        budget.waiting.fetch_add(1, Ordering::SeqCst);
-        Self(budget)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_budget_that_became_smaller_takes_back_what_was_out() {
-        let budget = Budget::new(3);
-        let (one, two, three) =
-            (budget.acquire().await, budget.acquire().await, budget.acquire().await);
-        budget.resize(1);
-        drop((one, two));
-        assert_eq!(budget.permits.available_permits(), 0, "one is still out");
-        drop(three);
-        assert_eq!(budget.permits.available_permits(), 1);
-        let out = budget.acquire().await;
-        budget.resize(4);
-        assert_eq!(budget.permits.available_permits(), 3);
-        drop(out);
-        assert_eq!(budget.permits.available_permits(), 4);
+        self.pass_on();
     }
 
-    #[tokio::test]
-    async fn a_budget_that_grows_again_forgives_first() {
-        let budget = Budget::new(2);
-        let out = (budget.acquire().await, budget.acquire().await);
-        budget.resize(1);
-        budget.resize(2);
-        assert_eq!(budget.permits.available_permits(), 0);
-        drop(out);
-        assert_eq!(budget.permits.available_permits(), 2);
+    /// Gives room for one connection to who waits first.
+    fn pass_on(self: &Arc<Self>) {
+        loop {
+            let waiter = {
+                let mut state = self.state.lock();
+                let Some(waiter) = self.next(&mut state) else {
+                    state.free += 1;
+                    return;
+                };
+                waiter
+            };
+            match waiter.sender.send(Granted::Room(self.permit())) {
+                Ok(()) => return,
+                // It went away; its permit counts no more, and the next one gets one.
+                Err(Granted::Room(mut permit)) => drop(permit.budget.take()),
+                Err(Granted::Connection(_)) => {}
+            }
+        }
+    }
+
+    fn next(&self, state: &mut State) -> Option<Waiter> {
+        let waiter = state.queue.pop_front();
+        self.waiting.store(state.queue.len(), Ordering::SeqCst);
+        waiter
+    }
+
+    /// Decides about a connection of `member`'s that is free, taken out by `take`; `own` is the
+    /// moment since when the borrower waits that would get it otherwise.
+    pub(in crate::pool) fn offer(
+        &self,
+        member: Member,
+        own: Option<Instant>,
+        take: impl FnOnce() -> Slot,
+    ) -> Verdict {
+        let mut slot = None;
+        let mut take = Some(take);
+        loop {
+            let waiter = {
+                let mut state = self.state.lock();
+                // Those who went away are not there any more.
+                while state.queue.front().is_some_and(|front| front.sender.is_closed()) {
+                    self.next(&mut state);
+                }
+                match state.queue.front() {
+                    Some(front) if front.member == member => {}
+                    Some(front)
+                        if slot.is_none()
+                            && state.coming < state.queue.len()
+                            && own.is_none_or(|own| own > front.since) =>
+                    {
+                        state.coming += 1;
+                        return Verdict::Close;
+                    }
+                    _ if slot.is_none() => return Verdict::Keep,
+                    // Taken out of its pool for one that went away in this very moment: as good as
+                    // closed.
+                    _ => return Verdict::HandedOver,
+                }
+                self.next(&mut state)
+            };
+            let Some(waiter) = waiter else { return Verdict::Keep };
+            let Some(connection) = slot.take().or_else(|| take.take().map(|take| take())) else {
+                return Verdict::HandedOver;
+            };
+            match waiter.sender.send(Granted::Connection(connection)) {
+                Ok(()) => return Verdict::HandedOver,
+                Err(Granted::Connection(connection)) => slot = Some(connection),
+                Err(Granted::Room(_)) => {}
+            }
+        }
+    }
+
+    /// Serves those who wait from what nobody uses: an idle connection of the same pool, room in
+    /// place of an idle one of another, or, where nobody idles, a lease that a session keeps and
+    /// does not need just now.
+    pub(in crate::pool) fn serve(self: &Arc<Self>) {
+        let pools = self.pools();
+        loop {
+            let front = {
+                let state = self.state.lock();
+                match state.queue.front() {
+                    Some(front) if state.coming < state.queue.len() => front.member,
+                    _ => return,
+                }
+            };
+            let own = pools.iter().find(|pool| pool.member() == front);
+            if let Some(slot) = own.and_then(|pool| pool.take_oldest_idle()) {
+                self.offer(front, None, || slot);
+                continue;
+            }
+            let oldest = pools
+                .iter()
+                .filter_map(|pool| Some((pool.oldest_idle()?, pool)))
+                .min_by_key(|(at, _)| *at);
+            if let Some((_, pool)) = oldest {
+                if let Some(slot) = pool.take_oldest_idle() {
+                    self.state.lock().coming += 1;
+                    pool.retire(slot);
+                }
+                continue;
+            }
+            for pool in &pools {
+                while let Some(deposit) = pool.deposits().pop_oldest() {
+                    // What is given back finds those who wait.
+                    if pool.settle(deposit, RESCUE) {
+                        return;
+                    }
+                }
+            }
+            return;
+        }
     }
 }

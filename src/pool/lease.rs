@@ -1,6 +1,7 @@
 //! A borrowed connection.
 
 use super::Pool;
+use super::budget::Verdict;
 use super::manager::{Manager, Slot};
 use crate::backend::connection::Connection;
 use crate::runtime::Law;
@@ -43,20 +44,38 @@ impl Lease {
         &self.pool
     }
 
-    /// Gives back a clean connection. It is closed instead when its time is over, or when another
-    /// pool of the same server waits for room.
+    /// Gives back a clean connection. It is closed instead when its time is over, or when somebody
+    /// in another pool of the same server has waited for longer than anybody in this one.
     pub fn release(mut self) {
         let Some(mut object) = self.object.take() else { return };
         let now = Instant::now();
         object.connection.last_used = now;
         object.connection.input.rest();
+        let manager = self.pool.connections().manager();
         let outdated = object.connection.expires <= now
-            || object.connection.generation != self.pool.connections().manager().generation();
-        if outdated
-            || self.pool.is_closed()
-            || (self.pool.budget().has_waiters() && self.pool.waiting() == 0)
-        {
+            || object.connection.generation != manager.generation();
+        if outdated || self.pool.is_closed() {
             self.pool.retire(Object::take(object));
+            return;
+        }
+        let budget = self.pool.budget();
+        if budget.has_waiters() {
+            let mut object = Some(object);
+            let own = self.pool.oldest_waiter();
+            let verdict = budget.offer(manager.member(), own, || match object.take() {
+                Some(object) => Object::take(object),
+                None => unreachable!("a connection is taken once"),
+            });
+            match (verdict, object) {
+                (Verdict::Close, Some(object)) => self.pool.retire(Object::take(object)),
+                (_, kept) => drop(kept),
+            }
+        } else {
+            drop(object);
+        }
+        // Who began to wait in the meantime may have missed it.
+        if budget.has_waiters() {
+            budget.serve();
         }
     }
 

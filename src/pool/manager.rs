@@ -1,6 +1,6 @@
 //! deadpool's manager: opens connections, and looks at each before it is lent again.
 
-use super::budget::{Budget, Permit};
+use super::budget::{Budget, Granted, Member, Permit};
 use super::metrics::{Open, PoolMetrics};
 use crate::backend::connection::{Connection, StateError};
 use crate::backend::fence::Fences;
@@ -98,6 +98,7 @@ pub struct Manager {
 struct Shared {
     opener: Arc<dyn Opener>,
     budget: Arc<Budget>,
+    member: Member,
     tasks: Tasks,
     metrics: PoolMetrics,
     generation: AtomicU64,
@@ -132,6 +133,7 @@ impl Manager {
     ) -> Self {
         let shared = Shared {
             opener,
+            member: budget.enrol(),
             budget,
             tasks,
             metrics,
@@ -171,6 +173,16 @@ impl Manager {
         self.shared.fences.close();
     }
 
+    /// The pool's place in the server's budget.
+    pub(in crate::pool) fn member(&self) -> Member {
+        self.shared.member
+    }
+
+    /// A connection whose borrower went away before it was open.
+    pub(in crate::pool) fn take_orphan(&self) -> Option<Slot> {
+        self.shared.openings.lock().orphans.pop()
+    }
+
     /// Whether there are connections whose borrower went away before they were open.
     pub fn has_orphans(&self) -> bool {
         !self.shared.openings.lock().orphans.is_empty()
@@ -183,13 +195,18 @@ impl Shared {
         let shared = self.clone();
         self.tasks.spawn("opening of a backend connection", Law::Mortal, async move {
             let guard = UnderWay(Some(shared.clone()));
-            let result = shared.open_one().await;
+            let result = match shared.budget.acquire(shared.member).await {
+                Some(Granted::Connection(slot)) => Ok(slot),
+                // All may have given up while there was no room: it is for somebody else.
+                Some(Granted::Room(_)) if shared.abandon() => return guard.abandoned(),
+                Some(Granted::Room(permit)) => shared.open_one(permit).await,
+                None => Err(OpenError::GivenUp),
+            };
             guard.finish(result);
         });
     }
 
-    async fn open_one(&self) -> Result<Slot, OpenError> {
-        let permit = self.budget.acquire().await.ok_or(OpenError::GivenUp)?;
+    async fn open_one(&self, permit: Permit) -> Result<Slot, OpenError> {
         let started = Instant::now();
         let result = self.opener.open(self.generation.load(Ordering::Acquire)).await;
         match result {
@@ -206,6 +223,15 @@ impl Shared {
         }
     }
 
+    /// Ends an opening that nobody waits for any more; false when somebody does.
+    fn abandon(&self) -> bool {
+        let mut openings = self.openings.lock();
+        openings.waiting.retain(|waiter| !waiter.is_closed());
+        let unwanted = openings.waiting.is_empty();
+        openings.under_way -= usize::from(unwanted);
+        unwanted
+    }
+
     fn deliver(self: &Arc<Self>, mut result: Result<Slot, OpenError>) {
         let mut openings = self.openings.lock();
         openings.under_way -= 1;
@@ -218,6 +244,10 @@ impl Shared {
         }
         if let Ok(slot) = result {
             openings.orphans.push(slot);
+            drop(openings);
+            if self.budget.has_waiters() {
+                self.budget.serve();
+            }
         }
     }
 }
@@ -230,6 +260,11 @@ impl UnderWay {
         if let Some(shared) = self.0.take() {
             shared.deliver(result);
         }
+    }
+
+    /// It is not under way any more, and has been taken out of the count.
+    fn abandoned(mut self) {
+        self.0 = None;
     }
 }
 

@@ -16,7 +16,7 @@ pub mod proven;
 mod queue;
 pub mod upkeep;
 
-use self::budget::Budget;
+use self::budget::{Budget, Member};
 use self::census::Census;
 use self::deposit::{Deposit, Deposits};
 use self::lease::Lease;
@@ -124,7 +124,7 @@ impl Pool {
         let manager =
             Manager::new(opener, budget.clone(), tasks.clone(), metrics.clone(), closing.clone());
         let config = managed::PoolConfig {
-            max_size: settings.max_size,
+            max_size: settings.max_size.min(budget.size()),
             timeouts: Timeouts::default(),
             queue_mode: match settings.hand_over {
                 HandOver::WhenNeeded => QueueMode::Lifo,
@@ -251,7 +251,7 @@ impl Pool {
             }
         }
         if self.settings().hand_over == HandOver::Always {
-            self.settle(deposit.clone(), upkeep::RESCUE);
+            let _ = self.settle(deposit.clone(), upkeep::RESCUE);
         }
         Ok(deposit)
     }
@@ -301,8 +301,18 @@ impl Pool {
     /// From now on it behaves like this, except that it goes on handing over as it did. Connections
     /// beyond a smaller size are closed when nobody uses them.
     pub fn reconfigure(&self, settings: PoolSettings) {
-        self.connections.resize(settings.max_size);
         self.settings.store(Arc::new(settings));
+        self.fit();
+    }
+
+    /// Adapts to the server's budget: who can't have a connection waits in the pool's own queue.
+    pub(in crate::pool) fn fit(&self) {
+        self.connections.resize(self.settings().max_size.min(self.budget.size()));
+    }
+
+    /// Its place in the server's budget.
+    pub(in crate::pool) fn member(&self) -> Member {
+        self.connections.manager().member()
     }
 
     /// Connections that are open already are closed as soon as nobody uses them.

@@ -1,6 +1,7 @@
 //! What happens to connections that nobody borrows: warm minimum, idle and lifetime limits.
 
 use super::deposit::Deposit;
+use super::manager::Slot;
 use super::{AcquireError, Pool};
 use crate::runtime::Law;
 use std::sync::Arc;
@@ -76,13 +77,15 @@ impl Pool {
     }
 
     /// Brings the belongings of a deposit to safety, within `limit`, and gives its connection back.
-    pub(in crate::pool) fn settle(&self, deposit: Arc<Deposit>, limit: Duration) {
-        let Some(taken) = deposit.begin_take_over() else { return };
+    /// False when its owner came back first.
+    pub(in crate::pool) fn settle(&self, deposit: Arc<Deposit>, limit: Duration) -> bool {
+        let Some(taken) = deposit.begin_take_over() else { return false };
         self.tasks().spawn("settling of a deposit", Law::Mortal, async move {
             if let Some(lease) = taken.rescue(Instant::now() + limit).await {
                 lease.release();
             }
         });
+        true
     }
 
     /// When the idle connection unused for longest was last used.
@@ -98,17 +101,19 @@ impl Pool {
         oldest
     }
 
-    /// Closes the idle connection unused for longest.
-    pub(in crate::pool) fn close_oldest_idle(&self) {
-        let Some(oldest) = self.oldest_idle() else { return };
+    /// Takes out the idle connection unused for longest, or one whose borrower went away before it
+    /// was open.
+    pub(in crate::pool) fn take_oldest_idle(&self) -> Option<Slot> {
+        if let Some(orphan) = self.connections().manager().take_orphan() {
+            return Some(orphan);
+        }
+        let oldest = self.oldest_idle()?;
         let mut found = false;
         let removed = self.connections().retain(|slot, _| {
             let remove = !found && slot.connection.last_used == oldest;
             found |= remove;
             !remove
         });
-        for slot in removed.removed {
-            self.retire(slot);
-        }
+        removed.removed.into_iter().next()
     }
 }

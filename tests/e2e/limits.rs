@@ -1,10 +1,12 @@
 //! Limits, and what clients are told at them.
 
-use crate::support::accounts::APP;
+use crate::support::accounts::{APP, OTHER};
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::servers;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn code(result: Result<impl Sized, Error>) -> (u16, String) {
@@ -97,4 +99,42 @@ async fn waited_for(millpond: &Millpond, metric: &str, value: u64) {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     panic!("{metric} did not become {value}");
+}
+
+#[test]
+fn users_that_share_a_servers_connections_wait_in_one_queue() {
+    servers::both_async(async |server| {
+        let settings = Settings {
+            pool: "max_size = 2\nborrow_timeout = \"20s\"\n".into(),
+            ..Settings::default()
+        };
+        let millpond = Millpond::start(server, &settings);
+        let stop = Arc::new(AtomicBool::new(false));
+        // One user never lets go of what there is by itself: its own clients wait for it.
+        let mut crowd = Vec::new();
+        for number in 0..12_u32 {
+            let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
+            let stop = stop.clone();
+            crowd.push(tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    client.query_drop(format!("SET @mine = {number}")).await.unwrap();
+                    let mine: Option<u32> = client.query_first("SELECT @mine").await.unwrap();
+                    assert_eq!(mine, Some(number));
+                }
+            }));
+        }
+        // The other one gets its turns all the same.
+        for _ in 0..10 {
+            let mut rare = millpond.connect(&OTHER, Some("app")).await.unwrap();
+            rare.query_drop("BEGIN").await.unwrap();
+            let one: Option<u8> = rare.query_first("SELECT 1").await.unwrap();
+            assert_eq!(one, Some(1));
+            rare.query_drop("COMMIT").await.unwrap();
+            rare.disconnect().await.unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+        for client in crowd {
+            client.await.expect("no error in the crowd");
+        }
+    });
 }

@@ -11,6 +11,7 @@
 //! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
 //! - [`leaving`]: clients that vanish: in a transaction, while they wait.
 //! - [`limits`]: full pools and too many clients, and what they are told.
+//! - [`logins`]: how many may fail, and where they are computed.
 //! - [`logs`]: ids of errors, slow statements, levels.
 //! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
 //! - [`prepared`]: statements without a connection of their own.
@@ -38,6 +39,7 @@ mod leaks;
 mod leaving;
 mod limits;
 mod load;
+mod logins;
 mod logs;
 mod marks;
 mod operations;

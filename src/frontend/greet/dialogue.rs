@@ -10,6 +10,7 @@
 //! client whose proof was wrong would be surprised by anything else.
 
 use super::claim::Claim;
+use super::trial::Trial;
 use super::{GreetContext, GreetError, MAX_PACKET, fresh_nonce};
 use crate::config::secret::Secret;
 use crate::credentials::verify::Verifier;
@@ -59,18 +60,18 @@ impl Proven<'_> {
     /// The user, and what the OK has to say; or the denial that a server would write.
     pub(super) fn admit(self, host: &str) -> Result<(User, Vec<u8>), GreetError> {
         let Self { user, name, with_password, server_proof } = self;
-        if let Some(user) = user.filter(|user| !user.may_come_from(host)) {
-            tracing::info!(user = &*user.name, host, "refused: not from this address (allow_from)");
-        }
-        match user.filter(|user| user.may_come_from(host)) {
+        match user {
             Some(user) => Ok((user.clone(), server_proof)),
             None => {
-                let shown: String = name.chars().take(SHOWN_NAME).collect();
-                let told = Told::access_denied(&shown, host, with_password);
+                let told = Told::access_denied(&shown(&name), host, with_password);
                 Err(GreetError::Denied(told))
             }
         }
     }
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_NAME).collect()
 }
 
 /// How much of a name servers put into their message.
@@ -82,6 +83,18 @@ pub(super) struct Dialogue<'a, S> {
     context: &'a GreetContext,
     encrypted: bool,
     nonce: [u8; NONCE],
+    host: &'a str,
+}
+
+/// The connection on which a client proves who it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// Whether it is under TLS.
+    pub(super) encrypted: bool,
+    /// The nonce of its greeting.
+    pub(super) nonce: [u8; NONCE],
+    /// Where it comes from.
+    pub(super) host: &'a str,
 }
 
 /// What is done about an attempt.
@@ -105,10 +118,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
     pub(super) fn new(
         packets: &'a mut PacketStream<S>,
         context: &'a GreetContext,
-        encrypted: bool,
-        nonce: [u8; NONCE],
+        place: Place<'a>,
     ) -> Self {
-        Self { packets, context, encrypted, nonce }
+        let Place { encrypted, nonce, host } = place;
+        Self { packets, context, encrypted, nonce, host }
     }
 
     /// Judges the response to a greeting.
@@ -132,6 +145,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         attempt: &Attempt<'_>,
     ) -> Result<Proven<'a>, GreetError> {
         let name = user_name(attempt.user);
+        let trial = Trial::begin(self.context, self.host, &name)?;
         let user = self.context.users.get(&name);
         // Something is compared also where there is no such user.
         let decoy = Secret::new(fresh_nonce()?);
@@ -143,8 +157,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
                 self.check(plugin, &proof, &claim).await?
             }
         };
-        let may_come = |user: &&User| verdict.right && (self.encrypted || !user.tls_only);
+        let may_come = |user: &&User| {
+            verdict.right && (self.encrypted || !user.tls_only) && comes_from_there(user, self.host)
+        };
         let user = user.filter(may_come);
+        match user {
+            Some(_) => trial.succeeded()?,
+            None => drop(trial),
+        }
         let Verdict { with_password, server_proof, .. } = verdict;
         Ok(Proven { user, name, with_password, server_proof })
     }
@@ -220,20 +240,33 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
             return Ok(opened(&answer).is_some_and(|password| claim.is_known(password)));
         }
         let sealed = if answer.as_slice() == [REQUEST_KEY] { self.sealed().await? } else { answer };
-        let Some(mut password) = self.context.rsa.open(&sealed).await else { return Ok(false) };
+        let Some(mut password) = self.context.lasting.rsa.open(&sealed).await else {
+            return Ok(false);
+        };
         mask(&mut password, &self.nonce);
         Ok(opened(&password).is_some_and(|password| claim.is_known(password)))
     }
 
     /// Hands out the public key and reads what was encrypted with it.
     async fn sealed(&mut self) -> Result<Zeroizing<Vec<u8>>, GreetError> {
-        let Some(key) = self.context.rsa.public().await else { return Ok(Zeroizing::default()) };
+        let Some(key) = self.context.lasting.rsa.public().await else {
+            return Ok(Zeroizing::default());
+        };
         self.packets.put_with(|out: &mut BytesMut| {
             out.put_u8(AUTH_MORE_HEADER);
             out.put_slice(key.as_bytes());
         });
         self.answer().await
     }
+}
+
+/// Whether a user who has proven the password may come from there.
+fn comes_from_there(user: &User, host: &str) -> bool {
+    let may = user.may_come_from(host);
+    if !may {
+        tracing::info!(user = &*user.name, host, "refused: not from this address (allow_from)");
+    }
+    may
 }
 
 /// How a client comes to a proof that can be checked.

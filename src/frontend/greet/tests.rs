@@ -40,7 +40,8 @@ fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
         tls: tls::acceptor(&front).unwrap(),
         require_tls: tls == FrontTlsMode::Required,
         users: Arc::new(users.map(|user| (user.name.to_string(), user)).into()),
-        rsa: RsaKey::new(),
+        lasting: Lasting::new(Workers::start("logins", 1).unwrap()),
+        login_limits: LoginLimits { per_address: None, per_user: None, ..Default::default() },
     }
 }
 
@@ -53,7 +54,7 @@ async fn meet<T>(
     let address = listener.local_addr().unwrap();
     let server = async {
         let (tcp, _) = listener.accept().await.unwrap();
-        let mut greeted = greet(Stream::Plain(tcp), context, 7, HOST).await?;
+        let mut greeted = greet(Stream::Plain(tcp), context.clone(), 7, HOST.into()).await?;
         let Greeted { stream, output, sequence, .. } = &mut greeted;
         let output = std::mem::take(output);
         let parts = Parts { stream, input: BytesMut::new(), output, sequence: *sequence };

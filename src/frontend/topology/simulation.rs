@@ -8,8 +8,7 @@ use super::*;
 use crate::backend::connection::Connection;
 use crate::backend::control::ControlError;
 use crate::backend::login::LoginError;
-use crate::config::{Endpoint, HandOver, Retry, WithoutReaders};
-use crate::credentials::rsa::RsaKey;
+use crate::config::{Endpoint, HandOver, LoginLimits, Retry, WithoutReaders};
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::orders::Order;
@@ -18,13 +17,14 @@ use crate::failover::snapshot::ServerState;
 use crate::failover::supervisor::{Supervisor, SupervisorParts};
 use crate::failover::verdict::{Answer, Claim, Lone};
 use crate::frontend::cancel::Registry as Clients;
+use crate::frontend::greet::Lasting;
 use crate::frontend::metrics::FrontendMetrics;
 use crate::frontend::service::{GreetSettings, Limits, PoolMaker, ServiceParts};
 use crate::pool::PoolSettings;
 use crate::pool::budget::Budget;
 use crate::pool::manager::{OpenError, Opener, Opening};
 use crate::pool::metrics::PoolMetricsFamily;
-use crate::runtime::{Law, Tasks};
+use crate::runtime::{Law, Tasks, Workers};
 use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::io;
@@ -211,7 +211,8 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
             tls: None,
             require_tls: false,
             users: Arc::default(),
-            rsa: RsaKey::new(),
+            login_limits: LoginLimits::default(),
+            lasting: Lasting::new(Workers::start("logins", 1).unwrap()),
         },
     });
     (service, supervisor)

@@ -1,14 +1,19 @@
 //! How a raw client logs in, with every plugin that a client can use.
 
 use std::io;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY as SHA1, SHA256, digest};
 use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncryptingKey};
 use mysql_common::constants::CapabilityFlags;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, SignatureScheme};
 
 use super::packets::Packets;
 use super::reply::{Raw, error_in};
@@ -74,6 +79,10 @@ pub(crate) struct Login {
     pub(crate) collation: u8,
     /// Whether to encrypt.
     pub(crate) encrypted: Encrypted,
+    /// The certificate to show, and its key: files in PEM format.
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
+    /// The address to come from, one of this machine.
+    pub(crate) from: Ipv4Addr,
 }
 
 /// Whether to encrypt.
@@ -96,13 +105,15 @@ impl Login {
             plugin: Plugin::CachingSha2,
             collation: 45,
             encrypted: Encrypted::No,
+            identity: None,
+            from: Ipv4Addr::LOCALHOST,
         }
     }
 
     /// Connects and logs in. A refusal comes as an error of kind `PermissionDenied`, with the
     /// server's number and text.
     pub(crate) async fn at(&self, port: u16) -> io::Result<Raw> {
-        let mut packets = Packets::connect(port).await?;
+        let mut packets = Packets::connect(port, self.from).await?;
         let (_, greeting) = packets.receive().await?;
         let greeting = Greeting::parse(&greeting)?;
         let mut sequence = 1;
@@ -119,7 +130,7 @@ impl Login {
         if self.encrypted == Encrypted::Yes {
             packets.send(sequence, &self.start(capabilities)).await?;
             sequence += 1;
-            packets = packets.encrypt(unverified_tls()).await?;
+            packets = packets.encrypt(self.tls()).await?;
         }
         let mut response = self.start(capabilities);
         let proof = self.plugin.proof(&self.password, &greeting.nonce);
@@ -171,6 +182,14 @@ impl Login {
             };
             packets.send(sequence + 1, &answer).await?;
         }
+    }
+
+    fn tls(&self) -> Arc<ClientConfig> {
+        let Some((certificate, key)) = &self.identity else { return unverified_tls() };
+        let chain = CertificateDer::pem_file_iter(certificate).expect("certificates");
+        let chain = chain.map(|certificate| certificate.expect("a certificate")).collect();
+        let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+        Arc::new(unverified().with_client_auth_cert(chain, key).expect("a pair"))
     }
 
     /// What begins the response, and is the whole of the request for TLS.
@@ -226,18 +245,19 @@ fn encrypt(password: &str, nonce: &[u8], key: &[u8]) -> Vec<u8> {
 
 /// A configuration that believes any server: theirs make their own certificates.
 fn unverified_tls() -> Arc<ClientConfig> {
-    static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let algorithms = provider.signature_verification_algorithms;
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the usual versions")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(algorithms)))
-            .with_no_client_auth();
-        Arc::new(config)
-    });
+    static CONFIG: LazyLock<Arc<ClientConfig>> =
+        LazyLock::new(|| Arc::new(unverified().with_no_client_auth()));
     Arc::clone(&CONFIG)
+}
+
+fn unverified() -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let algorithms = provider.signature_verification_algorithms;
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the usual versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody(algorithms)))
 }
 
 #[derive(Debug)]

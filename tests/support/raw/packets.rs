@@ -1,11 +1,12 @@
 //! Packets on a stream, plain or encrypted.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
 /// The largest payload of one frame; a frame of this length is continued in the next.
@@ -22,9 +23,11 @@ pub(crate) struct Packets {
 }
 
 impl Packets {
-    /// Connects to a port of this machine.
-    pub(crate) async fn connect(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    /// Connects to a port of this machine, from one of its addresses.
+    pub(crate) async fn connect(port: u16, from: Ipv4Addr) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: Box::new(stream), input: Vec::new(), consumed: 0 })
     }
