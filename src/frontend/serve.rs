@@ -19,12 +19,13 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// Cancel safe in the sense that nothing leaks: a backend connection in use is closed.
 pub async fn serve(mut client: Box<Client>) -> Left {
+    let mut finished = Instant::now();
     loop {
         // Between two commands nothing is kept but the session: no buffer, no lease that is not
         // pinned.
         let Client { channel, entry, .. } = &mut *client;
         channel.rest();
-        entry.handle().idle_since(seconds());
+        entry.handle().idle_since(seconds_at(finished));
         let woken = tokio::select! {
             biased;
             farewell = entry.handle().dismissed() => Err(Stop::Dismissed(farewell)),
@@ -34,7 +35,10 @@ pub async fn serve(mut client: Box<Client>) -> Left {
         // Boxed, so that the thousands that are idle do not hold room for a command's work.
         let stop = match woken {
             Ok(()) => match Box::pin(burst(&mut client)).await {
-                Ok(()) => continue,
+                Ok(last) => {
+                    finished = last;
+                    continue;
+                }
                 Err(stop) => stop,
             },
             Err(stop) => stop,
@@ -45,12 +49,17 @@ pub async fn serve(mut client: Box<Client>) -> Left {
 
 /// Seconds since Millpond first asked.
 pub fn seconds() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_secs()
+    seconds_at(Instant::now())
 }
 
-/// The commands that the client has sent by now, in their order.
-async fn burst(client: &mut Client) -> Result<(), Stop> {
+/// The same of a moment.
+fn seconds_at(moment: Instant) -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    moment.saturating_duration_since(*START.get_or_init(|| moment)).as_secs()
+}
+
+/// The commands that the client has sent by now, in their order; when it had the last answer.
+async fn burst(client: &mut Client) -> Result<Instant, Stop> {
     loop {
         let framed = next_command(client).await?;
         let started = Instant::now();
@@ -58,19 +67,19 @@ async fn burst(client: &mut Client) -> Result<(), Stop> {
         let command = take_command(client, framed);
         super::dispatch::dispatch(client, &command, framed.sequence).await?;
         client.channel.flush().await?;
-        count(client, &command, framed, started);
+        let finished = Instant::now();
+        count(client, &command, framed, finished.saturating_duration_since(started));
         if let Some(farewell) = client.entry.handle().farewell() {
             return Err(Stop::Dismissed(farewell));
         }
         if !client.channel.has_input() {
-            return Ok(());
+            return Ok(finished);
         }
     }
 }
 
 /// Counts a command that has its answer.
-fn count(client: &mut Client, command: &[u8], framed: Framed, started: Instant) {
-    let took = started.elapsed();
+fn count(client: &mut Client, command: &[u8], framed: Framed, took: Duration) {
     client.log_if_slow(command, took);
     let metrics = &client.service.metrics;
     let transport = client.channel.stream.transport() as usize;
@@ -118,6 +127,8 @@ fn take_command(client: &mut Client, framed: Framed) -> Vec<u8> {
         at += header.length;
     }
     input.consume(framed.length);
+    // Many may wait for a connection at a time, each with a command, but none with a buffer.
+    input.rest();
     payload
 }
 

@@ -21,10 +21,10 @@ thread_local! {
 #[derive(Debug, Default)]
 pub struct ReadBuffer {
     bytes: Vec<u8>,
+    /// The unconsumed bytes lie from here
     start: usize,
+    /// to here; both are at the end of a small buffer that a read filled and that was consumed.
     end: usize,
-    /// The last read left no room: more is probably waiting, and a larger buffer pays.
-    filled_up: bool,
 }
 
 impl ReadBuffer {
@@ -54,10 +54,21 @@ impl ReadBuffer {
         self.start == self.end
     }
 
+    /// Whether it has no memory.
+    pub fn is_at_rest(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Whether the last read left no room, and all of it was consumed: more is probably waiting, and
+    /// a larger buffer pays.
+    fn was_filled(&self) -> bool {
+        self.start == self.bytes.len() && self.bytes.len() == SMALL
+    }
+
     /// Passes over the first `n` bytes, at most as many as there are.
     pub fn consume(&mut self, n: usize) {
         self.start = (self.start + n).min(self.end);
-        if self.is_empty() {
+        if self.is_empty() && !self.was_filled() {
             self.start = 0;
             self.end = 0;
         }
@@ -67,7 +78,7 @@ impl ReadBuffer {
     pub fn spare(&mut self) -> &mut [u8] {
         if self.bytes.is_empty() {
             self.bytes = take(&SMALL_STORE, SMALL);
-        } else if self.filled_up && self.bytes.len() < LARGE {
+        } else if self.was_filled() {
             self.grow(LARGE);
         } else if self.end == self.bytes.len() {
             if self.start > 0 {
@@ -81,6 +92,9 @@ impl ReadBuffer {
 
     /// Makes room for `total` unconsumed bytes in all.
     pub fn reserve(&mut self, total: usize) {
+        if self.was_filled() {
+            self.grow(LARGE);
+        }
         if self.bytes.len() - self.start >= total && !self.bytes.is_empty() {
             return;
         }
@@ -93,7 +107,6 @@ impl ReadBuffer {
     /// Says that `n` bytes were read into [`Self::spare`].
     pub fn advance(&mut self, n: usize) {
         self.end = (self.end + n).min(self.bytes.len());
-        self.filled_up = self.end == self.bytes.len();
     }
 
     /// Gives the memory back if nothing is unconsumed.
@@ -102,7 +115,6 @@ impl ReadBuffer {
             give(std::mem::take(&mut self.bytes));
             self.start = 0;
             self.end = 0;
-            self.filled_up = false;
         }
     }
 
@@ -123,7 +135,6 @@ impl ReadBuffer {
         give(std::mem::replace(&mut self.bytes, larger));
         self.start = 0;
         self.end = unread;
-        self.filled_up = false;
     }
 }
 

@@ -14,7 +14,7 @@ use crate::wire::frame::{HEADER, Header};
 use bytes::{BufMut, BytesMut};
 use std::io;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 /// The largest control packet: an OK packet can carry a long list of GTIDs, hardly more.
@@ -121,7 +121,9 @@ pub async fn relay<E: Editor>(
         match stop {
             Ok(Stop::NeedMore(n)) => {
                 hand_over(input, kept, client).await.map_err(RelayError::Client)?;
-                input.reserve(n);
+                if !input.is_at_rest() {
+                    input.reserve(n);
+                }
                 advance(stream, input, client, bound).await?;
             }
             Ok(Stop::LocalInfile) => {
@@ -233,9 +235,8 @@ async fn advance(
         if client.output.len() > bound {
             return Poll::Pending;
         }
-        let mut buffer = ReadBuf::new(input.spare());
-        match Pin::new(&mut *server).poll_read(context, &mut buffer) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.filled().len())),
+        match poll_fill(server, input, context) {
+            Poll::Ready(Ok(n)) => Poll::Ready(Ok(n)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(LinkError::Io(error).into())),
             // Nothing to read now: the client need not wait for what is there.
             Poll::Pending => match client.poll_send(context) {
@@ -250,6 +251,23 @@ async fn advance(
     }
     input.advance(n);
     Ok(())
+}
+
+/// Reads into the buffer's room, which is not taken before there is something to read: what many
+/// wait for at a time comes through one buffer, then, that is still in the processor's cache.
+fn poll_fill(
+    server: &mut Stream,
+    input: &mut ReadBuffer,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    if input.is_at_rest()
+        && let Stream::Plain(tcp) = &*server
+    {
+        ready!(tcp.poll_read_ready(context))?;
+    }
+    let mut buffer = ReadBuf::new(input.spare());
+    ready!(Pin::new(server).poll_read(context, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 /// `LOAD DATA LOCAL`: passes the client's file on, up to the empty packet that ends it. Returns

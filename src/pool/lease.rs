@@ -116,7 +116,7 @@ impl Pool {
     pub(in crate::pool) fn retire(&self, slot: Slot) {
         self.metrics.closed.inc();
         self.tasks().spawn("farewell to a backend connection", Law::Mortal, async move {
-            let Slot { connection, held } = slot;
+            let Slot { connection, held, .. } = slot;
             // The server has the connection on its books until it has read the farewell.
             let _ = timeout(CLEANING, connection.quit()).await;
             drop(held);

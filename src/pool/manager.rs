@@ -13,7 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Slot {
     /// The connection.
     pub connection: Box<Connection>,
+    /// The round of upkeep in which its login was looked at last.
+    pub round: u32,
     /// What ends with the connection; in a box, since each session with a connection has a slot.
     pub held: Box<Held>,
 }
@@ -102,6 +104,7 @@ struct Shared {
     tasks: Tasks,
     metrics: PoolMetrics,
     generation: AtomicU64,
+    round: AtomicU32,
     closing: CancellationToken,
     fences: Fences,
     openings: Mutex<Openings>,
@@ -138,6 +141,7 @@ impl Manager {
             tasks,
             metrics,
             generation: AtomicU64::new(0),
+            round: AtomicU32::new(0),
             closing,
             fences: Fences::default(),
             openings: Mutex::default(),
@@ -166,6 +170,11 @@ impl Manager {
     /// From now on, connections that are open already are closed when they come back.
     pub fn begin_generation(&self) {
         self.shared.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// From now on, each connection's login is looked at once more before it is lent.
+    pub fn begin_round(&self) {
+        self.shared.round.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells everybody who has a connection that its server was given up.
@@ -214,7 +223,8 @@ impl Shared {
                 connection.fence = self.fences.enclose();
                 let open = self.metrics.opened(connection.stream.transport(), started.elapsed());
                 let held = Box::new(Held { permit, open });
-                Ok(Slot { connection: Box::new(connection), held })
+                let round = self.round.load(Ordering::Relaxed);
+                Ok(Slot { connection: Box::new(connection), round, held })
             }
             Err(error) => {
                 self.metrics.open_failed(&error);
@@ -308,9 +318,13 @@ impl managed::Manager for Manager {
     /// Refuses a connection that the server closed, that is too old, or of a former generation.
     async fn recycle(&self, slot: &mut Slot, _: &Metrics) -> RecycleResult<OpenError> {
         let connection = &mut slot.connection;
-        if self.is_outdated(connection) {
+        let round = self.shared.round.load(Ordering::Relaxed);
+        if connection.generation != self.generation()
+            || (slot.round != round && self.is_outdated(connection))
+        {
             return Err(RecycleError::message("a former generation or login"));
         }
+        slot.round = round;
         if connection.is_stale() {
             self.shared.metrics.stale.inc();
             self.shared.opener.found_closed();

@@ -173,29 +173,34 @@ impl Pool {
         now: Instant,
         deadline: Instant,
     ) -> Result<Lease, AcquireError> {
-        match self.get(Duration::ZERO, deadline.saturating_duration_since(now)).await {
+        let at_once = Some(Duration::ZERO);
+        match self.get(at_once, deadline.saturating_duration_since(now)).await {
             Err(AcquireError::BorrowTimeout) => {}
             decided => return decided,
         }
         if let Some(lease) = self.take_over(deadline).await {
             return Ok(lease);
         }
-        let _place = Waiting::enter(self)?;
+        let now = Instant::now();
+        let place = Waiting::enter(self, now, deadline)?;
         // A session that deposited before it could see this borrower waiting is found here; one
         // that looks later sees it.
         if let Some(lease) = self.take_over(deadline).await {
             return Ok(lease);
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.get(left, left).await
+        tokio::select! {
+            biased;
+            got = self.get(None, deadline.saturating_duration_since(now)) => got,
+            () = place.late() => Err(AcquireError::BorrowTimeout),
+        }
     }
 
     async fn get(
         self: &Arc<Self>,
-        wait: Duration,
+        wait: Option<Duration>,
         create: Duration,
     ) -> Result<Lease, AcquireError> {
-        let timeouts = Timeouts { wait: Some(wait), create: Some(create), recycle: None };
+        let timeouts = Timeouts { wait, create: Some(create), recycle: None };
         match self.connections.timeout_get(&timeouts).await {
             Ok(object) => Ok(Lease::new(object, self.clone())),
             Err(PoolError::Timeout(_)) => Err(AcquireError::BorrowTimeout),

@@ -16,6 +16,7 @@ impl Pool {
     /// back for, and opens connections up to the warm minimum. Called about once a second, off
     /// every query's path.
     pub fn maintain(self: &Arc<Self>, now: Instant) {
+        self.connections().manager().begin_round();
         self.close_outdated(now);
         self.count();
         if let Some(idle) = self.settings().max_idle_time
@@ -65,7 +66,7 @@ impl Pool {
             let pool = self.clone();
             self.tasks().spawn("warming of a pool", Law::Mortal, async move {
                 // Only where there is room: a warm connection must not displace anything.
-                match pool.get(Duration::ZERO, RESCUE).await {
+                match pool.get(Some(Duration::ZERO), RESCUE).await {
                     Ok(lease) => lease.release(),
                     Err(AcquireError::Open(error)) => {
                         tracing::debug!(%error, "a warm connection could not be opened");
