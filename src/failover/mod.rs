@@ -5,6 +5,7 @@
 //! [`Suspicions`](suspicion::Suspicions) what they meet on the data path, the fastest detector that
 //! there is.
 
+mod doubt;
 pub mod events;
 pub mod metrics;
 pub mod orders;

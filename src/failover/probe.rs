@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// A future in a box: what a [`Prober`] returns.
@@ -61,8 +61,8 @@ pub struct ProbeSettings {
 /// What a probe sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// The server answered.
-    Answered(Finding),
+    /// The server answered what it was asked at that moment.
+    Answered(Finding, Instant),
     /// It could not be reached, or did not answer in time.
     Failed,
     /// It ended the connection.
@@ -99,9 +99,9 @@ impl Probe {
         loop {
             let asked = timeout(self.settings.limit, self.ask(connection.take())).await;
             let sight = match asked {
-                Ok(Ok((kept, answer))) => {
+                Ok(Ok((kept, answer, at))) => {
                     connection = Some(kept);
-                    Sight::Answered(answer)
+                    Sight::Answered(answer, at)
                 }
                 Ok(Err(error)) => {
                     if self.failures == 0 {
@@ -135,13 +135,14 @@ impl Probe {
     async fn ask(
         &self,
         connection: Option<Box<dyn Questioned>>,
-    ) -> Result<(Box<dyn Questioned>, Finding), ProbeError> {
+    ) -> Result<(Box<dyn Questioned>, Finding, Instant), ProbeError> {
         let mut connection = match connection {
             Some(connection) => connection,
             None => self.prober.connect(&self.server).await?,
         };
+        let asked = Instant::now();
         let answer = connection.ask().await?;
-        Ok((connection, answer))
+        Ok((connection, answer, asked))
     }
 
     /// Waits for the next question: its time, a wish, or the end of the connection, which is the

@@ -1,5 +1,6 @@
 //! Watches the servers of one service and says which one is the writer.
 
+use super::doubt::Doubt;
 use super::events::{Cause, Events, Standing, What, differences, membership, writer_change};
 use super::metrics::FailoverMetrics;
 use super::orders::{Command, Commanded, Commands, NotFollowed, Order, Orders};
@@ -7,7 +8,7 @@ use super::probe::{Pace, Probe, ProbeSettings, Prober, Sight};
 use super::providers::names::Names;
 use super::roster::{Member, Roster};
 use super::snapshot::{ServerId, ServerState, Snapshot, Writer};
-use super::suspicion::{Suspicion, Suspicions};
+use super::suspicion::{Evidence, Suspicion, Suspicions};
 use super::verdict::{Lone, Observation, Reason, Transition, Verdict};
 use crate::config::Endpoint;
 use crate::runtime::{Law, Tasks};
@@ -40,6 +41,10 @@ pub struct SupervisorParts {
     pub events: Arc<Events>,
 }
 
+/// A server that is being set to `read_only` refuses writes before `@@read_only` says so: for so
+/// long, its refusal weighs more than its word.
+const SETTING_READ_ONLY: Duration = Duration::from_millis(50);
+
 /// Watches the servers of one service.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -63,6 +68,7 @@ struct Watch {
     _over: DropGuard,
     /// How soon the server itself wants to be asked again.
     pace: Pace,
+    doubt: Doubt,
 }
 
 /// What tasks need that are started while the supervisor runs.
@@ -189,7 +195,8 @@ impl Supervisor {
         };
         // It ends when nobody listens any more.
         lines.tasks.spawn("probe of a server", Law::Mortal, probe.run());
-        let watch = Watch { at_once, _over: over.drop_guard(), pace: Pace::Calm };
+        let (pace, doubt) = (Pace::Calm, Doubt::default());
+        let watch = Watch { at_once, _over: over.drop_guard(), pace, doubt };
         self.probes.insert(id, watch);
     }
 
@@ -242,20 +249,24 @@ impl Supervisor {
 
     fn sighted(&mut self, server: ServerId, sight: Sight) {
         match sight {
-            Sight::Answered(finding) => {
+            Sight::Answered(finding, asked) => {
                 if let Some(watch) = self.probes.get_mut(&server) {
                     watch.pace = finding.pace;
                 }
                 let writer = self.verdict.snapshot().writer;
                 let answer = self.roster.heard(server, finding, writer);
                 self.enrol();
-                self.observed(server, Observation::Answered(answer), Cause::Answered);
+                let watch = self.probes.get_mut(&server);
+                let heard = watch.is_some_and(|watch| watch.doubt.answered(asked));
+                if heard || !answer.claim.is_writing() {
+                    self.observed(server, Observation::Answered(answer), Cause::Answered);
+                }
             }
             Sight::Failed => {
                 self.roster.failed(server);
                 self.observed(server, Observation::Failed, Cause::ProbeFailed);
             }
-            Sight::Lost => self.observed(server, Observation::Doubted, Cause::ProbeLost),
+            Sight::Lost => self.doubted(server, Cause::ProbeLost, Duration::ZERO),
         }
     }
 
@@ -301,7 +312,21 @@ impl Supervisor {
             service = &*self.parts.service, server = suspicion.server.0,
             evidence = ?suspicion.evidence, "a server is in doubt"
         );
-        self.observed(suspicion.server, Observation::Doubted, Cause::Evidence(suspicion.evidence));
+        let weight = match suspicion.evidence {
+            Evidence::ReadOnly => SETTING_READ_ONLY,
+            Evidence::ConnectFailed | Evidence::ConnectionLost | Evidence::Timeout => {
+                Duration::ZERO
+            }
+        };
+        self.doubted(suspicion.server, Cause::Evidence(suspicion.evidence), weight);
+    }
+
+    /// Something speaks against a server, for so long whatever it says.
+    fn doubted(&mut self, server: ServerId, cause: Cause, weight: Duration) {
+        if let Some(watch) = self.probes.get_mut(&server) {
+            watch.doubt.raise(Instant::now() + weight);
+        }
+        self.observed(server, Observation::Doubted, cause);
     }
 
     fn tell(&mut self, transition: Transition, snapshot: &Snapshot) {

@@ -47,6 +47,11 @@ pub enum Claim {
 }
 
 impl Claim {
+    /// Whether it would take a write.
+    pub(super) fn is_writing(self) -> bool {
+        matches!(self, Self::Writer | Self::Elected | Self::Able(_))
+    }
+
     /// Whether it wants to be the only one that writes.
     fn is_exclusive(self) -> bool {
         matches!(self, Self::Writer | Self::Elected)

@@ -147,6 +147,17 @@ impl Client {
         self.run_again(error, None);
     }
 
+    /// The server has become a reader in the middle of a transaction, or of several statements: that
+    /// is the client's to hear, but only once it is known where it is to go next, so that it does
+    /// not begin the next transaction here.
+    pub(super) async fn refused_to_client(&mut self, server: ServerId) -> Result<(), Stop> {
+        if self.access == Access::Write && self.service.topology.has_choice() {
+            self.service.topology.report(server, Evidence::ReadOnly);
+            self.is_given_up(server).await?;
+        }
+        Ok(())
+    }
+
     fn may_run_again(&self, sent: Sent) -> bool {
         match sent {
             Sent::Nothing => true,

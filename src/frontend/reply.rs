@@ -57,6 +57,8 @@ pub struct Outcome {
     pub error: Option<u16>,
     /// The error that the client did not get.
     pub withheld: Option<Box<Told>>,
+    /// The server said that it takes no writes, and the client has heard it.
+    pub only_reads: bool,
     /// The status flags sent last.
     pub status: Option<Status>,
     /// Affected rows of the last OK.
@@ -229,7 +231,8 @@ impl Editor for ReplyEditor<'_> {
                 let error = ErrPacket::parse(&packet[HEADER..])?;
                 let alone = self.outcome.status.is_none() && self.outcome.prepared.is_none();
                 let elsewhere = || self.elsewhere.is_some_and(Topology::has_choice);
-                if alone && only_reads(&error) && elsewhere() {
+                self.outcome.only_reads = only_reads(&error);
+                if alone && self.outcome.only_reads && elsewhere() {
                     let message = error.message.to_vec();
                     self.outcome.withheld =
                         Some(Box::new(Told::of_server(error.code, error.sqlstate, message)));

@@ -165,6 +165,9 @@ impl Client {
                     return Ok(Ran::Refused);
                 }
                 self.take_in(request.analysis, &outcome);
+                if outcome.only_reads {
+                    self.refused_to_client(fence.key().server).await?;
+                }
                 Ok(Ran::Answered(outcome))
             }
             Err(RelayError::Client(error)) => {

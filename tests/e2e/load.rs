@@ -21,7 +21,7 @@ const READERS: u64 = 2;
 const IDLE: u64 = 20;
 
 /// How a client writes.
-#[derive(Clone, Copy, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Way {
     #[default]
     Text,
@@ -186,7 +186,12 @@ async fn insert(client: &mut Conn, way: Way, id: u64) -> Result<(), Outcome> {
                     return Err(Outcome::Refused);
                 }
             }
-            client.query_drop("COMMIT").await.map_err(outcome)
+            let committed = client.query_drop("COMMIT").await.map_err(outcome);
+            if let Err(Outcome::Refused) = committed {
+                // A server that only reads leaves the transaction open.
+                client.query_drop("ROLLBACK").await.map_err(told).ok();
+            }
+            committed
         }
     }
 }

@@ -119,20 +119,32 @@ impl Pair {
     pub(crate) async fn promote(&self) -> tokio::time::Instant {
         use mysql_async::prelude::Queryable;
         let mut admin = self.replica.admin().await;
-        let statements: &[&str] = match self.replica.flavor {
+        let (stop, steps): (_, &[&str]) = match self.replica.flavor {
             Flavor::MariaDb => {
-                &["STOP SLAVE IO_THREAD", "DO SLEEP(0.1)", "STOP SLAVE", "SET GLOBAL read_only=OFF"]
+                ("STOP SLAVE IO_THREAD", &["STOP SLAVE", "SET GLOBAL read_only=OFF"])
             }
-            Flavor::MySql => &[
+            Flavor::MySql => (
                 "STOP REPLICA IO_THREAD",
-                "DO SLEEP(0.1)",
-                "STOP REPLICA",
-                "SET GLOBAL super_read_only=OFF",
-                "SET GLOBAL read_only=OFF",
-            ],
+                &["STOP REPLICA", "SET GLOBAL super_read_only=OFF", "SET GLOBAL read_only=OFF"],
+            ),
         };
+        admin.query_drop(stop).await.expect("to stop receiving");
+        let wait = match self.replica.flavor {
+            Flavor::MariaDb => {
+                let status: Option<mysql_async::Row> =
+                    admin.query_first("SHOW SLAVE STATUS").await.expect("the replica's status");
+                let received: String =
+                    status.and_then(|row| row.get("Gtid_IO_Pos")).expect("what it received");
+                format!("SELECT MASTER_GTID_WAIT('{received}', 30)")
+            }
+            Flavor::MySql => "SELECT WAIT_FOR_EXECUTED_GTID_SET(received_transaction_set, 30) \
+                              FROM performance_schema.replication_connection_status"
+                .to_owned(),
+        };
+        let late: Option<i64> = admin.query_first(wait).await.expect("to wait");
+        assert_eq!(late, Some(0), "the replica applies what it received");
         let mut promoted = tokio::time::Instant::now();
-        for statement in statements {
+        for statement in steps {
             promoted = tokio::time::Instant::now();
             admin.query_drop(*statement).await.expect("a promotion");
         }
