@@ -121,6 +121,7 @@ impl Client {
     async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
         let may_go_elsewhere = self.may_go_elsewhere();
         let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
+        let place = lease.pool().key().server;
         let Connection { stream, input, server, capabilities, fence, .. } = lease.connection();
         let mut exchange = Exchange::new(request.shape);
         if request.sequence > 0 {
@@ -166,7 +167,7 @@ impl Client {
                 }
                 self.take_in(request.analysis, &outcome);
                 if outcome.only_reads {
-                    self.refused_to_client(fence.key().server).await?;
+                    self.refused_to_client(place).await?;
                 }
                 Ok(Ran::Answered(outcome))
             }

@@ -8,9 +8,12 @@ use crate::net::channel::{Framed, ReadError};
 use crate::wire::command::CommandCode;
 use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::ReusableBoxFuture;
 
 /// How long a client that is told why it has to go may take to read it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -32,19 +35,59 @@ pub async fn serve(mut client: Box<Client>) -> Left {
             spoken = channel.idle() => spoken.map_err(Stop::Client),
         };
         entry.handle().busy();
-        // Boxed, so that the thousands that are idle do not hold room for a command's work.
         let stop = match woken {
-            Ok(()) => match Box::pin(burst(&mut client)).await {
-                Ok(last) => {
-                    finished = last;
-                    continue;
+            Ok(()) => {
+                let mut burst = begin(client);
+                let done = poll_fn(|context| burst.poll(context)).await;
+                end(burst);
+                client = done.0;
+                match done.1 {
+                    Ok(last) => {
+                        finished = last;
+                        continue;
+                    }
+                    Err(stop) => stop,
                 }
-                Err(stop) => stop,
-            },
+            }
             Err(stop) => stop,
         };
         return Box::pin(leave(client, stop)).await;
     }
+}
+
+/// A burst of commands under way: not a part of what serves a client, so that the thousands that
+/// are idle do not hold room for a command's work.
+type Burst = ReusableBoxFuture<'static, (Box<Client>, Result<Instant, Stop>)>;
+
+/// How many of them each thread keeps for their memory.
+const KEPT: usize = 32;
+
+thread_local! {
+    static OVER: RefCell<Vec<Burst>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Begins a burst, in the memory of one that is over if there is one.
+fn begin(mut client: Box<Client>) -> Burst {
+    let commands = async move {
+        let done = burst(&mut client).await;
+        (client, done)
+    };
+    match OVER.with_borrow_mut(Vec::pop) {
+        Some(mut over) => {
+            over.set(commands);
+            over
+        }
+        None => Burst::new(commands),
+    }
+}
+
+/// Keeps the memory of a burst that is over.
+fn end(burst: Burst) {
+    OVER.with_borrow_mut(|over| {
+        if over.len() < KEPT {
+            over.push(burst);
+        }
+    });
 }
 
 /// Seconds since Millpond first asked.
