@@ -50,8 +50,9 @@
 //!
 //! # Deliberately absent
 //!
-//! Rewriting of statements, routing by their text, caching of results, retries of anything that may
-//! have changed something.
+//! Rewriting of statements (but for [answers](session::answers) beside questions that only the
+//! session can answer), routing by their text, caching of results, retries of anything that may have
+//! changed something.
 #![forbid(unsafe_code)]
 
 pub mod wire;

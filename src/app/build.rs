@@ -1,20 +1,23 @@
 //! From a checked configuration to a service.
 
 use super::Error;
+use super::asking::Asker;
 use super::logins::{Logins, Moment};
 use super::maker::{Maker, MakerParts};
 use super::supervision::{preferences, supervise};
-use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig, SlowConfig};
+use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig, SlowConfig, UnknownUsers};
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::supervisor::Supervisor;
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::greet::Lasting;
-use crate::frontend::metrics::FrontendMetrics;
+use crate::frontend::guests::{GuestPolicy, Guests};
+use crate::frontend::metrics::{FrontendMetrics, GuestFamily};
 use crate::frontend::service::{GreetSettings, Limits, Service, ServiceParts};
 use crate::frontend::topology::Topology;
 use crate::frontend::users::{Logins as BackLogins, Users};
-use crate::net::tls::{self, ServerTls};
+use crate::net::tls::renewed::Renewed;
+use crate::net::tls::{self, ClientTls, ServerTls};
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::runtime::{Tasks, Workers};
 use arc_swap::ArcSwap;
@@ -30,6 +33,7 @@ pub(super) struct Parts<'a> {
     pub clients: &'a Arc<Clients>,
     pub logins: &'a Logins,
     pub workers: &'a Workers,
+    pub guests: &'a GuestFamily,
     pub slow: SlowConfig,
 }
 
@@ -39,6 +43,8 @@ pub(super) struct Built {
     pub supervision: Supervisor,
     pub maker: Arc<Maker>,
     pub back_logins: BackLogins,
+    pub back_tls: Renewed<ClientTls>,
+    pub guests: Arc<Guests>,
 }
 
 pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<Built, Error> {
@@ -46,23 +52,28 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     let name: Arc<str> = service.name.as_str().into();
     let users = parts.logins.users(service, Moment::Start).await?.take_over();
     let back_logins: BackLogins = Arc::new(ArcSwap::from_pointee(users.clone()));
-    let back_tls = tls::connector(&service.backend.tls).map_err(tls_error)?;
+    let back_tls = tls::renewed_connector(&service.backend.tls).map_err(tls_error)?;
     let metrics = parts.failover.of(&service.name);
     let events = parts.events.clone();
     let (supervision, watched) = supervise(service, &back_logins, &back_tls, metrics, events)
         .map_err(|source| Error::Resolver { service: service.name.clone(), source })?;
+    let asker =
+        Asker::new(watched.snapshot.clone(), back_tls.clone(), service.pool.connect_timeout);
+    let metrics = parts.guests.of(&service.name);
+    let guests = Guests::new(Arc::new(asker), back_logins.clone(), metrics);
     let maker = Arc::new(Maker::new(MakerParts {
         service: name.clone(),
         snapshot: watched.snapshot.clone(),
         suspicions: watched.suspicions.clone(),
-        tls: back_tls,
+        tls: back_tls.clone(),
         settings: service.pool.clone(),
         logins: back_logins.clone(),
         tasks: parts.tasks.clone(),
         metrics: parts.pools.clone(),
     }));
-    let tls = tls::acceptor(&service.tls).map_err(tls_error)?;
-    let greeting = greeting(service, tls, users, Lasting::new(parts.workers.clone()));
+    let tls = tls::renewed_acceptor(&service.tls).map_err(tls_error)?;
+    let lasting = Lasting::new(parts.workers.clone());
+    let greeting = greeting(service, tls, users, lasting, &guests);
     let service_parts = ServiceParts {
         name,
         limits: limits(service, parts.slow),
@@ -72,16 +83,25 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
         topology: Topology::new(watched, preferences(service)),
         maker: maker.clone(),
         greeting,
+        guests: Some(guests.clone()),
     };
-    Ok(Built { service: Service::new(service_parts), supervision, maker, back_logins })
+    Ok(Built {
+        service: Service::new(service_parts),
+        supervision,
+        maker,
+        back_logins,
+        back_tls,
+        guests,
+    })
 }
 
 /// What handshakes are told.
 pub(super) fn greeting(
     service: &ServiceConfig,
-    tls: Option<ServerTls>,
+    tls: Option<Renewed<ServerTls>>,
     users: Users,
     lasting: Lasting,
+    guests: &Arc<Guests>,
 ) -> GreetSettings {
     GreetSettings {
         version: match &service.server_version {
@@ -92,6 +112,12 @@ pub(super) fn greeting(
         require_tls: service.tls.mode == FrontTlsMode::Required,
         users: Arc::new(users),
         login_limits: service.login_limits,
+        guests: match service.unknown_users {
+            UnknownUsers::Refuse => None,
+            UnknownUsers::PassThrough => {
+                Some(GuestPolicy { guests: guests.clone(), most: service.max_pass_through_users })
+            }
+        },
         lasting,
     }
 }
@@ -100,7 +126,10 @@ pub(super) fn limits(service: &ServiceConfig, slow: SlowConfig) -> Limits {
     Limits {
         max_clients: service.max_clients,
         borrow_timeout: service.pool.borrow_timeout,
+        sleep_after: service.failover.sleep_after,
+        resume_timeout: service.failover.resume_timeout,
         retry: service.failover.retry,
+        lost_statement: service.failover.lost_statement,
         max_waiting: service.pool.max_waiting.unwrap_or(usize::MAX),
         handshake_timeout: service.handshake_timeout,
         max_packet: service.max_packet,

@@ -3,12 +3,14 @@
 use super::Error;
 use crate::backend::login::{LoggedIn, LoginError, LoginRequest, login};
 use crate::config::{
-    Config, Endpoint, OnStart, RefreshConfig, Secret, SecretRef, ServiceConfig, UserSecret,
-    UserTransport,
+    Config, Endpoint, IdentityConfig, OnStart, RefreshConfig, Secret, SecretRef, ServiceConfig,
+    TokenRule, UserSecret, UserTransport,
 };
 use crate::credentials::metrics::SecretMetricsFamily;
 use crate::credentials::rotation::{Keyring, Refreshed};
 use crate::credentials::stores::{StoreError, Stores};
+use crate::credentials::tokens::metrics::TokenMetrics;
+use crate::credentials::tokens::{Provider, TokenLogin};
 use crate::frontend::users::{User, Users};
 use crate::net::tls::ClientTls;
 use crate::runtime::{Law, Tasks};
@@ -37,6 +39,8 @@ pub(super) struct Logins {
     stores: ArcSwap<Stores>,
     policies: ArcSwap<BTreeMap<String, RefreshConfig>>,
     metrics: SecretMetricsFamily,
+    providers: Mutex<BTreeMap<String, (IdentityConfig, Arc<Provider>)>>,
+    token_metrics: TokenMetrics,
     tasks: Tasks,
     wanted: watch::Receiver<()>,
     made: Mutex<BTreeMap<SecretRef, Arc<Keyring>>>,
@@ -73,6 +77,7 @@ impl Logins {
     pub(super) fn new(
         config: &Config,
         metrics: SecretMetricsFamily,
+        token_metrics: TokenMetrics,
         tasks: &Tasks,
         refresh: &Refresh,
     ) -> Self {
@@ -80,6 +85,8 @@ impl Logins {
             stores: ArcSwap::from_pointee(Stores::new(&config.secrets, std::env::vars_os())),
             policies: ArcSwap::from_pointee(config.refresh.clone()),
             metrics,
+            providers: Mutex::default(),
+            token_metrics,
             tasks: tasks.clone(),
             wanted: refresh.0.subscribe(),
             made: Mutex::default(),
@@ -91,6 +98,33 @@ impl Logins {
     pub(super) fn know_stores(&self, config: &Config) {
         self.stores.store(Arc::new(Stores::new(&config.secrets, std::env::vars_os())));
         self.policies.store(Arc::new(config.refresh.clone()));
+    }
+
+    /// Knows who vouches for clients in this configuration. Reads files of authorities.
+    pub(super) fn know_providers(&self, config: &Config) -> Result<(), Error> {
+        let mut providers = self.providers.lock();
+        let mut next = BTreeMap::new();
+        for (name, settings) in &config.identity {
+            // One that has not changed keeps what it knows.
+            let kept = providers.get(name).filter(|(before, _)| before == settings);
+            let provider = match kept {
+                Some((_, provider)) => provider.clone(),
+                None => {
+                    let made = Provider::new(name, settings, self.token_metrics.clone());
+                    let name = name.clone();
+                    Arc::new(made.map_err(|source| Error::Identity { name, source })?)
+                }
+            };
+            next.insert(name.clone(), (settings.clone(), provider));
+        }
+        *providers = next;
+        Ok(())
+    }
+
+    /// The tokens of a user.
+    fn token(&self, rule: &TokenRule) -> Option<Arc<TokenLogin>> {
+        let (_, provider) = self.providers.lock().get(&rule.provider)?.clone();
+        Some(Arc::new(TokenLogin::new(provider, rule.clone())))
     }
 
     /// The users of a service; fetches their passwords.
@@ -126,6 +160,9 @@ impl Logins {
                 tls_only,
                 allow_from: user.allow_from.as_slice().into(),
                 database_user: user.database_user.as_deref().map(Into::into),
+                certificate: user.certificate.clone().map(Arc::new),
+                token: user.token.as_ref().and_then(|rule| self.token(rule)),
+                treatment: (!user.treatment.is_usual()).then(|| Arc::new(user.treatment.clone())),
             };
             users.insert(name.clone(), user);
         }

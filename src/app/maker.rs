@@ -11,6 +11,7 @@ use crate::failover::suspicion::{Evidence, Suspicions};
 use crate::frontend::service::PoolMaker;
 use crate::frontend::users::Logins;
 use crate::net::tls::ClientTls;
+use crate::net::tls::renewed::Renewed;
 use crate::pool::budget::Budget;
 use crate::pool::manager::{OpenError, Opener, Opening};
 use crate::pool::metrics::PoolMetricsFamily;
@@ -32,7 +33,7 @@ pub(super) struct MakerParts {
     pub service: Arc<str>,
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     pub suspicions: Suspicions,
-    pub tls: ClientTls,
+    pub tls: Renewed<ClientTls>,
     pub settings: PoolConfig,
     pub logins: Logins,
     pub tasks: Tasks,
@@ -183,7 +184,7 @@ struct ServerOpener {
     /// As it was when the pool was made.
     login: BackLogin,
     logins: Logins,
-    tls: ClientTls,
+    tls: Renewed<ClientTls>,
     settings: Arc<ArcSwap<PoolConfig>>,
     fresh: Arc<Environment>,
 }
@@ -217,7 +218,8 @@ impl ServerOpener {
         // Part of the limit on connecting, so that a refusal is told as one and not as lateness.
         let patience = self.settings.load().connect_timeout / 2;
         let gate = Some(&self.server.connects);
-        let place = Place { endpoint: &endpoint, address, tls: &self.tls, gate };
+        let tls = self.tls.now();
+        let place = Place { endpoint: &endpoint, address, tls: &tls, gate };
         let (login, _permit) = self.login().log_in(place, &self.request, patience).await?;
         let connection = set_up(login, self.setup(generation)).await?;
         self.learned(&connection);

@@ -1,6 +1,8 @@
 //! The only room that knows every floor: builds, wires, drains.
 
+mod asking;
 mod build;
+mod certificates;
 mod logins;
 mod maker;
 mod reload;
@@ -16,16 +18,20 @@ use crate::admin::{self, AdminServer, Control, Pages, Readiness};
 use crate::config::{Config, ServiceConfig};
 use crate::credentials::metrics::SecretMetricsFamily;
 use crate::credentials::stores::StoreError;
+use crate::credentials::tokens::metrics::TokenMetrics;
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
+use crate::failover::webhook::{Webhook, WebhookError};
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::listener::listen;
-use crate::frontend::metrics::FrontendMetrics;
+use crate::frontend::metrics::{FrontendMetrics, GuestMetrics};
 use crate::frontend::operate::Operator;
 use crate::frontend::serve::seconds;
 use crate::frontend::service::Service;
 use crate::net::tls::TlsError;
+use crate::net::tls::metrics::CertificateMetrics;
 use crate::pool::metrics::PoolMetricsFamily;
+use crate::pool::upkeep::Warmth;
 use crate::router::Access;
 use crate::runtime::logging::Log;
 use crate::runtime::{Death, Law, Tasks, Workers, manager};
@@ -74,6 +80,17 @@ pub enum Error {
         /// Why.
         source: StoreError,
     },
+    /// Who vouches for clients cannot be asked.
+    #[error("identity.{name}: {source}")]
+    Identity {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: TlsError,
+    },
+    /// Events cannot be posted.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// Names cannot be looked up.
     #[error("services.{service}.backend: the system names no DNS server: {source}")]
     Resolver {
@@ -115,11 +132,17 @@ pub async fn run(
     let frontend = FrontendMetrics::register(&metrics)?;
     let pools = PoolMetricsFamily::register(&metrics)?;
     let failover = FailoverMetricsFamily::register(&metrics)?;
+    let certificates = CertificateMetrics::register(&metrics)?;
     let secrets = SecretMetricsFamily::register(&metrics)?;
-    let logins = Arc::new(Logins::new(&config, secrets, &tasks, refresh));
+    let tokens = TokenMetrics::register(&metrics)?;
+    let logins = Arc::new(Logins::new(&config, secrets, tokens, &tasks, refresh));
+    logins.know_providers(&config)?;
+    let guests = GuestMetrics::register(&metrics)?;
     let workers = login_threads(config.runtime.login_threads).map_err(Error::Threads)?;
     let clients = Arc::new(Clients::default());
     let events = Events::new(config.events.keep);
+    let webhook = config.events.webhook.as_ref();
+    let webhook = webhook.map(|target| Webhook::new(target, &metrics)).transpose()?;
     tokio::pin!(stop);
     let building = async {
         let mut built = Vec::new();
@@ -133,6 +156,7 @@ pub async fn run(
                 clients: &clients,
                 logins: &logins,
                 workers: &workers,
+                guests: &guests,
                 slow: config.log.slow,
             };
             built.push((service, build(service, parts).await?));
@@ -150,6 +174,10 @@ pub async fn run(
         built.iter().map(|(_, built)| Operator::channel(&built.service.name)).unzip();
     let control =
         Control::new(operators, source.reloads.clone(), config.admin.control_token.clone());
+    if let Some(webhook) = webhook {
+        let posting = webhook.run(events.clone(), tasks.stop_signal().clone());
+        tasks.spawn("webhook", Law::Mortal, posting);
+    }
     let pages = Pages::new(metrics, readiness.subscribe(), events, control, log.clone());
     let mut admin = open_admin(&config, pages)?;
     tasks.spawn("repeats in the log", Law::Vital, tell_repeats(log, tasks.stop_signal().clone()));
@@ -161,6 +189,8 @@ pub async fn run(
         start(configured, built, &tasks)?;
     }
     let drain_timeout = config.runtime.drain_timeout;
+    let following = certificates::follow(live.clone(), certificates, tasks.stop_signal().clone());
+    tasks.spawn("certificates", Law::Vital, following);
     let reloader = Reloader::new(config, source.load, logins, live);
     let reloading = reloader.run(source.requests, tasks.stop_signal().clone());
     tasks.spawn("reloading", Law::Vital, reloading);
@@ -286,8 +316,10 @@ async fn upkeep(service: Arc<Service>) {
         }
         let now = Instant::now();
         let pools = service.pools();
+        service.doze(&pools);
+        let warmth = if service.topology.sleep.is_asleep() { Warmth::Cold } else { Warmth::Kept };
         for pool in &pools {
-            pool.maintain(now);
+            pool.maintain(now, warmth);
         }
         service.metrics.pools_are(&pools, now);
         service.metrics.incidents.close_old(now);

@@ -9,9 +9,11 @@ use super::logins::{Fetched, Logins, Moment};
 use super::maker::Maker;
 use crate::admin::{NotReloaded, ReloadRequests, Reloaded, Reloads};
 use crate::config::{Config, ConfigError, ServiceConfig, SlowConfig};
+use crate::frontend::guests::Guests;
 use crate::frontend::service::Service;
 use crate::frontend::users::{Logins as BackLogins, User};
-use crate::net::tls::{self, ServerTls};
+use crate::net::tls::renewed::Renewed;
+use crate::net::tls::{self, ClientTls, ServerTls};
 use std::fmt;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -36,10 +38,13 @@ impl fmt::Debug for Source {
 }
 
 /// What of a running service can change.
+#[derive(Clone)]
 pub(super) struct Live {
     service: Arc<Service>,
     maker: Arc<Maker>,
     logins: BackLogins,
+    back_tls: Renewed<ClientTls>,
+    guests: Arc<Guests>,
 }
 
 impl Live {
@@ -48,14 +53,31 @@ impl Live {
             service: built.service.clone(),
             maker: built.maker.clone(),
             logins: built.back_logins.clone(),
+            back_tls: built.back_tls.clone(),
+            guests: built.guests.clone(),
         }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.service.name
+    }
+
+    /// What clients are shown.
+    pub(super) fn front_tls(&self) -> Option<Renewed<ServerTls>> {
+        self.service.greeting().tls.clone()
+    }
+
+    /// What servers are shown.
+    pub(super) fn back_tls(&self) -> &Renewed<ClientTls> {
+        &self.back_tls
     }
 }
 
 /// A service's new settings, ready to be put in force.
 struct Prepared {
     users: Fetched,
-    tls: Option<ServerTls>,
+    tls: Option<Renewed<ServerTls>>,
+    back_tls: ClientTls,
 }
 
 /// Reads the configuration again when it is asked to.
@@ -101,6 +123,7 @@ impl Reloader {
         let taken = self.running.taking_over(&next);
         let mut prepared = Vec::new();
         self.logins.know_stores(&taken);
+        self.logins.know_providers(&taken).map_err(|error| refused(&error))?;
         for (index, service) in taken.services.iter().enumerate() {
             prepared.push(self.prepare(index, service).await.map_err(|error| refused(&error))?);
         }
@@ -120,24 +143,28 @@ impl Reloader {
         let users = self.logins.users(service, Moment::Reload).await?;
         // Files may have changed under the same names; a certificate that Millpond made itself
         // stays, since clients may remember it.
+        let tls_error = |source| Error::Tls { service: service.name.clone(), source };
         let tls = if service.tls.identity.is_some() || service.tls != before.tls {
-            tls::acceptor(&service.tls)
-                .map_err(|source| Error::Tls { service: service.name.clone(), source })?
+            tls::renewed_acceptor(&service.tls).map_err(tls_error)?
         } else {
-            self.services[index].service.greeting().tls.clone()
+            self.services[index].front_tls()
         };
-        Ok(Prepared { users, tls })
+        let back_tls = self.services[index].back_tls.again().map_err(tls_error)?;
+        Ok(Prepared { users, tls, back_tls })
     }
 }
 
 impl Live {
     fn put_in_force(&self, configured: &ServiceConfig, new: Prepared, slow: SlowConfig) {
         let users = new.users.take_over();
+        self.back_tls.put(new.back_tls);
         let before = self.logins.load_full();
         // Who may not come any more, and is here, stays.
-        let mut logins = (*before).clone();
-        logins.extend(users.clone());
-        self.logins.store(Arc::new(logins));
+        self.logins.rcu(|now| {
+            let mut logins = (**now).clone();
+            logins.extend(users.clone());
+            logins
+        });
         let login_changed = |name: &str| match (before.get(name), users.get(name)) {
             (Some(before), Some(now)) => !same_login(before, now),
             _ => false,
@@ -145,7 +172,8 @@ impl Live {
         self.maker.reconfigure(&configured.pool, &self.service.pools(), login_changed);
         let lasting = self.service.greeting().lasting.clone();
         let limits = limits(configured, slow);
-        self.service.reconfigure(limits, greeting(configured, new.tls, users, lasting));
+        self.service
+            .reconfigure(limits, greeting(configured, new.tls, users, lasting, &self.guests));
     }
 }
 

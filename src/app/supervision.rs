@@ -9,11 +9,13 @@ use crate::failover::metrics::FailoverMetrics;
 use crate::failover::probe::{Connecting, ProbeSettings, Prober, Questioned};
 use crate::failover::providers::names::Names;
 use crate::failover::providers::{Dialect, Interview};
+use crate::failover::recovery::RecoverySettings;
 use crate::failover::snapshot::ServerState;
 use crate::failover::supervisor::{Supervisor, SupervisorParts, Watched};
 use crate::failover::verdict::Lone;
 use crate::frontend::users::Logins;
 use crate::net::tls::ClientTls;
+use crate::net::tls::renewed::Renewed;
 use crate::router::Preferences;
 use crate::wire::capability::Capabilities;
 use hickory_resolver::net::NetError;
@@ -24,7 +26,7 @@ use std::time::Duration;
 pub(super) fn supervise(
     service: &ServiceConfig,
     logins: &Logins,
-    tls: &ClientTls,
+    tls: &Renewed<ClientTls>,
     metrics: FailoverMetrics,
     events: Arc<Events>,
 ) -> Result<(Supervisor, Watched), NetError> {
@@ -55,6 +57,12 @@ pub(super) fn supervise(
             calm: failover.probe_interval,
             alert: failover.suspect_interval,
             limit: failover.probe_timeout,
+        },
+        recovery: RecoverySettings {
+            slow_start: failover.slow_start,
+            flap_limit: failover.flap_limit,
+            flap_window: failover.flap_window,
+            flap_hold: failover.flap_hold,
         },
         prober: Arc::new(prober),
         metrics,
@@ -88,7 +96,7 @@ pub(super) fn preferences(service: &ServiceConfig) -> Preferences {
 struct MonitorLogin {
     user: Arc<str>,
     logins: Logins,
-    tls: ClientTls,
+    tls: Renewed<ClientTls>,
     dialect: Option<Dialect>,
     instances: Option<InstanceHost>,
 }
@@ -97,7 +105,7 @@ impl Prober for MonitorLogin {
     fn connect(&self, server: &ServerState) -> Connecting {
         let user = self.logins.load().get(&*self.user).cloned();
         let (endpoint, address) = (server.endpoint.clone(), server.address);
-        let (tls, dialect, instances) = (self.tls.clone(), self.dialect, self.instances.clone());
+        let (tls, dialect, instances) = (self.tls.now(), self.dialect, self.instances.clone());
         Box::pin(async move {
             let Some(user) = user else { return Err(LoginError::NoUser) };
             let request = LoginRequest {

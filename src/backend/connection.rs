@@ -6,9 +6,9 @@ use super::server::ServerInfo;
 use crate::net::buffer::ReadBuffer;
 use crate::net::link::{LinkError, send};
 use crate::net::stream::Stream;
+use crate::session::align::set_role;
 use crate::session::need::{Leftover, Traces};
 use crate::session::prepared::BackendStatements;
-use crate::session::server::Flavor;
 use crate::session::state::{Baseline, Environment, MultiStatements, Role};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, put_statement_command};
@@ -44,6 +44,8 @@ pub struct Connection {
     pub capabilities: Capabilities,
     /// What the session has.
     pub environment: Arc<Environment>,
+    /// When it entered its database, as [`crate::session::model::Session::entered`].
+    pub entered: u64,
     /// What a fresh session of this connection has.
     pub fresh: Arc<Environment>,
     /// The session variables right after login.
@@ -95,6 +97,8 @@ impl Connection {
         for question in questions {
             question.put(&mut output, self.capabilities);
         }
+        // Questions find rows of their own.
+        self.traces.found_rows = None;
         let fence = self.fence.clone();
         let asking = async {
             send(&mut self.stream, &output).await?;
@@ -171,13 +175,14 @@ impl Connection {
     /// When the connection cannot be used again.
     pub async fn reset(&mut self) -> Result<(), StateError> {
         let names = set_names(&self.fresh);
+        let role = set_role(&Role::Login, &self.baseline);
         let mut questions = vec![Question::Reset];
         // A role may be here because a session brought it along.
         if self.traces.role == Leftover::Present || self.environment.role != Role::Login {
-            questions.push(Question::Query(match self.server.version.flavor {
-                Flavor::MySql => b"SET ROLE DEFAULT",
-                Flavor::MariaDb => b"SET ROLE NONE",
-            }));
+            if !role.is_ascii() {
+                questions.push(Question::Query(b"SET NAMES 'utf8mb4'"));
+            }
+            questions.push(Question::Query(&role));
         }
         if self.traces.optimizer_traces == Leftover::Present {
             questions.push(Question::Query(FORGET_TRACES));

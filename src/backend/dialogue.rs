@@ -236,6 +236,7 @@ impl Gathering {
                 cursor.skip(1)?;
                 self.content = Some(Content::Prepared { id: cursor.u32()? });
             }
+            Control::Column => self.pass(packet)?,
             Control::LocalInfile => {
                 return Err(Fault::Unexpected { expected: "an answer to Millpond" }.into());
             }

@@ -3,6 +3,7 @@
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase.html>
 
 mod error;
+pub mod fuzzing;
 mod prover;
 
 use std::net::SocketAddr;

@@ -11,7 +11,8 @@ use crate::session::align::SetOption;
 use crate::session::need::Traces;
 use crate::session::prepared::BackendStatements;
 use crate::session::residue::CapturedResult;
-use crate::session::state::{Baseline, Environment};
+use crate::session::server::Flavor;
+use crate::session::state::{Baseline, Environment, LoginRole};
 use crate::wire::fault::Fault;
 use bytes::BytesMut;
 use std::collections::HashMap;
@@ -49,6 +50,7 @@ impl Setup {
 }
 
 const SESSION_VARIABLES: &[u8] = b"SHOW SESSION VARIABLES";
+const ROLE: &[u8] = b"SELECT CURRENT_ROLE()";
 const GLOBAL_VARIABLES: &[u8] = b"SHOW GLOBAL VARIABLES";
 // Both servers know these columns; MariaDB 10.10 and later have collations without a number.
 const COLLATIONS: &[u8] = b"SELECT ID, CHARACTER_SET_NAME, COLLATION_NAME \
@@ -75,6 +77,9 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         questions.push(Question::Query(setup.init_query.as_bytes()));
     }
     questions.push(Question::Query(TRACKERS));
+    if login.server.version.flavor == Flavor::MariaDb {
+        questions.push(Question::Query(ROLE));
+    }
 
     let LoggedIn { mut stream, leftover, server, status, .. } = login;
     let mut input = ReadBuffer::with(&leftover);
@@ -94,7 +99,10 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     }
     input.rest();
 
-    let baseline = baseline(&replies[1])?;
+    let mut baseline = baseline(&replies[1])?;
+    if server.version.flavor == Flavor::MariaDb {
+        baseline.role = login_role(replies.last())?;
+    }
     let baseline = match setup.baseline {
         Some(shared) if *shared == baseline => shared,
         _ => Arc::new(baseline),
@@ -111,6 +119,7 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         thread_id: server.connection_id,
         capabilities: server.capabilities,
         environment: setup.fresh.clone(),
+        entered: 0,
         fresh: setup.fresh,
         baseline,
         status,
@@ -127,6 +136,17 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
 fn baseline(reply: &Reply) -> Result<Baseline, LinkError> {
     let pairs = pairs(reply)?;
     Ok(Baseline::from_rows(pairs.iter().map(|(name, value)| (name.as_str(), value.as_slice()))))
+}
+
+/// The answer to [`ROLE`].
+fn login_role(reply: Option<&Reply>) -> Result<LoginRole, LinkError> {
+    match reply.map(|reply| &reply.content) {
+        Some(Content::Rows(answer)) => match answer.first_row.first() {
+            Some(Some(name)) => Ok(LoginRole::Named(name.as_slice().into())),
+            _ => Ok(LoginRole::None),
+        },
+        _ => Err(Fault::Unexpected { expected: "a role" }.into()),
+    }
 }
 
 fn result(reply: &Reply) -> Result<&CapturedResult, LinkError> {

@@ -26,6 +26,23 @@ impl Choice for Retry {
         &[("safe", Self::Safe), ("not_run", Self::NotRun)];
 }
 
+/// What clients are told of a statement that was lost with its connection and provably had no
+/// effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostStatement {
+    /// A lost connection: error 1158, SQLSTATE 08S01.
+    Lost,
+    /// A deadlock: error 1213, SQLSTATE 40001, which frameworks answer by running the transaction
+    /// again.
+    Deadlock,
+}
+
+impl Choice for LostStatement {
+    const EXPECTED: &'static str = r#""lost" or "deadlock""#;
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("lost", Self::Lost), ("deadlock", Self::Deadlock)];
+}
+
 /// What sessions of the reader port do when no reader is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WithoutReaders {
@@ -52,8 +69,22 @@ pub struct FailoverConfig {
     pub probe_timeout: Duration,
     /// Between two looks at the endpoints' names when all is well.
     pub resolve_interval: Duration,
+    /// Over how long a reader that was away gets its share of the work back; `None`: at once.
+    pub slow_start: Option<Duration>,
+    /// From how many failures within the window on a reader is held out; 0: never.
+    pub flap_limit: usize,
+    /// In which failures count together.
+    pub flap_window: Duration,
+    /// For how long such a reader is held out at first.
+    pub flap_hold: Duration,
+    /// After how long without a statement the servers are left alone; `None`: never.
+    pub sleep_after: Option<Duration>,
+    /// How long a statement waits for servers that were left alone.
+    pub resume_timeout: Duration,
     /// What is run again.
     pub retry: Retry,
+    /// What clients are told of what was lost without effect.
+    pub lost_statement: LostStatement,
     /// A reader farther behind is not used; `None`: any.
     pub reader_max_lag: Option<Duration>,
     /// When no reader is left.
@@ -77,7 +108,21 @@ impl FailoverConfig {
             resolve_interval: section
                 .duration("resolve_interval", 100 * MILLISECOND..=10 * MINUTE)
                 .unwrap_or(5 * SECOND),
+            slow_start: section
+                .limit("slow_start", SECOND..=60 * MINUTE)
+                .unwrap_or(Some(10 * SECOND)),
+            flap_limit: section
+                .number("flap_limit", 0..=100)
+                .and_then(|limit| usize::try_from(limit).ok())
+                .unwrap_or(3),
+            flap_window: section.duration("flap_window", SECOND..=DAY).unwrap_or(MINUTE),
+            flap_hold: section.duration("flap_hold", SECOND..=10 * MINUTE).unwrap_or(10 * SECOND),
+            sleep_after: section.limit("sleep_after", SECOND..=DAY).unwrap_or(None),
+            resume_timeout: section
+                .duration("resume_timeout", SECOND..=60 * MINUTE)
+                .unwrap_or(MINUTE),
             retry: section.setting("retry").unwrap_or(Retry::Safe),
+            lost_statement: section.setting("lost_statement_error").unwrap_or(LostStatement::Lost),
             reader_max_lag: section
                 .limit("reader_max_lag", SECOND..=DAY)
                 .unwrap_or(Some(10 * SECOND)),
@@ -92,7 +137,14 @@ impl FailoverConfig {
             .duration("suspect_interval", self.suspect_interval)
             .duration("probe_timeout", self.probe_timeout)
             .duration("resolve_interval", self.resolve_interval)
+            .duration("slow_start", self.slow_start.unwrap_or_default())
+            .put("flap_limit", i64::try_from(self.flap_limit).unwrap_or(i64::MAX))
+            .duration("flap_window", self.flap_window)
+            .duration("flap_hold", self.flap_hold)
+            .duration("sleep_after", self.sleep_after.unwrap_or_default())
+            .duration("resume_timeout", self.resume_timeout)
             .put("retry", self.retry.name())
+            .put("lost_statement_error", self.lost_statement.name())
             .limit("reader_max_lag", self.reader_max_lag)
             .put("without_readers", self.without_readers.name())
             .maybe("zone", self.zone.clone())

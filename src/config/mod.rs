@@ -9,10 +9,13 @@
 //! holds it to this code.
 
 mod backend;
+mod certificate;
 mod failover;
 mod given;
+mod identity;
 mod login_limits;
 mod network;
+mod pattern;
 mod pool;
 mod process;
 mod refresh;
@@ -38,25 +41,29 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
-pub use failover::{FailoverConfig, Retry, WithoutReaders};
+pub use certificate::{CertificateRule, CertifiedPassword};
+pub use failover::{FailoverConfig, LostStatement, Retry, WithoutReaders};
+pub use identity::{AwsIamConfig, IdentityConfig, JwtAlgorithm, JwtConfig, TokenRule};
 pub use login_limits::LoginLimits;
 pub use network::{Network, NotANetwork};
+pub use pattern::{NoPattern, Pattern};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{
     AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, NotALevel,
-    RuntimeConfig, SlowConfig, SlowText,
+    RuntimeConfig, SlowConfig, SlowText, WebhookConfig,
 };
 pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};
 pub use secret::Secret;
 use section::{Report, Section};
-pub use service::{ServerVersionSetting, ServiceConfig};
+pub use service::{ServerVersionSetting, ServiceConfig, UnknownUsers};
 use show::Shown;
 pub use source::SourceError;
 pub use store::StoreConfig;
 pub use tls::{BackTls, BackTlsMode, CertificateFiles, FrontTls, FrontTlsMode};
 pub(crate) use units::parse_duration;
 pub use url::{HttpUrl, NotAnUrl, escaped};
+use user::Named;
 pub use user::{SecretRef, UserConfig, UserSecret, UserTransport};
 
 /// A configuration that is right.
@@ -68,6 +75,8 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// The secret stores by name.
     pub secrets: BTreeMap<String, StoreConfig>,
+    /// Who vouches for clients that come with tokens, by name.
+    pub identity: BTreeMap<String, IdentityConfig>,
     /// How the secrets of each store are kept up to date.
     pub refresh: BTreeMap<String, RefreshConfig>,
     /// The admin port.
@@ -136,9 +145,14 @@ impl Config {
         let secrets = self.secrets.iter().fold(Shown::new(), |all, (name, store)| {
             all.section(name, store.show().all(refresh(name)))
         });
+        let identity = self
+            .identity
+            .iter()
+            .fold(Shown::new(), |all, (name, one)| all.section(name, one.show()));
         Shown::new()
             .section("services", services)
             .section("secrets", secrets)
+            .section("identity", identity)
             .section("admin", self.admin.show())
             .section("events", self.events.show())
             .section("log", self.log.show())
@@ -155,13 +169,21 @@ impl Config {
             let unknown = StoreConfig::Env { prefix: String::new() };
             stores.insert(name, store.unwrap_or(unknown));
         }
+        let providers =
+            |name: &str, one: &mut Section<'_>| (name.to_owned(), IdentityConfig::read(one));
+        let identity = top.each("identity", providers).into_iter().collect();
+        let named = Named { stores: &stores, identity: &identity };
         let services =
-            top.each("services", |name, section| ServiceConfig::read(name, section, &stores));
+            top.each("services", |name, section| ServiceConfig::read(name, section, named));
         if services.is_empty() {
             top.missing("services", "at least one service, as [services.<name>]");
         }
         let config = Self {
             services: services.into_iter().flatten().collect(),
+            identity: identity
+                .into_iter()
+                .filter_map(|(name, one)| one.map(|one| (name, one)))
+                .collect(),
             secrets: stores,
             refresh,
             admin: top.section("admin", AdminConfig::read),

@@ -1,6 +1,8 @@
 //! What concerns the process as a whole: admin port, log, runtime.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use super::given::{Choice, Given, Setting};
 use super::secret::Secret;
 use super::section::Section;
 use super::show::{HIDDEN, Shown};
+use super::url::HttpUrl;
 
 /// `[admin]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,16 +74,61 @@ impl Setting for SocketAddr {
 pub struct EventsConfig {
     /// How many are kept in memory.
     pub keep: usize,
+    /// Where they are posted, too.
+    pub webhook: Option<WebhookConfig>,
 }
+
+/// A web service that is told of events. Its address may be a secret: it is shown without the path.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookConfig {
+    /// Its address.
+    pub url: HttpUrl,
+    /// What goes with each request as `Authorization`.
+    pub authorization: Option<Secret>,
+    /// The authorities that its certificate may come from; `None`: the system's.
+    pub ca: Option<PathBuf>,
+}
+
+impl fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookConfig")
+            .field("authority", &self.url.authority())
+            .field("authorization", &self.authorization)
+            .field("ca", &self.ca)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a header's value may be, to follow "expected".
+const HEADER: &str = "text of printable ASCII characters, such as \"Bearer …\"";
 
 impl EventsConfig {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let keep = section.number("keep", 1..=100_000).and_then(|n| usize::try_from(n).ok());
-        Self { keep: keep.unwrap_or(1_000) }
+        let url = section.confidential("webhook", HttpUrl::EXPECTED, |text| text.parse().ok());
+        let authorization = section.confidential("webhook_authorization", HEADER, |text| {
+            let plain = |byte: u8| (b' '..=b'~').contains(&byte);
+            (!text.is_empty() && text.bytes().all(plain)).then(|| Secret::new(text))
+        });
+        let ca = section.path("webhook_ca");
+        for key in ["webhook_authorization", "webhook_ca"] {
+            if section.had(key) && !section.had("webhook") {
+                section.conflict(key, "there is no webhook: expected `webhook` beside it");
+            }
+        }
+        let webhook = url.map(|url| WebhookConfig { url, authorization, ca });
+        Self { keep: keep.unwrap_or(1_000), webhook }
     }
 
     pub(super) fn show(&self) -> Shown {
-        Shown::new().put("keep", i64::try_from(self.keep).unwrap_or(i64::MAX))
+        let webhook = self.webhook.as_ref();
+        let authorization = webhook.and_then(|webhook| webhook.authorization.as_ref());
+        let ca = webhook.and_then(|webhook| webhook.ca.as_ref());
+        Shown::new()
+            .put("keep", i64::try_from(self.keep).unwrap_or(i64::MAX))
+            .maybe("webhook", webhook.map(|_| HIDDEN.to_owned()))
+            .maybe("webhook_authorization", authorization.map(|_| HIDDEN.to_owned()))
+            .maybe("webhook_ca", ca.map(|ca| ca.display().to_string()))
     }
 }
 

@@ -16,6 +16,7 @@ impl Config {
         let mut taken = Self {
             services: services.collect(),
             secrets: next.secrets.clone(),
+            identity: next.identity.clone(),
             refresh: next.refresh.clone(),
             ..self.clone()
         };
@@ -38,6 +39,9 @@ impl Config {
         keys.extend(self.changed_passwords(other));
         if self.admin.control_token != other.admin.control_token {
             keys.push("admin.control_token".to_owned());
+        }
+        if self.events.webhook != other.events.webhook {
+            keys.push("events.webhook".to_owned());
         }
         keys.sort();
         keys.dedup();
@@ -82,6 +86,9 @@ impl ServiceConfig {
         taken.pool.hand_over = self.pool.hand_over;
         taken.failover = self.failover.clone();
         taken.failover.retry = next.failover.retry;
+        taken.failover.sleep_after = next.failover.sleep_after;
+        taken.failover.resume_timeout = next.failover.resume_timeout;
+        taken.failover.lost_statement = next.failover.lost_statement;
         taken
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use config::{Map, Value, ValueKind};
 
 use super::given::{Given, Setting, shown};
+use super::pattern::Pattern;
 use super::refusal::{Problem, Refusal, nearest};
 use super::secret::Secret;
 use super::units::{ShownDuration, ShownSize, parse_size};
@@ -77,6 +78,24 @@ impl Section<'_> {
             Some(value) => self.table_of(name, value),
         };
         Section::read_whole(self.key(name), table, self.report, read)
+    }
+
+    /// A subsection that need not be there.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
+        match self.table.contains_key(name) {
+            true => {
+                self.found.insert(name.to_owned(), (None, None));
+                Some(self.section(name, read))
+            }
+            false => {
+                self.known.push(name.to_owned());
+                None
+            }
+        }
     }
 
     /// Subsections whose names are free, in the order of the file.
@@ -168,6 +187,16 @@ impl Section<'_> {
         )
     }
 
+    /// What `read` makes of a text.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        right: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.take(name, || right.into(), |given| read(given.text()?))
+    }
+
     /// A list of at least one, whose members `read` understands.
     pub(super) fn list<T>(
         &mut self,
@@ -178,6 +207,24 @@ impl Section<'_> {
         let read =
             |given: Given<'_>| -> Option<Vec<T>> { given.list()?.into_iter().map(&read).collect() };
         self.take(name, || right.into(), |given| read(given).filter(|members| !members.is_empty()))
+    }
+
+    /// A list of texts that are not empty.
+    pub(super) fn texts(&mut self, name: &str, right: &'static str) -> Option<Vec<String>> {
+        self.list(name, right, |text| (!text.is_empty()).then(|| text.to_owned()))
+    }
+
+    /// Names that are free, and for each a text in which `*` stands for any characters.
+    pub(super) fn patterns(&mut self, name: &str) -> Vec<(String, Pattern)> {
+        self.section(name, |all| {
+            let names: Vec<String> = all.table.keys().cloned().collect();
+            let right = "text that is not empty, in which * stands for any characters";
+            let read = |name: String| {
+                let pattern = all.parsed(&name, right, |text| text.parse().ok())?;
+                Some((name, pattern))
+            };
+            names.into_iter().filter_map(read).collect()
+        })
     }
 
     /// A value that no message may repeat.

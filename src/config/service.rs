@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use super::backend::BackendConfig;
 use super::failover::FailoverConfig;
-use super::given::{Given, Setting};
+use super::given::{Choice, Given, Setting};
 use super::login_limits::LoginLimits;
 use super::pool::PoolConfig;
 use super::section::Section;
 use super::show::Shown;
-use super::store::StoreConfig;
 use super::tls::{FrontTls, FrontTlsMode};
-use super::user::{UserConfig, UserTransport, Users};
+use super::user::{Named, UserConfig, UserTransport, Users};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -51,6 +50,21 @@ fn is_version(text: &str) -> bool {
     printable && numbers.len() == 3 && numbers.iter().all(Result::is_ok)
 }
 
+/// What becomes of users that are in no configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownUsers {
+    /// The server is asked, with the password that they come with.
+    PassThrough,
+    /// They are denied access.
+    Refuse,
+}
+
+impl Choice for UnknownUsers {
+    const EXPECTED: &'static str = r#""refuse" or "pass_through""#;
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("refuse", Self::Refuse), ("pass_through", Self::PassThrough)];
+}
+
 /// `[services.<name>]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceConfig {
@@ -82,19 +96,19 @@ pub struct ServiceConfig {
     pub pool: PoolConfig,
     /// What happens when a server fails.
     pub failover: FailoverConfig,
+    /// What becomes of users that are not among these.
+    pub unknown_users: UnknownUsers,
+    /// The most of them at a time that the server is asked about.
+    pub max_pass_through_users: usize,
     /// Who may connect; at least one.
     pub users: BTreeMap<String, UserConfig>,
 }
 
 impl ServiceConfig {
     /// `None` after a refusal.
-    pub(super) fn read(
-        name: &str,
-        section: &mut Section<'_>,
-        stores: &BTreeMap<String, StoreConfig>,
-    ) -> Option<Self> {
-        let named = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        if name.is_empty() || !name.bytes().all(named) {
+    pub(super) fn read(name: &str, section: &mut Section<'_>, named: Named<'_>) -> Option<Self> {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if name.is_empty() || !name.bytes().all(letter) {
             section.refuse_own("a service's name has only letters, digits, `-` and `_`");
         }
         let listen = section.setting("listen");
@@ -115,12 +129,26 @@ impl ServiceConfig {
             section.setting("server_version").unwrap_or(ServerVersionSetting::Auto);
         let tls = section.section("tls", FrontTls::read);
         let login_limits = section.section("login_limits", LoginLimits::read);
-        let users = Users::read(section, stores);
+        let users = Users::read(section, named);
+        let unknown_users = section.setting("unknown_users").unwrap_or(UnknownUsers::Refuse);
+        let max_pass_through_users =
+            number(section.number("max_pass_through_users", 1..=10_000)).unwrap_or(100);
         for (name, user) in &users.checked {
             if user.transport == UserTransport::Tls && tls.mode == FrontTlsMode::Disabled {
                 let why = "the user could never connect, because the service's tls.mode is \
                            \"disabled\": expected \"preferred\" or \"required\" there";
                 section.conflict(&format!("users.{name}.require_tls"), why);
+            }
+            if user.token.is_some() && tls.mode == FrontTlsMode::Disabled {
+                let why = "tokens are only taken under TLS, and the service's tls.mode is \
+                           \"disabled\": expected \"preferred\" or \"required\" there";
+                section.conflict(&format!("users.{name}.token"), why);
+            }
+            if user.certificate.is_some() && tls.client_ca.is_none() {
+                let why = "the user could never connect, because no certificate is asked for: \
+                           expected `client_ca` in the service's tls, the authorities that are \
+                           believed";
+                section.conflict(&format!("users.{name}.certificate"), why);
             }
         }
         let backend = section.section("backend", |section| BackendConfig::read(section, &users));
@@ -141,6 +169,8 @@ impl ServiceConfig {
             backend,
             pool,
             failover,
+            unknown_users,
+            max_pass_through_users,
             users: users.checked,
         })
     }
@@ -163,6 +193,11 @@ impl ServiceConfig {
             .size("max_client_buffer", self.max_client_buffer)
             .size("max_packet", self.max_packet)
             .put("server_version", server_version)
+            .put("unknown_users", self.unknown_users.name())
+            .put(
+                "max_pass_through_users",
+                i64::try_from(self.max_pass_through_users).unwrap_or(i64::MAX),
+            )
             .section("tls", self.tls.show())
             .section("login_limits", self.login_limits.show())
             .section("backend", self.backend.show())

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::certificate::CertificateRule;
+use super::given::Choice;
+use super::identity::{IdentityConfig, TokenRule};
 use super::network::Network;
 use super::secret::Secret;
 use super::section::Section;
 use super::show::{HIDDEN, Shown};
 use super::store::StoreConfig;
+use crate::session::treatment::{PoolMode, Treatment, may_ignore};
 
 /// A secret in a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +49,21 @@ pub struct UserConfig {
     pub allow_from: Vec<Network>,
     /// As whom Millpond logs in for it; the store's user name or its own when there is none.
     pub database_user: Option<String>,
+    /// Which certificate the user has to show; `None`: none.
+    pub certificate: Option<CertificateRule>,
+    /// Which tokens prove the user in place of its password; `None`: none.
+    pub token: Option<TokenRule>,
+    /// How its sessions are treated.
+    pub treatment: Treatment,
+}
+
+impl Choice for PoolMode {
+    const EXPECTED: &'static str = r#""transaction", "session" or "dedicated""#;
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("transaction", Self::Transaction),
+        ("session", Self::Session),
+        ("dedicated", Self::Dedicated),
+    ];
 }
 
 /// How a user may connect.
@@ -58,7 +77,8 @@ pub enum UserTransport {
 
 impl UserConfig {
     /// `None` after a refusal.
-    fn read(section: &mut Section<'_>, stores: &BTreeMap<String, StoreConfig>) -> Option<Self> {
+    fn read(section: &mut Section<'_>, named: Named<'_>) -> Option<Self> {
+        let Named { stores, identity } = named;
         let password = section.secret("password");
         let stored = section.confidential(
             "secret",
@@ -72,6 +92,8 @@ impl UserConfig {
         let networks = "addresses or networks such as \"10.0.0.0/8\"";
         let allow_from = section.list("allow_from", networks, |text| text.parse().ok());
         let database_user = section.text("database_user");
+        let certificate = section.optional("certificate", CertificateRule::read);
+        let treatment = treatment(section);
         if let Some(stored) = &stored
             && !stores.contains_key(&stored.store)
         {
@@ -91,7 +113,14 @@ impl UserConfig {
         }
         let secret = password.map(UserSecret::Password).or(stored.map(UserSecret::Stored))?;
         let allow_from = allow_from.unwrap_or_default();
-        Some(Self { secret, transport, allow_from, database_user })
+        let token = section.optional("token", |section| TokenRule::read(section, identity));
+        // A rule that was refused is none that may be left out.
+        let certificate = match certificate {
+            Some(rule) => Some(rule?),
+            None => None,
+        };
+        let token = token.flatten();
+        Some(Self { secret, transport, allow_from, database_user, certificate, token, treatment })
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -101,12 +130,51 @@ impl UserConfig {
                 Shown::new().put("secret", format!("{store}:{key}"))
             }
         };
+        let ignored: Vec<String> = self.treatment.ignored.iter().map(ToString::to_string).collect();
         let networks: Vec<String> = self.allow_from.iter().map(Network::to_string).collect();
+        let shown = match &self.certificate {
+            Some(rule) => shown.section("certificate", rule.show()),
+            None => shown,
+        };
+        let shown = match &self.token {
+            Some(rule) => shown.section("token", rule.show()),
+            None => shown,
+        };
         shown
             .put("require_tls", self.transport == UserTransport::Tls)
             .maybe("allow_from", (!networks.is_empty()).then_some(networks))
             .maybe("database_user", self.database_user.clone())
+            .put("pool_mode", self.treatment.pool_mode.name())
+            .maybe("ignore_variables", (!ignored.is_empty()).then_some(ignored))
     }
+}
+
+/// What users may name.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'a> {
+    /// Stores of secrets.
+    pub(super) stores: &'a BTreeMap<String, StoreConfig>,
+    /// Who vouches for clients; `None` for one that was refused.
+    pub(super) identity: &'a BTreeMap<String, Option<IdentityConfig>>,
+}
+
+fn treatment(section: &mut Section<'_>) -> Treatment {
+    let pool_mode = section.setting("pool_mode").unwrap_or_default();
+    let names = "names of session variables and, with an @, of user variables, such as \
+                 \"time_zone\" or \"@trace_id\"";
+    let is_plain = |text: &str| {
+        let name = text.strip_prefix('@').unwrap_or(text);
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let ignored = section.list("ignore_variables", names, |text| {
+        is_plain(text).then(|| Box::from(text.to_ascii_lowercase()))
+    });
+    let ignored = ignored.unwrap_or_default();
+    if let Some(name) = ignored.iter().find(|name| !may_ignore(name)) {
+        let why = format!("what is read and answered depends on {name}: expected other variables");
+        section.conflict("ignore_variables", why);
+    }
+    Treatment { pool_mode, ignored }
 }
 
 /// The users of a service while it is read.
@@ -118,9 +186,9 @@ pub(super) struct Users {
 }
 
 impl Users {
-    pub(super) fn read(service: &mut Section<'_>, stores: &BTreeMap<String, StoreConfig>) -> Self {
+    pub(super) fn read(service: &mut Section<'_>, named: Named<'_>) -> Self {
         let users =
-            service.each("users", |name, user| (name.to_owned(), UserConfig::read(user, stores)));
+            service.each("users", |name, user| (name.to_owned(), UserConfig::read(user, named)));
         if users.is_empty() {
             service.missing("users", "at least one user, as [users.<name>] below the service");
         }

@@ -1,7 +1,9 @@
 //! What happened to the servers lately: kept in memory, the oldest makes room.
 
 use super::orders::Order;
+use super::recovery::Share;
 use super::snapshot::{Health, Role, ServerState, Snapshot, Writer};
+use super::supervisor::Rest;
 use super::suspicion::Evidence;
 use super::verdict::Reason;
 use parking_lot::Mutex;
@@ -68,6 +70,12 @@ pub enum What {
         /// What changed it.
         cause: Cause,
     },
+    /// The servers are left alone from now on, or watched again.
+    Rest(Rest),
+    /// A server that comes and goes is not read from for a while.
+    HeldOut(Arc<str>),
+    /// It is read from again.
+    LetIn(Arc<str>),
     /// A server belongs to the service from now on.
     Joined(Arc<str>),
     /// A server does not belong to the service any more.
@@ -139,6 +147,12 @@ impl What {
                 "event": "health", "server": &**server, "from": from.name(), "to": to.name(),
                 "reason": cause.name(),
             }),
+            Self::Rest(Rest::Asleep) => json!({"event": "asleep"}),
+            Self::Rest(Rest::Awake) => json!({"event": "woken"}),
+            Self::HeldOut(server) => json!({
+                "event": "held_out", "server": &**server, "reason": "flapping",
+            }),
+            Self::LetIn(server) => json!({"event": "let_in", "server": &**server}),
             Self::Joined(server) => json!({"event": "joined", "server": &**server}),
             Self::Order { order, server, standing } => json!({
                 "event": order.name(), "server": server.as_deref(), "reason": standing.name(),
@@ -220,6 +234,11 @@ pub(super) fn differences(before: &Snapshot, after: &Snapshot, cause: Cause) -> 
         if was.role != is.role {
             found.push(What::Role { server: name(is), from: was.role, to: is.role });
         }
+        match (was.share == Share::NONE, is.share == Share::NONE) {
+            (false, true) => found.push(What::HeldOut(name(is))),
+            (true, false) => found.push(What::LetIn(name(is))),
+            (true, true) | (false, false) => {}
+        }
     }
     found
 }
@@ -253,7 +272,8 @@ mod tests {
     fn server(id: u32, role: Role, health: Health) -> ServerState {
         let port = 3306 + u16::try_from(id).unwrap();
         let endpoint = Arc::new(Endpoint { host: "db".into(), port, zone: None });
-        ServerState { id: ServerId(id), endpoint, address: None, role, health, lag: None }
+        let share = Share::FULL;
+        ServerState { id: ServerId(id), endpoint, address: None, role, health, lag: None, share }
     }
 
     fn snapshot(servers: Vec<ServerState>) -> Snapshot {

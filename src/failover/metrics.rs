@@ -14,6 +14,9 @@ pub struct FailoverMetricsFamily {
     role: IntGaugeVec,
     up: IntGaugeVec,
     lag: GaugeVec,
+    share: GaugeVec,
+    asleep: IntGaugeVec,
+    downs: IntCounterVec,
     changes: IntCounterVec,
     failed_probes: IntCounterVec,
     suspicions: IntCounterVec,
@@ -30,6 +33,8 @@ pub struct FailoverMetrics {
     pub suspicions: IntCounter,
     /// Seconds in which no writer was confirmed, after the first one was.
     pub without_writer: Counter,
+    /// 1 while the servers are left alone.
+    pub asleep: IntGauge,
     epoch: IntGauge,
     family: FailoverMetricsFamily,
     service: String,
@@ -71,6 +76,25 @@ impl FailoverMetricsFamily {
                 ),
                 &["service", "server"],
             )?,
+            share: GaugeVec::new(
+                Opts::new(
+                    "millpond_server_share",
+                    "How much of the readers' work a server gets, of what it would get if it had \
+                     never been away: 0 while it is held out for coming and going, then growing to \
+                     1.",
+                ),
+                &["service", "server"],
+            )?,
+            asleep: gauge(
+                "millpond_asleep",
+                "1 while the servers are left alone because nobody needs them (sleep_after).",
+                &["service"],
+            )?,
+            downs: counter(
+                "millpond_server_downs_total",
+                "How often a server that had answered did not any more.",
+                &["service", "server"],
+            )?,
             changes: counter(
                 "millpond_writer_changes_total",
                 "Changes of the writer, or of there being one, by reason.",
@@ -103,6 +127,9 @@ impl FailoverMetricsFamily {
         registry.register(Box::new(family.role.clone()))?;
         registry.register(Box::new(family.up.clone()))?;
         registry.register(Box::new(family.lag.clone()))?;
+        registry.register(Box::new(family.share.clone()))?;
+        registry.register(Box::new(family.downs.clone()))?;
+        registry.register(Box::new(family.asleep.clone()))?;
         registry.register(Box::new(family.changes.clone()))?;
         registry.register(Box::new(family.failed_probes.clone()))?;
         registry.register(Box::new(family.suspicions.clone()))?;
@@ -120,6 +147,7 @@ impl FailoverMetricsFamily {
             failed_probes: self.failed_probes.with_label_values(&[service]),
             suspicions: self.suspicions.with_label_values(&[service]),
             without_writer: self.without_writer.with_label_values(&[service]),
+            asleep: self.asleep.with_label_values(&[service]),
             epoch: self.epoch.with_label_values(&[service]),
             family: self.clone(),
             service: service.to_owned(),
@@ -133,6 +161,11 @@ impl FailoverMetrics {
         self.family.changes.with_label_values(&[self.service.as_str(), reason.name()]).inc();
     }
 
+    /// A server went down.
+    pub fn went_down(&self, server: &str) {
+        self.family.downs.with_label_values(&[self.service.as_str(), server]).inc();
+    }
+
     /// A server that went is not shown any more.
     pub fn forget(&self, server: &ServerState) {
         let (service, name) = (self.service.as_str(), server.name());
@@ -142,6 +175,8 @@ impl FailoverMetrics {
         }
         let _ = self.family.up.remove_label_values(&[service, &name]);
         let _ = self.family.lag.remove_label_values(&[service, &name]);
+        let _ = self.family.share.remove_label_values(&[service, &name]);
+        let _ = self.family.downs.remove_label_values(&[service, &name]);
     }
 
     /// Shows what is known now.
@@ -161,6 +196,8 @@ impl FailoverMetrics {
                 gauge.set(i64::from(server.role == role));
             }
             self.family.up.with_label_values(&labels).set(i64::from(server.health == Health::Up));
+            let share = f64::from(server.share.percent()) / 100.0;
+            self.family.share.with_label_values(&labels).set(share);
             match server.lag {
                 Some(lag) => {
                     self.family.lag.with_label_values(&labels).set(lag.as_secs_f64());

@@ -45,6 +45,8 @@ pub enum Pace {
     Calm,
     /// Something is not: as often as makes sense.
     Alert,
+    /// Not at all, and without a connection: nobody needs the server.
+    Asleep,
 }
 
 /// How probes go about it.
@@ -148,7 +150,13 @@ impl Probe {
     /// Waits for the next question: its time, a wish, or the end of the connection, which is the
     /// first sign of a server that dies.
     async fn rest(&mut self, connection: &mut Option<Box<dyn Questioned>>) -> Result<(), ()> {
-        let pause = match *self.pace.borrow_and_update() {
+        let pace = *self.pace.borrow_and_update();
+        let pause = match pace {
+            Pace::Asleep => {
+                *connection = None;
+                let awake = self.pace.wait_for(|pace| *pace != Pace::Asleep).await;
+                return awake.map(drop).map_err(drop);
+            }
             Pace::Calm => self.settings.calm.mul_f64(0.9 + 0.2 * fastrand::f64()),
             // Who is away for long is not asked ever so often.
             Pace::Alert => self.settings.alert.mul_f64(1.0 + f64::from(self.failures) / 25.0),

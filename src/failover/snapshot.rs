@@ -3,6 +3,7 @@
 pub use crate::backend::server::ServerId;
 
 use super::orders::Orders;
+use super::recovery::Share;
 use crate::config::Endpoint;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +71,8 @@ pub struct ServerState {
     pub health: Health,
     /// How far it is behind the writer, where it says so.
     pub lag: Option<Duration>,
+    /// How much of the readers' work it gets.
+    pub share: Share,
 }
 
 /// Whether there is a writer.

@@ -1,13 +1,16 @@
 //! Watches the servers of one service and says which one is the writer.
 
+mod obey;
+
 use super::doubt::Doubt;
 use super::events::{Cause, Events, Standing, What, differences, membership, writer_change};
 use super::metrics::FailoverMetrics;
-use super::orders::{Command, Commanded, Commands, NotFollowed, Order, Orders};
+use super::orders::{Commanded, Commands, Orders};
 use super::probe::{Pace, Probe, ProbeSettings, Prober, Sight};
 use super::providers::names::Names;
+use super::recovery::RecoverySettings;
 use super::roster::{Member, Roster};
-use super::snapshot::{ServerId, ServerState, Snapshot, Writer};
+use super::snapshot::{Health, ServerId, ServerState, Snapshot, Writer};
 use super::suspicion::{Evidence, Suspicion, Suspicions};
 use super::verdict::{Lone, Observation, Reason, Transition, Verdict};
 use crate::config::Endpoint;
@@ -33,12 +36,23 @@ pub struct SupervisorParts {
     pub names: Option<Names>,
     /// How they are asked.
     pub settings: ProbeSettings,
+    /// How servers come back that were away.
+    pub recovery: RecoverySettings,
     /// Connects to them.
     pub prober: Arc<dyn Prober>,
     /// What is counted.
     pub metrics: FailoverMetrics,
     /// Where to tell what happens.
     pub events: Arc<Events>,
+}
+
+/// Whether the servers are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// They are.
+    Awake,
+    /// They are left alone: nobody needs them, and they may stop. What was known last stands.
+    Asleep,
 }
 
 /// A server that is being set to `read_only` refuses writes before `@@read_only` says so: for so
@@ -57,6 +71,7 @@ pub struct Supervisor {
     suspicions: mpsc::Receiver<Suspicion>,
     orders: Orders,
     commands: mpsc::Receiver<Commanded>,
+    rest: watch::Receiver<Rest>,
     /// Since when there is no writer, while there is none.
     without_writer: Option<Instant>,
 }
@@ -88,6 +103,8 @@ pub struct Watched {
     pub suspicions: Suspicions,
     /// Where operators' orders go.
     pub commands: Commands,
+    /// Has the servers watched, or left alone.
+    pub rest: watch::Sender<Rest>,
 }
 
 impl Supervisor {
@@ -99,11 +116,14 @@ impl Supervisor {
             _ => vec![Member::at(endpoint.clone())],
         });
         let mut roster = Roster::new(configured.collect());
-        let verdict = Verdict::new(roster.update().joined, parts.lone);
+        let verdict =
+            Verdict::new(roster.update().joined, parts.lone).recovering(parts.recovery.clone());
         let (snapshot, seen) = watch::channel(Arc::new(verdict.snapshot()));
         let (sender, suspicions) = Suspicions::channel();
         let (commander, commands) = Commands::channel();
-        let watched = Watched { snapshot: seen, suspicions: sender, commands: commander };
+        let (sleeper, rest) = watch::channel(Rest::Awake);
+        let watched =
+            Watched { snapshot: seen, suspicions: sender, commands: commander, rest: sleeper };
         let without_writer = verdict.snapshot().writer().is_none().then(Instant::now);
         let orders = Orders::default();
         let (probes, lines) = (HashMap::new(), None);
@@ -117,6 +137,7 @@ impl Supervisor {
             suspicions,
             orders,
             commands,
+            rest,
             without_writer,
         };
         (supervisor, watched)
@@ -157,6 +178,8 @@ impl Supervisor {
                     let _ = done.send(followed);
                 }
                 () = at(next_end) => self.expire(),
+                // Whoever could change it has gone when this fails.
+                Ok(()) = self.rest.changed() => self.rested(),
                 Some((server, sight)) = sights.recv() => self.sighted(server, sight),
                 Some((number, members)) = resolved.recv() => {
                     self.roster.resolved(number, members);
@@ -165,7 +188,7 @@ impl Supervisor {
                 Some(suspicion) = self.suspicions.recv() => {
                     self.suspected(suspicion);
                     // Others may know more about it already.
-                    if !self.verdict.is_settled() {
+                    if !self.verdict.is_settled() && *self.rest.borrow() == Rest::Awake {
                         self.probes.values().for_each(|probe| probe.at_once.notify_one());
                     }
                 }
@@ -272,6 +295,9 @@ impl Supervisor {
 
     /// About a lone server there is nothing to be decided: it is asked for its health only.
     fn wanted_pace(&self) -> Pace {
+        if *self.rest.borrow() == Rest::Asleep {
+            return Pace::Asleep;
+        }
         let doubt = self.verdict.is_in_doubt() || self.orders.await_successor();
         let urgent = self.probes.values().any(|probe| probe.pace == Pace::Alert);
         let alert = (doubt || urgent) && !self.verdict.is_settled();
@@ -284,6 +310,9 @@ impl Supervisor {
         let before = self.snapshot.borrow().clone();
         let after = self.verdict.snapshot();
         for what in differences(&before, &after, cause) {
+            if let What::Health { server, to: Health::Down, .. } = &what {
+                self.parts.metrics.went_down(server);
+            }
             self.parts.events.add(&self.parts.service, after.epoch, what);
         }
         if let Some(transition) = transition {
@@ -304,6 +333,15 @@ impl Supervisor {
         // The writer was kept until there was another one.
         self.let_go(&after);
         self.publish();
+    }
+
+    /// The servers are to be left alone from now on, or watched again.
+    fn rested(&mut self) {
+        let rest = *self.rest.borrow_and_update();
+        tracing::info!(service = &*self.parts.service, ?rest, "whether the servers are watched");
+        self.parts.metrics.asleep.set(i64::from(rest == Rest::Asleep));
+        let what = What::Rest(rest);
+        self.parts.events.add(&self.parts.service, self.verdict.snapshot().epoch, what);
     }
 
     fn suspected(&mut self, suspicion: Suspicion) {
@@ -356,56 +394,6 @@ impl Supervisor {
             ),
         }
         debug_assert_eq!(writer == Writer::Awaited, snapshot.writer().is_none());
-    }
-
-    /// Follows a command of an operator.
-    fn commanded(&mut self, command: Command) -> Result<(), NotFollowed> {
-        let (orders, standing) = match command {
-            Command::Give(Order::Succeed(id), _)
-                if self.verdict.snapshot().writer != Writer::Confirmed(id) =>
-            {
-                return Err(NotFollowed::NotWriter);
-            }
-            Command::Give(order, limit) => {
-                self.orders.give(order, limit.map(|limit| Instant::now() + limit));
-                (vec![order], Standing::Given)
-            }
-            Command::Lift(order) => {
-                (self.orders.lift(|standing, _| standing == order), Standing::Lifted)
-            }
-            Command::LiftAll(None) => (self.orders.lift(|_, _| true), Standing::Lifted),
-            Command::LiftAll(server) => {
-                (self.orders.lift(|order, _| order.server() == server), Standing::Lifted)
-            }
-        };
-        self.tell_orders(orders, standing);
-        Ok(())
-    }
-
-    /// Lifts the orders whose time is over.
-    fn expire(&mut self) {
-        let now = Instant::now();
-        let expired = self.orders.lift(|_, until| until.is_some_and(|until| until <= now));
-        self.tell_orders(expired, Standing::Expired);
-        self.publish();
-    }
-
-    fn tell_orders(&self, orders: Vec<Order>, standing: Standing) {
-        let snapshot = self.verdict.snapshot();
-        let service = &self.parts.service;
-        for order in orders {
-            let server = order.server().and_then(|id| snapshot.server(id));
-            let server: Option<Arc<str>> = server.map(|s| s.name().into());
-            tracing::warn!(
-                service = &**service,
-                order = order.name(),
-                server = server.as_deref(),
-                standing = standing.name(),
-                "an operator's order"
-            );
-            let what = What::Order { order, server, standing };
-            self.parts.events.add(service, snapshot.epoch, what);
-        }
     }
 
     /// Has everybody see what is known, if that is news.

@@ -15,59 +15,15 @@
 //! Servers come and go ([`Verdict::join`], [`Verdict::unlist`]). The confirmed writer is kept when
 //! nothing lists it any more, until it fails or a listed server claims to write.
 
+mod words;
+
+pub use words::{Answer, Claim, Observation};
+
 use super::orders::Orders;
+use super::recovery::{Recovery, RecoverySettings, Share};
 use super::roster::Member;
 use super::snapshot::{Health, Role, ServerId, ServerState, Snapshot, Writer};
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// What a server says that it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
-    /// Writer or reader, in its own words.
-    pub claim: Claim,
-    /// How far it is behind, if it replicates and says so.
-    pub lag: Option<Duration>,
-}
-
-/// A server's own words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Claim {
-    /// It takes writes.
-    Writer,
-    /// It takes writes, and a majority of its group has elected it to.
-    Elected,
-    /// It takes writes, as others do; the lower the number, the sooner it is chosen.
-    Able(u32),
-    /// It only reads.
-    Reader,
-    /// It is fit for nothing now: it joins its group, has no quorum, or is another one than it is
-    /// taken for.
-    Unfit,
-}
-
-impl Claim {
-    /// Whether it would take a write.
-    pub(super) fn is_writing(self) -> bool {
-        matches!(self, Self::Writer | Self::Elected | Self::Able(_))
-    }
-
-    /// Whether it wants to be the only one that writes.
-    fn is_exclusive(self) -> bool {
-        matches!(self, Self::Writer | Self::Elected)
-    }
-}
-
-/// What was seen of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Observation {
-    /// It answered.
-    Answered(Answer),
-    /// It could not be reached, or did not answer in time.
-    Failed,
-    /// Something speaks against it; it is being asked.
-    Doubted,
-}
 
 /// Why the writer is another one now, or none: the text of the log and the metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,6 +90,8 @@ struct Known {
     newcomer: bool,
     /// It belongs to the service, by what is known now.
     listed: bool,
+    /// How it comes back when it was away.
+    recovery: Recovery,
 }
 
 /// What is to be thought of a server without rivals.
@@ -154,6 +112,7 @@ pub struct Verdict {
     last: Option<ServerId>,
     /// There is one server, and nothing that it says can change that it is the writer.
     settled: bool,
+    recovery: RecoverySettings,
 }
 
 impl Verdict {
@@ -165,6 +124,7 @@ impl Verdict {
             writer: Writer::Awaited,
             last: None,
             settled: false,
+            recovery: RecoverySettings::default(),
         };
         for (id, member) in members {
             verdict.join(id, member);
@@ -177,6 +137,11 @@ impl Verdict {
         verdict
     }
 
+    /// The same, with servers that come back like this.
+    pub fn recovering(self, recovery: RecoverySettings) -> Self {
+        Self { recovery, ..self }
+    }
+
     /// A server belongs to the service from now on.
     pub fn join(&mut self, id: ServerId, member: Member) {
         self.servers.push(Known {
@@ -187,6 +152,7 @@ impl Verdict {
                 role: Role::Unknown,
                 health: Health::Suspect,
                 lag: None,
+                share: Share::FULL,
             },
             claim: None,
             became_writer: None,
@@ -194,6 +160,7 @@ impl Verdict {
             tried: false,
             newcomer: self.last.is_some(),
             listed: true,
+            recovery: Recovery::default(),
         });
     }
 
@@ -235,7 +202,9 @@ impl Verdict {
                 known.heard(answer, now, confirmed);
             }
             Observation::Failed => {
-                known.claim = None;
+                if known.claim.take().is_some() {
+                    known.recovery.went_down(now, &self.recovery);
+                }
                 known.state.health = Health::Down;
                 known.state.lag = None;
                 known.tried = true;
@@ -246,6 +215,7 @@ impl Verdict {
                 }
             }
         }
+        known.state.share = known.recovery.share(now, &self.recovery);
         let transition = self.decide();
         self.name_roles();
         transition
@@ -342,10 +312,13 @@ impl Verdict {
         self.able().filter(|(_, id)| *id != last).min().map(|(_, id)| id)
     }
 
-    fn able(&self) -> impl Iterator<Item = (u32, ServerId)> {
+    /// By their ranks; those that come and go come last.
+    fn able(&self) -> impl Iterator<Item = ((bool, u32), ServerId)> {
         let fit = |known: &&Known| known.state.health == Health::Up && known.listed;
         self.servers.iter().filter(fit).filter_map(|known| match known.claim {
-            Some(Claim::Able(rank)) => Some((rank, known.state.id)),
+            Some(Claim::Able(rank)) => {
+                Some(((known.state.share == Share::NONE, rank), known.state.id))
+            }
             _ => None,
         })
     }
@@ -396,11 +369,14 @@ impl Verdict {
 impl Known {
     fn heard(&mut self, answer: Answer, now: Instant, confirmed: Writer) {
         let before = self.claim;
-        self.tried = true;
         self.claim = Some(answer.claim);
-        self.state.health = Health::Up;
         self.state.lag = answer.lag;
         let newcomer = std::mem::take(&mut self.newcomer);
+        if newcomer || (self.tried && self.state.health == Health::Down) {
+            self.recovery.came_up(now);
+        }
+        self.tried = true;
+        self.state.health = Health::Up;
         let changes = before.is_some_and(|claim| !claim.is_exclusive());
         match answer.claim {
             Claim::Reader | Claim::Able(_) | Claim::Unfit => {

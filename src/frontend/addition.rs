@@ -13,7 +13,7 @@ use crate::wire::command::put_parts;
 use crate::wire::exchange::ReplyShape;
 
 /// Rows of `SHOW WARNINGS`, as the server sent them.
-type Rows = Vec<Box<[u8]>>;
+pub(super) type Rows = Vec<Box<[u8]>>;
 
 impl Client {
     /// Answers a command with an error without asking the server.
@@ -101,7 +101,7 @@ impl Client {
         }
     }
 
-    fn put_in_front(&mut self, mut earlier: Rows) {
+    pub(super) fn put_in_front(&mut self, mut earlier: Rows) {
         if let Diagnostics::Captured(result) = &mut self.session.residue.diagnostics {
             earlier.append(&mut result.rows);
             self.session.warnings = u16::try_from(earlier.len()).unwrap_or(u16::MAX);

@@ -9,6 +9,7 @@ use crate::pool::AcquireError;
 use crate::pool::deposit::Collected;
 use crate::pool::lease::Lease;
 use crate::router::Route;
+use crate::session::answers::LastRun;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -27,6 +28,13 @@ pub enum Borrowed {
     No,
 }
 
+impl Borrowed {
+    /// Where the session's last statement ran.
+    pub(super) fn last_run(self) -> LastRun {
+        if self == Self::Kept { LastRun::Here } else { LastRun::Elsewhere }
+    }
+}
+
 /// What interrupted a wait.
 enum Woken {
     /// Another snapshot, or the time that was to be waited is over.
@@ -38,6 +46,7 @@ enum Woken {
 impl Client {
     /// Makes sure that the session has a backend connection.
     pub(super) async fn borrow(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
+        self.service.topology.sleep.used();
         if let Some(lease) = &self.lease {
             if !lease.pool().is_closed() {
                 return Ok(Borrowed::Kept);
@@ -122,10 +131,8 @@ impl Client {
     /// Borrows from the pool; leaves the queue at once when the client goes away.
     async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
         let started = Instant::now();
-        let (deadline, limit) = {
-            let limits = self.service.limits();
-            (started + limits.borrow_timeout, limits.max_packet)
-        };
+        let deadline = started + self.service.wake();
+        let limit = self.service.limits().max_packet;
         let mut pause = FIRST_RETRY;
         loop {
             let version = self.service.topology.version();
@@ -168,6 +175,7 @@ impl Client {
                             continue;
                         }
                     }
+                    self.service.woken();
                     let waited = started.elapsed();
                     pool.metrics.borrow_seconds.observe(waited.as_secs_f64());
                     let waited = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);

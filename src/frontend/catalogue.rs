@@ -96,6 +96,9 @@ impl Service {
     }
 
     async fn refresh_from_writer(&self, user: &Arc<str>) -> bool {
+        if self.topology.sleep.is_asleep() {
+            return false;
+        }
         match self.writer_pool(user) {
             Some(pool) => self.refresh_catalogue(&pool).await,
             None => false,

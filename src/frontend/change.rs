@@ -4,6 +4,7 @@ use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::failure::Sent;
 use super::greet::{Attempt, ChangeProof, GreetError, reauthenticate};
+use super::guests::Guest;
 use super::listener::{login_environment, pool_key};
 use super::told::Told;
 use super::users::User;
@@ -13,6 +14,9 @@ use crate::net::packet::{PacketStream, Parts};
 use crate::session::need::Leftover;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::residue::FoundRows;
+use crate::session::server::Flavor;
+use crate::session::state::{LoginRole, Role};
+use crate::session::treatment::{PoolMode, Treatment};
 use crate::wire::capability::Capabilities;
 use crate::wire::command::ChangeUser;
 use bytes::BytesMut;
@@ -27,6 +31,23 @@ enum RoleThen {
     Goes,
 }
 
+/// What becomes of the connection of a session that is reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeaseThen {
+    /// The session keeps it.
+    Kept,
+    /// It is for others.
+    Given,
+}
+
+/// What a session is to have after a change of the user.
+struct Wanted {
+    collation: Option<u16>,
+    database: Option<Vec<u8>>,
+    role: Role,
+    treatment: Option<Arc<Treatment>>,
+}
+
 impl Client {
     /// `COM_RESET_CONNECTION`
     pub(super) async fn reset_session(&mut self, sequence: u8) -> Result<(), Stop> {
@@ -34,7 +55,11 @@ impl Client {
             return Ok(());
         }
         let role_stays = self.session.pins.has(PinReason::Role);
-        if !self.clean_lease(RoleThen::Stays, sequence).await? {
+        let then = match self.session.pool_mode() {
+            PoolMode::Transaction => LeaseThen::Given,
+            PoolMode::Session | PoolMode::Dedicated => LeaseThen::Kept,
+        };
+        if !self.clean_lease(RoleThen::Stays, then, sequence).await? {
             return Ok(());
         }
         let Some(learned) = self.service.learned() else { return Ok(()) };
@@ -54,7 +79,12 @@ impl Client {
 
     /// Resets the backend connection that the session has, if it has one. False when that failed
     /// and the client has been told.
-    async fn clean_lease(&mut self, role: RoleThen, sequence: u8) -> Result<bool, Stop> {
+    async fn clean_lease(
+        &mut self,
+        role: RoleThen,
+        then: LeaseThen,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
         if let Some(deposit) = self.deposit.take()
             && let Some(lease) = deposit.take_back()
         {
@@ -93,13 +123,21 @@ impl Client {
             connection.traces.role = Leftover::Present;
             return Ok(true);
         }
+        if then == LeaseThen::Kept {
+            return Ok(true);
+        }
+        let dedicated = self.session.is_dedicated();
         let thread_free = self.entry.handle().gives();
         if !thread_free {
             self.entry.handle().kills_settled().await;
         }
         if let Some(lease) = self.lease.take() {
             // MariaDB keeps a role over every reset: such a connection is not used again.
-            if role_stays { lease.discard() } else { lease.release() }
+            match (role_stays, dedicated) {
+                (true, _) => lease.discard(),
+                (false, true) => lease.retire(),
+                (false, false) => lease.release(),
+            }
         }
         Ok(true)
     }
@@ -111,7 +149,7 @@ impl Client {
         let collation = change.collation;
         let attempt = Attempt { user: change.user, plugin: change.plugin, proof: change.proof };
         let (proven, sequence) = self.prove_again(attempt, sequence).await;
-        let user = match proven {
+        let (user, guest) = match proven {
             Ok(proven) => proven,
             Err(error) => {
                 if let Some(told) = error.told() {
@@ -132,10 +170,29 @@ impl Client {
         // MariaDB lets the same user keep it, and any other, who does not get it here.
         let same = user.name == self.user;
         let role = if same { RoleThen::Stays } else { RoleThen::Goes };
-        if !self.clean_lease(role, sequence).await? {
+        let Some(kept) = self.role_kept(same, sequence).await? else { return Ok(()) };
+        if !self.clean_lease(role, LeaseThen::Given, sequence).await? {
             return Ok(());
         }
-        self.become_user(user.name, collation, database, sequence).await
+        // The former user's connection is back by now.
+        let _before = std::mem::replace(&mut self.guest, guest.map(Box::new));
+        let wanted = Wanted { collation, database, role: kept, treatment: user.treatment };
+        self.become_user(user.name, wanted, sequence).await
+    }
+
+    /// The role after a change to `same` user: MariaDB leaves what was set, where no default role
+    /// takes its place (measured). `None` when the client has been told that it cannot be known.
+    async fn role_kept(&mut self, same: bool, sequence: u8) -> Result<Option<Role>, Stop> {
+        let role = self.session.environment.role.clone();
+        if !same || role == Role::Login || self.session.dialect.flavor == Flavor::MySql {
+            return Ok(Some(Role::Login));
+        }
+        if self.borrow(sequence).await? == Borrowed::No {
+            return Ok(None);
+        }
+        let Some(lease) = &mut self.lease else { return Ok(None) };
+        let replaced = matches!(lease.connection().baseline.role, LoginRole::Named(_));
+        Ok(Some(if replaced { Role::Login } else { role }))
     }
 
     /// Asks for `FOUND_ROWS()`, which outlives a reset, where only the connection knows it. False
@@ -165,10 +222,10 @@ impl Client {
     async fn become_user(
         &mut self,
         user: Arc<str>,
-        collation: Option<u16>,
-        database: Option<Vec<u8>>,
+        wanted: Wanted,
         sequence: u8,
     ) -> Result<(), Stop> {
+        let Wanted { collation, database, role, treatment } = wanted;
         let key = pool_key(self.pool.key().server, &user, self.capabilities);
         let (Some(pool), Some(learned)) = (self.service.pool(&key), self.service.learned()) else {
             let told = Told::access_denied(&user, &self.host, true);
@@ -180,11 +237,15 @@ impl Client {
         self.counted_pins =
             self.service.metrics.pins.session_of(&user, self.channel.stream.transport());
         self.user = user;
-        let environment = login_environment(&learned, self.capabilities, collation);
+        let mut environment = login_environment(&learned, self.capabilities, collation);
+        if role != Role::Login {
+            Arc::make_mut(&mut environment).role = role;
+        }
         let version = &learned.server.version;
         let found_rows = self.session.residue.found_rows;
         let multi_statements = self.session.environment.multi_statements;
         self.session = crate::session::model::Session::new(environment, version, &learned.baseline);
+        self.session.treatment = treatment;
         self.session.residue.found_rows = found_rows;
         self.session.set_multi_statements(multi_statements);
         if self.lease.is_some() {
@@ -231,9 +292,10 @@ impl Client {
         &mut self,
         attempt: Attempt<'_>,
         sequence: u8,
-    ) -> (Result<User, GreetError>, u8) {
+    ) -> (Result<(User, Option<Guest>), GreetError>, u8) {
         let context = self.service.greet_context();
         let encrypted = self.channel.stream.is_tls();
+        let certificate = self.channel.stream.client_certificate().map(<[u8]>::to_vec);
         let input = BytesMut::from(self.channel.input.filled());
         self.channel.input.consume(input.len());
         let mut packets = PacketStream::from_parts(Parts {
@@ -242,7 +304,8 @@ impl Client {
             output: std::mem::take(&mut self.channel.output),
             sequence: sequence.wrapping_add(1),
         });
-        let change = ChangeProof { attempt, encrypted, nonce: self.nonce };
+        let certificate = certificate.as_deref();
+        let change = ChangeProof { attempt, encrypted, nonce: self.nonce, certificate };
         let proven = reauthenticate(&mut packets, &context, change, &self.host).await;
         let Parts { input, output, sequence, .. } = packets.into_parts();
         self.channel.input = ReadBuffer::with(&input);

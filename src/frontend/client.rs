@@ -2,7 +2,8 @@
 //! at this moment.
 
 use super::cancel::Entry;
-use super::failure::{Again, Repetition};
+use super::failure::{Again, Repetition, Undone};
+use super::guests::Guest;
 use super::incident::Concerned;
 use super::pins::SessionPins;
 use super::service::{Admission, Service};
@@ -13,6 +14,7 @@ use crate::pool::deposit::Deposit;
 use crate::pool::lease::Lease;
 use crate::router::Access;
 use crate::session::model::Session;
+use crate::session::residue::LastError;
 use crate::session::server::Flavor;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::frame::put_packet_with;
@@ -43,6 +45,8 @@ pub struct Client {
     pub entry: Entry,
     /// Its user.
     pub user: Arc<str>,
+    /// Its place among the users that only the server knows, if it is one of them.
+    pub guest: Option<Box<Guest>>,
     /// The address it came from, without the port, as the server would show it.
     pub host: Arc<str>,
     /// The nonce of its handshake, with which it proves a change of user.
@@ -55,6 +59,8 @@ pub struct Client {
     pub again: Option<Box<Again>>,
     /// What running the command under way again would do.
     pub repetition: Repetition,
+    /// What becomes of the command under way if its transaction ends with its connection.
+    pub undone: Undone,
     /// How long the command under way waited for a backend connection, in microseconds.
     pub waited: u32,
     /// Stored code was changed by the last statement.
@@ -118,7 +124,8 @@ impl Client {
         let concerned = Concerned { user: &self.user, client: self.entry.handle().id };
         let told = self.service.metrics.incidents.note(told, concerned);
         told.put(&mut self.channel.output, &mut sequence);
-        self.session.residue.refused(told.code, &told.message);
+        let error = LastError { code: told.code, sqlstate: told.sqlstate };
+        self.session.residue.refused(error, &told.message);
         self.session.warnings = 1;
     }
 
@@ -143,7 +150,7 @@ impl Drop for Client {
     /// deposit that holds nothing but values goes back as it is.
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            lease.clean_up();
+            if self.session.is_dedicated() { lease.retire() } else { lease.clean_up() }
         }
         if let Some(lease) = self.deposit.take().and_then(|deposit| deposit.take_back()) {
             lease.release();

@@ -13,6 +13,7 @@ pub struct DisturbancesFamily {
     moves: IntCounterVec,
     holding: IntGaugeVec,
     hold_seconds: HistogramVec,
+    resume_seconds: HistogramVec,
 }
 
 /// The metrics of one service.
@@ -24,12 +25,16 @@ pub struct Disturbances {
     pub retried: IntCounter,
     /// Statements refused that provably did not run.
     pub not_run: IntCounter,
+    /// Statements under way that are rolled back with their transaction.
+    pub undone: IntCounter,
     /// Statements whose outcome is unknown.
     pub unknown: IntCounter,
     /// Sessions that read on at another reader.
     pub caught_up: IntCounter,
     /// Times that a reader did not have in time what a session may have read elsewhere.
     pub behind: IntCounter,
+    /// From a statement that found the servers asleep to its connection.
+    pub resume_seconds: Histogram,
     holding: IntGauge,
     hold_seconds: Histogram,
 }
@@ -45,8 +50,9 @@ impl DisturbancesFamily {
             Opts::new(
                 "millpond_disturbed_statements_total",
                 "Statements that met a failing server: fenced (its server had been given up), \
-                 retried (run again), not_run (refused, provably without effect), unknown \
-                 (whether it took effect is unknown).",
+                 retried (run again), not_run (refused, provably without effect), undone (under \
+                 way, and rolled back with its transaction), unknown (whether it took effect is \
+                 unknown).",
             ),
             &["service", "outcome"],
         )?;
@@ -69,14 +75,23 @@ impl DisturbancesFamily {
                 "millpond_hold_seconds",
                 "How long statements waited for a server to be confirmed.",
             )
+            .buckets(buckets.clone()),
+            &["service"],
+        )?;
+        let resume_seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "millpond_resume_seconds",
+                "From a statement that found the servers asleep to its connection.",
+            )
             .buckets(buckets),
             &["service"],
         )?;
+        registry.register(Box::new(resume_seconds.clone()))?;
         registry.register(Box::new(outcomes.clone()))?;
         registry.register(Box::new(moves.clone()))?;
         registry.register(Box::new(holding.clone()))?;
         registry.register(Box::new(hold_seconds.clone()))?;
-        Ok(Self { outcomes, moves, holding, hold_seconds })
+        Ok(Self { outcomes, moves, holding, hold_seconds, resume_seconds })
     }
 
     /// Those of one service.
@@ -87,11 +102,13 @@ impl DisturbancesFamily {
             fenced: outcome("fenced"),
             retried: outcome("retried"),
             not_run: outcome("not_run"),
+            undone: outcome("undone"),
             unknown: outcome("unknown"),
             caught_up: moves("caught_up"),
             behind: moves("behind"),
             holding: self.holding.with_label_values(&[service]),
             hold_seconds: self.hold_seconds.with_label_values(&[service]),
+            resume_seconds: self.resume_seconds.with_label_values(&[service]),
         }
     }
 }

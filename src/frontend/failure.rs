@@ -5,12 +5,13 @@ use super::client::{Client, Stop};
 use super::run::Request;
 use super::told::Told;
 use crate::backend::server::ServerId;
-use crate::config::Retry;
+use crate::config::{LostStatement, Retry};
 use crate::failover::snapshot::Health;
 use crate::failover::suspicion::Evidence;
 use crate::router::{Access, Route};
 use crate::session::need::Leftover;
-use crate::session::statement::{Analysis, Marks};
+use crate::session::pin::{Holds, PinReason};
+use crate::session::statement::{Analysis, Marks, StatementKind};
 use crate::wire::exchange::ReplyShape;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -78,6 +79,43 @@ impl Repetition {
     }
 }
 
+/// What becomes of the command that is under way when its connection ends in the middle of an open
+/// transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Undone {
+    /// It is rolled back with everything else: nobody can commit it any more.
+    WithTransaction,
+    /// It may itself have ended the transaction.
+    #[default]
+    Unknown,
+}
+
+impl Undone {
+    /// Of this command. Only what can neither commit nor reach beyond the transaction is sure to be
+    /// undone; tables without transactions are left out of account, as they are by the server's own
+    /// rollback.
+    pub(super) fn of(analysis: &Analysis) -> Self {
+        use StatementKind as Kind;
+        const BEYOND: Marks = Marks::ENDS_TRANSACTION
+            .union(Marks::BEGINS_TRANSACTION)
+            .union(Marks::OPAQUE)
+            .union(Marks::UNCERTAIN)
+            .union(Marks::CALL)
+            .union(Marks::XA)
+            .union(Marks::TEXT_EXECUTE)
+            .union(Marks::EXECUTE_IMMEDIATE)
+            .union(Marks::SET_STATEMENT)
+            .union(Marks::SET_GLOBAL)
+            .union(Marks::BACKEND_LOCAL_WRITE);
+        let rows = analysis.kind.changes_rows() || matches!(analysis.kind, Kind::Select);
+        if rows && analysis.count == 1 && !analysis.marks.intersects(BEYOND) {
+            Self::WithTransaction
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
 impl Client {
     /// The backend connection failed: the command is run again, or the client is told whether it
     /// may have run.
@@ -102,25 +140,34 @@ impl Client {
         }
         self.entry.handle().gives();
         let state_lost = self.session.pins.beyond_transaction();
-        let in_transaction = self.session.pins.has(crate::session::pin::PinReason::Transaction);
+        let in_transaction = self.session.pins.has(PinReason::Transaction);
         self.session.residue.lost();
+        let undone = in_transaction && self.undone == Undone::WithTransaction;
+        let known = |told: Told| match self.service.limits().lost_statement {
+            // Who is thrown out cannot try the transaction again.
+            LostStatement::Deadlock if !state_lost => told.as_deadlock(),
+            _ => told,
+        };
+        self.session.pins.put(PinReason::PoolMode, Holds::No);
         let told = match (sent, state_lost, in_transaction) {
-            (Sent::Perhaps | Sent::Unanswered, _, _) => &Told::LOST_UNKNOWN,
-            (Sent::Nothing, true, _) => &Told::LOST_STATE,
-            (Sent::Nothing, false, true) => &Told::LOST_TRANSACTION,
-            (Sent::Nothing, false, false) => &Told::LOST_NOT_RUN,
+            (Sent::Perhaps | Sent::Unanswered, _, _) if undone => known(Told::LOST_UNDONE),
+            (Sent::Perhaps | Sent::Unanswered, _, _) => Told::LOST_UNKNOWN,
+            (Sent::Nothing, true, _) => Told::LOST_STATE,
+            (Sent::Nothing, false, true) => known(Told::LOST_TRANSACTION),
+            (Sent::Nothing, false, false) => known(Told::LOST_NOT_RUN),
         };
         if !state_lost && !in_transaction && self.may_run_again(sent) {
             let after = server.filter(|_| sent == Sent::Unanswered);
-            self.run_again(told.clone(), after);
+            self.run_again(told, after);
             return Ok(());
         }
         let disturbances = &self.service.metrics.disturbances;
         match sent {
             Sent::Nothing => disturbances.not_run.inc(),
+            Sent::Unanswered | Sent::Perhaps if undone => disturbances.undone.inc(),
             Sent::Unanswered | Sent::Perhaps => disturbances.unknown.inc(),
         }
-        self.put_error(sequence.wrapping_add(1), told);
+        self.put_error(sequence.wrapping_add(1), &told);
         if state_lost {
             return Err(Stop::StateLost);
         }
@@ -249,5 +296,48 @@ impl Client {
             self.pause(pause).await?;
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::catalogue::Catalogue;
+    use crate::session::server::ServerVersion;
+    use crate::session::statement::{Dialect, analyze};
+
+    fn undone(sql: &str) -> Undone {
+        let dialect = Dialect::new(&ServerVersion::parse(b"8.4.3"), b"", "utf8mb4");
+        Undone::of(&analyze(sql.as_bytes(), &dialect, &Catalogue::default()))
+    }
+
+    #[test]
+    fn only_what_cannot_commit_is_sure_to_be_undone() {
+        for sql in [
+            "INSERT INTO t VALUES (1)",
+            "update t set a = 1",
+            "DELETE FROM t",
+            "REPLACE INTO t VALUES (1)",
+            "SELECT * FROM t FOR UPDATE",
+        ] {
+            assert_eq!(undone(sql), Undone::WithTransaction, "{sql}");
+        }
+        for sql in [
+            "COMMIT",
+            "commit and chain",
+            "ROLLBACK",
+            "BEGIN",
+            "SET autocommit = 1",
+            "CREATE TABLE t (a INT)",
+            "TRUNCATE t",
+            "CALL p()",
+            "EXECUTE s",
+            "XA END 'a'",
+            "INSERT INTO t VALUES (1); COMMIT",
+            "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)",
+            "",
+        ] {
+            assert_eq!(undone(sql), Undone::Unknown, "{sql}");
+        }
     }
 }

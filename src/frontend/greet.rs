@@ -3,12 +3,15 @@
 //! The dialogue is a server's own, wrong passwords and unknown users included, so that any
 //! driver's defaults work and nobody learns which of the two was wrong.
 
+mod certified;
 mod claim;
 mod dialogue;
 mod trial;
 
+use self::claim::GuestOrUser;
 pub use self::dialogue::Attempt;
 use self::dialogue::{Dialogue, Place};
+use super::guests::{Guest, GuestPolicy};
 use super::told::Told;
 use super::users::{User, Users};
 use crate::config::LoginLimits;
@@ -44,6 +47,8 @@ pub struct GreetContext {
     pub require_tls: bool,
     /// Who may log in.
     pub users: Arc<Users>,
+    /// Those that only the server knows, where they are let in.
+    pub guests: Option<GuestPolicy>,
     /// What logins share.
     pub lasting: Lasting,
     /// How many logins may fail.
@@ -109,6 +114,8 @@ pub struct Greeted {
     pub sequence: u8,
     /// The user.
     pub user: User,
+    /// Its place among those that only the server knows, if it is one of them.
+    pub guest: Option<Guest>,
     /// The database that the client wants to begin in.
     pub database: Option<Vec<u8>>,
     /// What was negotiated.
@@ -231,18 +238,21 @@ impl Meeting {
     async fn answered(
         self,
         mut packets: PacketStream<Stream>,
-        payload: BytesMut,
+        mut payload: BytesMut,
     ) -> Result<Greeted, GreetError> {
         let Self { context, nonce, offered, host } = self;
         let introduced = introduce(&mut packets, &payload, &context, nonce, &host).await;
-        let Introduced { response, user, server_proof } = match introduced {
-            Ok(introduced) => introduced,
-            Err(error) => return Err(tell(&mut packets, error).await),
-        };
+        let Introduced { response, user: GuestOrUser { user, guest }, server_proof } =
+            match introduced {
+                Ok(introduced) => introduced,
+                Err(error) => return Err(tell(&mut packets, error).await),
+            };
         let database = response.database.map(<[u8]>::to_vec);
         let capabilities = response.head.capabilities & offered;
         let collation = response.head.collation.into();
         let attributes = response.attributes.to_vec();
+        // A password may have been in it.
+        payload.fill(0);
         let Parts { stream, input, output, sequence } = packets.into_parts();
         Ok(Greeted {
             stream,
@@ -250,6 +260,7 @@ impl Meeting {
             output,
             sequence,
             user,
+            guest,
             database,
             capabilities,
             collation,
@@ -294,7 +305,7 @@ fn wants_tls(payload: &[u8]) -> bool {
 /// A client that has said and proven who it is.
 struct Introduced<'a> {
     response: HandshakeResponse<'a>,
-    user: User,
+    user: GuestOrUser,
     server_proof: Vec<u8>,
 }
 
@@ -315,7 +326,8 @@ async fn introduce<'a>(
     let encrypted = packets.stream().is_tls();
     let attempt =
         Attempt { user: response.user, plugin: response.plugin, proof: response.auth_response };
-    let place = Place { encrypted, nonce, host };
+    let certificate = packets.stream().client_certificate().map(<[u8]>::to_vec);
+    let place = Place { encrypted, nonce, host, certificate: certificate.as_deref() };
     let proven = Dialogue::new(packets, context, place).prove(&attempt).await?;
     let (user, server_proof) = proven.admit(host)?;
     // After the password, as MySQL does: a stranger need not know how this is configured.
@@ -348,11 +360,12 @@ pub async fn reauthenticate<S: AsyncRead + AsyncWrite + Unpin>(
     context: &GreetContext,
     change: ChangeProof<'_>,
     host: &str,
-) -> Result<User, GreetError> {
-    let ChangeProof { attempt, encrypted, nonce } = change;
-    let place = Place { encrypted, nonce, host };
+) -> Result<(User, Option<Guest>), GreetError> {
+    let ChangeProof { attempt, encrypted, nonce, certificate } = change;
+    let place = Place { encrypted, nonce, host, certificate };
     let proven = Dialogue::new(packets, context, place).prove_again(&attempt).await?;
-    Ok(proven.admit(host)?.0)
+    let GuestOrUser { user, guest } = proven.admit(host)?.0;
+    Ok((user, guest))
 }
 
 /// What a `COM_CHANGE_USER` says, and on which connection.
@@ -364,6 +377,8 @@ pub struct ChangeProof<'a> {
     pub encrypted: bool,
     /// The nonce of the greeting.
     pub nonce: [u8; NONCE],
+    /// What the client has shown in TLS, in DER.
+    pub certificate: Option<&'a [u8]>,
 }
 
 /// Tells the client why it is refused, as far as it can be told.

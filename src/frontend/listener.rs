@@ -3,7 +3,7 @@
 use super::cancel::Entry;
 use super::change::multi_statements;
 use super::client::{Client, Stop};
-use super::failure::Repetition;
+use super::failure::{Repetition, Undone};
 use super::greet::{GreetError, Greeted, greet};
 use super::incident::Concerned;
 use super::outcome::Left;
@@ -219,13 +219,15 @@ fn client(
     learned: &Learned,
 ) -> Option<Client> {
     let Place { entry, host, admission, access } = place;
-    let Greeted { stream, input, output, user, capabilities, collation, nonce, .. } = greeted;
+    let Greeted { stream, input, output, user, guest, capabilities, collation, nonce, .. } =
+        greeted;
     let server = service.first_server(access);
     let pool = service.pool(&pool_key(server, &user.name, capabilities))?;
     *entry.handle().user.lock() = user.name.clone();
     entry.handle().idle_since(seconds());
     let environment = login_environment(learned, capabilities, Some(collation));
-    let session = Session::new(environment, &learned.server.version, &learned.baseline);
+    let mut session = Session::new(environment, &learned.server.version, &learned.baseline);
+    session.treatment = user.treatment;
     let counted_pins = service.metrics.pins.session_of(&user.name, stream.transport());
     let mut channel = Channel::new(stream, &input);
     channel.output = output;
@@ -241,12 +243,14 @@ fn client(
         session,
         entry,
         user: user.name,
+        guest: guest.map(Box::new),
         host,
         nonce,
         lease: None,
         deposit: None,
         again: None,
         repetition: Repetition::default(),
+        undone: Undone::default(),
         waited: 0,
         catalogue_changed: false,
         counted_pins,
@@ -310,6 +314,6 @@ mod tests {
     /// What an idle client costs is this, its socket and its place in the registry.
     #[test]
     fn a_client_is_small() {
-        assert!(size_of::<Client>() <= 528, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Client>() <= 560, "{} bytes", size_of::<Client>());
     }
 }

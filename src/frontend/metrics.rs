@@ -165,6 +165,72 @@ impl FrontendMetrics {
     }
 }
 
+/// What is counted of the users that only servers know.
+#[derive(Debug, Clone)]
+pub struct GuestFamily {
+    here: IntGaugeVec,
+    asked: IntCounterVec,
+}
+
+/// Those of one service.
+#[derive(Debug, Clone)]
+pub struct GuestMetrics {
+    /// How many have sessions.
+    pub here: IntGauge,
+    right: IntCounter,
+    wrong: IntCounter,
+    unanswered: IntCounter,
+}
+
+impl GuestMetrics {
+    /// Registers those of all services.
+    ///
+    /// # Errors
+    ///
+    /// When one of the names is registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<GuestFamily> {
+        let here = IntGaugeVec::new(
+            Opts::new(
+                "millpond_pass_through_users",
+                "Users with sessions that are in no configuration.",
+            ),
+            &["service"],
+        )?;
+        let asked = IntCounterVec::new(
+            Opts::new(
+                "millpond_pass_through_questions_total",
+                "Questions to servers about such users, by what they said.",
+            ),
+            &["service", "answer"],
+        )?;
+        registry.register(Box::new(here.clone()))?;
+        registry.register(Box::new(asked.clone()))?;
+        Ok(GuestFamily { here, asked })
+    }
+
+    /// A server was asked about a password, and took it or not, or did not answer.
+    pub(super) fn asked(&self, taken: Option<bool>) {
+        match taken {
+            Some(true) => self.right.inc(),
+            Some(false) => self.wrong.inc(),
+            None => self.unanswered.inc(),
+        }
+    }
+}
+
+impl GuestFamily {
+    /// Those of one service.
+    pub fn of(&self, service: &str) -> GuestMetrics {
+        let asked = |answer| self.asked.with_label_values(&[service, answer]);
+        GuestMetrics {
+            here: self.here.with_label_values(&[service]),
+            right: asked("accepted"),
+            wrong: asked("denied"),
+            unanswered: asked("none"),
+        }
+    }
+}
+
 impl ServiceMetrics {
     /// A client has gone.
     pub fn left(&self, left: Left) {

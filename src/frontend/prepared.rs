@@ -3,15 +3,16 @@
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::failure::Sent;
+use super::query::RowForm;
+use super::restore::Adopted;
 use super::run::{Placed, Ran, Request};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
-use crate::session::align::{Alignment, align};
+use crate::session::answers::{self, Rename};
 use crate::session::pin::{Holds, PinReason};
-use crate::session::prepared::{ClientStatement, Cursor, StatementKey, environment_to_prepare};
+use crate::session::prepared::{ClientStatement, Cursor, StatementKey};
 use crate::session::server::Flavor;
-use crate::session::state::same;
-use crate::session::statement::{Analysis, analyze};
+use crate::session::statement::{Analysis, StatementKind, analyze};
 use crate::wire::capability::Status;
 use crate::wire::command::{
     BulkExecute, CommandCode, Execute, LongData, put_parts, put_statement_command, statement_id,
@@ -20,16 +21,15 @@ use crate::wire::exchange::ReplyShape;
 use bytes::BytesMut;
 use std::sync::Arc;
 
-/// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
-const TOO_MANY_STATEMENTS: u16 = 1461;
-
 /// Which of the connection's statements will do for an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Share {
     /// Any of the same key.
     Cached,
     /// One of its own, such as for a cursor.
     Never,
+    /// One of this key: the text with answers in it, which hardly any other execution has.
+    Instead(Arc<StatementKey>),
 }
 
 /// Where an execution runs.
@@ -53,7 +53,9 @@ impl Client {
     /// `COM_STMT_PREPARE`
     pub(super) async fn prepare(&mut self, sql: &[u8], sequence: u8) -> Result<(), Stop> {
         let catalogue = self.service.catalogue.load_full();
-        let analysis = Arc::new(analyze(sql, &self.session.dialect, &catalogue));
+        let mut analysis = analyze(sql, &self.session.dialect, &catalogue);
+        analysis.overlook(self.session.treatment.as_deref());
+        let analysis = Arc::new(analysis);
         // The preparation itself does nothing but to variables that the text assigns to.
         let preparing = analysis.preparing();
         // MySQL gives a statement the types that its user variables have now (measured).
@@ -64,6 +66,7 @@ impl Client {
         {
             return Ok(());
         }
+        self.settle_charsets().await;
         let key = Arc::new(StatementKey::new(sql, &self.session.environment));
         let environment = self.session.environment.clone();
         let id = self.session.statements().next_id();
@@ -116,7 +119,15 @@ impl Client {
         let long_data = std::mem::take(&mut statement.long_data);
         self.close_cursor(id);
         let wants_cursor = execute.wants_cursor();
-        let share = if wants_cursor { Share::Never } else { Share::Cached };
+        if !wants_cursor && self.shows_own(id, &analysis, sequence).await? {
+            return Ok(());
+        }
+        let answered = self.with_answers(id, &analysis, sequence).await?;
+        let share = match &answered {
+            Some((key, _)) => Share::Instead(key.clone()),
+            None if wants_cursor => Share::Never,
+            None => Share::Cached,
+        };
         let Some(place) = self.place(id, sequence, share).await? else {
             self.keep_long_data(id, long_data);
             return Ok(());
@@ -124,6 +135,9 @@ impl Client {
         let backend_id = place.backend_id;
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;
+        if let Some((_, renames)) = &answered {
+            request.renames = renames;
+        }
         let ran = self
             .run(request, |out, backend| {
                 for (parameter, data) in &long_data {
@@ -146,6 +160,51 @@ impl Client {
         }
         self.pin_statements();
         Ok(())
+    }
+
+    /// The statement with what the session knows in the place of its questions for that; `None`
+    /// where it has none, or the connection knows better.
+    async fn with_answers(
+        &mut self,
+        id: u32,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<Option<(Arc<StatementKey>, Vec<Rename>)>, Stop> {
+        // What the session left on its last connection is here when it has the next; if it gets
+        // none, it is told so where the statement is placed.
+        if analysis.asked().is_empty() {
+            return Ok(None);
+        }
+        let borrowed = self.borrow(sequence).await?;
+        if borrowed == Borrowed::No {
+            return Ok(None);
+        }
+        let handle = self.entry.handle().id;
+        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
+        if statement.only.is_some() {
+            return Ok(None);
+        }
+        let (key, environment) = (statement.key.clone(), statement.environment.clone());
+        let last_run = borrowed.last_run();
+        let answered = answers::answered(&self.session, handle, key.sql(), analysis, last_run);
+        Ok(answered.map(|answered| {
+            (Arc::new(StatementKey::new(&answered.sql, &environment)), answered.renames)
+        }))
+    }
+
+    /// MariaDB prepares `SHOW WARNINGS` and its like: answers it, where the connection cannot.
+    async fn shows_own(
+        &mut self,
+        id: u32,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let Some(sole) = analysis.sole.filter(|_| analysis.kind == StatementKind::Show) else {
+            return Ok(false);
+        };
+        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(false) };
+        let key = statement.key.clone();
+        self.answer_alone(sole, key.sql(), analysis, RowForm::Binary, sequence).await
     }
 
     /// An execution that is run again needs its long data again.
@@ -287,12 +346,16 @@ impl Client {
             }
             return Ok(Some(Place { backend_id, serves: Serves::Again }));
         }
-        let (key, environment) = (statement.key.clone(), statement.environment.clone());
+        let environment = statement.environment.clone();
+        let key = match &share {
+            Share::Instead(key) => key.clone(),
+            Share::Cached | Share::Never => statement.key.clone(),
+        };
         // A reset would take the statement with it: it comes before. Nor can a connection that is
         // held by a cursor be reset.
         let analysis = match share {
             Share::Cached => statement.analysis.clone(),
-            Share::Never => Arc::new(Analysis::opaque()),
+            Share::Never | Share::Instead(_) => Arc::new(Analysis::opaque()),
         };
         if !self.make_fit(&analysis, Placed::Anywhere, sequence).await? {
             return Ok(None);
@@ -306,46 +369,20 @@ impl Client {
             lease.pool().metrics.executions_cached.inc();
             return Ok(Some(Place { backend_id: found, serves: Serves::Again }));
         }
-        if !self.session.unsettled.is_settled() {
-            // The environment has to be put back exactly.
-            self.settle().await;
-        }
-        // A statement means what it meant in the environment of its preparation.
-        let Some(lease) = &mut self.lease else {
-            return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
-        };
-        let connection = lease.connection();
-        let mut to_prepare = environment_to_prepare(&self.session.environment, &environment);
-        if to_prepare.database.is_none() && !self.session.pins.is_empty() {
-            // There is no way to leave the database and keep the connection. Names without a
-            // database could not be prepared without one, so this means much the same.
-            to_prepare.database.clone_from(&self.session.environment.database);
-            share = Share::Never;
-        }
-        let to_prepare = Arc::new(to_prepare);
-        if !same(&connection.environment, &to_prepare) {
-            match align(&connection.environment, &to_prepare, &connection.baseline) {
-                Alignment::Exact => {}
-                Alignment::Replay(steps) => {
-                    let session = std::mem::replace(&mut self.session.environment, to_prepare);
-                    let restored = self.restore_first(&steps, sequence).await;
-                    self.session.environment = session;
-                    if !restored? {
-                        return Ok(None);
-                    }
-                }
-                Alignment::LoginAgain => {
-                    if let Some(lease) = self.lease.take() {
-                        lease.discard();
-                    }
-                    return Box::pin(self.place(id, sequence, share)).await;
+        match self.adopt(&environment, sequence).await? {
+            Adopted::Exactly => {}
+            Adopted::ButDatabase => {
+                if share == Share::Cached {
+                    share = Share::Never;
                 }
             }
+            Adopted::Elsewhere => return Box::pin(self.place(id, sequence, share)).await,
+            Adopted::Not => return Ok(None),
         }
+        let serves = if share == Share::Cached { Serves::Again } else { Serves::Once };
         let Some(backend_id) = self.prepare_here(&key, sequence, share).await? else {
             return Ok(None);
         };
-        let serves = if share == Share::Never { Serves::Once } else { Serves::Again };
         Ok(Some(Place { backend_id, serves }))
     }
 
@@ -355,36 +392,14 @@ impl Client {
         sequence: u8,
         share: Share,
     ) -> Result<Option<u32>, Stop> {
-        for attempt in 0..2 {
-            let Some(lease) = &mut self.lease else { return Ok(None) };
-            let asked = lease.connection().ask(&[Question::Prepare(key.sql())]).await;
-            let Ok(replies) = asked else {
-                self.connection_failed(sequence, Sent::Nothing)?;
-                return Ok(None);
-            };
-            for reply in replies {
-                match reply.content {
-                    Content::Prepared { id } => {
-                        lease.pool().metrics.executions_prepared.inc();
-                        if share == Share::Cached {
-                            lease.connection().statements.insert(key.clone(), id);
-                        }
-                        return Ok(Some(id));
-                    }
-                    Content::Err(error) if error.code == TOO_MANY_STATEMENTS && attempt == 0 => {
-                        let closed = lease.connection().close_some_statements().await;
-                        lease.pool().metrics.statements_closed.inc_by(closed.unwrap_or(0) as u64);
-                    }
-                    Content::Err(error) => {
-                        let told = Told::passed_on(error);
-                        self.put_error(sequence.wrapping_add(1), &told);
-                        return Ok(None);
-                    }
-                    Content::Ok(_) | Content::Rows(_) => {}
-                }
-            }
+        let asked = self.ask_to_prepare(Question::Prepare(key.sql()), sequence).await?;
+        let Some(Content::Prepared { id }) = asked else { return Ok(None) };
+        if share == Share::Cached
+            && let Some(lease) = &mut self.lease
+        {
+            lease.connection().statements.insert(key.clone(), id);
         }
-        Ok(None)
+        Ok(Some(id))
     }
 
     /// A cursor has a statement of its own on the connection, which is closed with it.

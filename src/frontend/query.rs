@@ -6,16 +6,16 @@ use super::failure::Sent;
 use super::run::{Placed, Request};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
+use crate::session::answers;
 use crate::session::effect;
-use crate::session::pin::PinReason;
+use crate::session::pin::{Holds, PinReason};
 use crate::session::residue::{CapturedResult, Diagnostics, FoundRows};
-use crate::session::statement::{Action, Analysis, Marks, Sole, analyze};
+use crate::session::statement::{Action, Analysis, Limit, Marks, Sole, StatementKind, analyze};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, Query, put_parts};
-use crate::wire::cursor::Cursor;
 use crate::wire::exchange::ReplyShape;
 use crate::wire::frame::put_lenenc_bytes;
-use crate::wire::resultset::{ResultEnd, put_result_set};
+use crate::wire::resultset::{ResultEnd, binary_row, put_result_set};
 use bytes::BytesMut;
 use std::borrow::Cow;
 
@@ -24,18 +24,29 @@ const TRACKERS_OF_CLIENT: &[u8] = b"SET @@SESSION.session_track_system_variables
 @@SESSION.session_track_schema=DEFAULT,@@SESSION.session_track_state_change=DEFAULT,\
 @@SESSION.session_track_transaction_info=DEFAULT";
 
+/// What names statements that were prepared by text.
+const TEXT_STATEMENTS: Marks =
+    Marks::TEXT_PREPARE.union(Marks::TEXT_EXECUTE).union(Marks::TEXT_DEALLOCATE);
+
 impl Client {
     pub(super) async fn query(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
         let query = Query::parse(payload, self.capabilities)?;
         let catalogue = self.service.catalogue.load();
-        let analysis = analyze(query.sql, &self.session.dialect, &catalogue);
+        let mut analysis = analyze(query.sql, &self.session.dialect, &catalogue);
         drop(catalogue);
+        analysis.overlook(self.session.treatment.as_deref());
         let analysis = self.executed(&analysis);
         if analysis.marks.has(Marks::KILL) && self.kill(&analysis, sequence).await? {
             return Ok(());
         }
         if let Some(sole) = analysis.sole
-            && self.answer_alone(sole, query.sql, &analysis, sequence).await?
+            && self.answer_alone(sole, query.sql, &analysis, RowForm::Text, sequence).await?
+        {
+            return Ok(());
+        }
+        if analysis.marks.has(Marks::GET_DIAGNOSTICS)
+            && analysis.count == 1
+            && self.diagnose(&query, &analysis, sequence).await?
         {
             return Ok(());
         }
@@ -44,10 +55,42 @@ impl Client {
         if listed && !self.trackers_of_client(&analysis, sequence).await? {
             return Ok(());
         }
-        let request = Request::new(&analysis, ReplyShape::Query, sequence);
+        let answered = if analysis.asked().is_empty() {
+            None
+        } else {
+            // What the session left on its last connection is here when it has the next.
+            let borrowed = self.borrow(sequence).await?;
+            if borrowed == Borrowed::No
+                || !self.make_fit(&analysis, Placed::Anywhere, sequence).await?
+            {
+                return Ok(());
+            }
+            let last_run = borrowed.last_run();
+            let id = self.entry.handle().id;
+            answers::answered(&self.session, id, query.sql, &analysis, last_run)
+        };
+        let mut request = Request::new(&analysis, ReplyShape::Query, sequence);
+        let mut query = query;
+        if let Some(answered) = &answered {
+            request.renames = &answered.renames;
+            query.sql = &answered.sql;
+        }
+        if analysis.marks.intersects(TEXT_STATEMENTS) {
+            if !self.place_text_statements(&analysis, sequence).await? {
+                return Ok(());
+            }
+            request.placed = Placed::Here;
+        }
         self.run(request, |out, backend| put(out, backend, &query)).await?;
         if listed && !self.session.pins.has(PinReason::SessionTrack) {
             self.channel.flush().await?;
+            // Nobody was told whether it began a transaction. (SHOW does not, measured.)
+            if (analysis.kind != StatementKind::Show || analysis.count > 1)
+                && self.lease.is_some()
+                && self.session.residue.next_transaction.take().is_some()
+            {
+                self.session.pins.put(PinReason::NextTransaction, Holds::Yes);
+            }
             // The next statement on this connection clears them.
             self.bring_diagnostics().await;
             self.trackers_back().await;
@@ -60,9 +103,10 @@ impl Client {
         let mut merged = Cow::Borrowed(analysis);
         for placed in analysis.actions() {
             if let Action::Execute { name, .. } = &placed.action
-                && let Some(prepared) = self.session.pins.text_statement(name)
+                && let Some(own) = &self.session.text_statements
+                && let Some(statement) = own.get(name)
             {
-                merged = Cow::Owned(merged.executing(&prepared));
+                merged = Cow::Owned(merged.executing(&statement.analysis));
             }
         }
         merged
@@ -91,11 +135,12 @@ impl Client {
     /// Answers a question for what belongs to the session, when the connection that knows it is
     /// not at hand: the server is asked all the same, for the form of the answer, and the content
     /// is the session's own. False when the server's own answer is right.
-    async fn answer_alone(
+    pub(super) async fn answer_alone(
         &mut self,
         sole: Sole,
         sql: &[u8],
         analysis: &Analysis,
+        rows: RowForm,
         sequence: u8,
     ) -> Result<bool, Stop> {
         let borrowed = self.borrow(sequence).await?;
@@ -105,7 +150,7 @@ impl Client {
         if borrowed == Borrowed::Kept && !self.is_from_before(sole) {
             return Ok(false);
         }
-        let Some(own) = self.own_answer(sole) else { return Ok(false) };
+        let Some(own) = self.own_answer(sole, analysis.limit()) else { return Ok(false) };
         if !self.align_now(analysis, sequence).await? {
             return Ok(true);
         }
@@ -121,8 +166,8 @@ impl Client {
                 // After an error, only the server knows.
                 let status = reply.status.filter(|_| self.session.unsettled.after_error);
                 let status = status.unwrap_or(self.session.status);
-                let form = Form { result: answer.result, warnings: reply.warnings, status };
-                self.put_own(own, form, analysis, sequence);
+                let form = Form { result: answer.result, warnings: reply.warnings, status, rows };
+                self.put_own(own, form, analysis, sequence)?;
             }
             Content::Err(error) => {
                 self.put_error(sequence.wrapping_add(1), &Told::passed_on(error));
@@ -147,15 +192,19 @@ impl Client {
     }
 
     /// What the session knows by itself.
-    fn own_answer(&self, sole: Sole) -> Option<Own> {
+    fn own_answer(&self, sole: Sole, limit: Option<Limit>) -> Option<Own> {
         let residue = &self.session.residue;
         let captured = match &residue.diagnostics {
             Diagnostics::None => Some(CapturedResult::default()),
             Diagnostics::Captured(result) => Some((**result).clone()),
             Diagnostics::OnBackend | Diagnostics::Lost => None,
         };
-        let errors = |captured: CapturedResult| -> Vec<Box<[u8]>> {
-            captured.rows.into_iter().filter(|row| is_error(row)).collect()
+        let limited = |rows: Vec<Box<[u8]>>| match limit {
+            Some(Limit { offset, count }) => {
+                let most = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+                rows.into_iter().skip(most(offset)).take(most(count)).collect()
+            }
+            None => rows,
         };
         Some(match sole {
             Sole::ConnectionId => Own::Value(self.entry.handle().id.to_string()),
@@ -164,15 +213,23 @@ impl Client {
                 FoundRows::Known(rows) => Own::Value(rows.to_string()),
                 _ => return None,
             },
-            Sole::Warnings => Own::Rows(captured?.rows),
-            Sole::Errors => Own::Rows(errors(captured?)),
-            Sole::WarningCount => Own::Value(captured?.rows.len().to_string()),
-            Sole::ErrorCount => Own::Value(errors(captured?).len().to_string()),
+            Sole::Warnings => Own::Rows(limited(captured?.rows)),
+            Sole::Errors => Own::Rows(limited(captured?.errors().map(Box::from).collect())),
+            Sole::WarningCount => {
+                Own::Value(residue.condition_count(self.session.warnings)?.to_string())
+            }
+            Sole::ErrorCount => Own::Value(residue.error_count()?.to_string()),
         })
     }
 
-    fn put_own(&mut self, own: Own, form: Form, analysis: &Analysis, sequence: u8) {
-        let rows = match own {
+    fn put_own(
+        &mut self,
+        own: Own,
+        form: Form,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<(), Stop> {
+        let mut rows = match own {
             Own::Rows(rows) => rows,
             Own::Value(value) => {
                 let mut row = BytesMut::new();
@@ -180,6 +237,11 @@ impl Client {
                 vec![Box::from(&row[..])]
             }
         };
+        if form.rows == RowForm::Binary {
+            for row in &mut rows {
+                *row = binary_row(&form.result.columns, row)?;
+            }
+        }
         let end = ResultEnd {
             capabilities: self.capabilities,
             status: form.status.without(Status::SESSION_STATE_CHANGED),
@@ -198,6 +260,7 @@ impl Client {
         let changes = Default::default();
         let result = effect::Result {
             error: None,
+            last_error: None,
             status: None,
             affected_rows: 0,
             matched_rows: None,
@@ -208,6 +271,7 @@ impl Client {
         };
         let flavor = self.session.dialect.flavor;
         effect::after(&mut self.session, analysis, &result, flavor);
+        Ok(())
     }
 }
 
@@ -216,6 +280,16 @@ struct Form {
     result: CapturedResult,
     warnings: u16,
     status: Status,
+    rows: RowForm,
+}
+
+/// In which protocol an answer's rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowForm {
+    /// That of `COM_QUERY`.
+    Text,
+    /// That of `COM_STMT_EXECUTE`.
+    Binary,
 }
 
 enum Own {
@@ -223,13 +297,8 @@ enum Own {
     Value(String),
 }
 
-/// Whether a row of `SHOW WARNINGS` is an error.
-fn is_error(row: &[u8]) -> bool {
-    matches!(Cursor::new(row).text_value(), Ok(Some(level)) if level.eq_ignore_ascii_case(b"error"))
-}
-
 /// Appends the query for a server with these capabilities.
-fn put(out: &mut BytesMut, backend: Capabilities, query: &Query<'_>) {
+pub(super) fn put(out: &mut BytesMut, backend: Capabilities, query: &Query<'_>) {
     let code = [CommandCode::Query.byte()];
     let attributes = match (backend.has(Capabilities::QUERY_ATTRIBUTES), query.attributes) {
         (false, _) => &[][..],

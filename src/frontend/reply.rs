@@ -5,12 +5,14 @@ use super::told::Told;
 use super::topology::Topology;
 use crate::backend::server::{TrackerDefaults, TransactionTracking};
 use crate::net::relay::{Edit, Editor, Sink};
+use crate::session::answers::{self, Rename};
 use crate::session::changes::Changes;
 use crate::session::effect;
+use crate::session::residue::LastError;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::Control;
 use crate::wire::fault::Fault;
-use crate::wire::frame::{HEADER, Header, put_packet_with};
+use crate::wire::frame::{HEADER, Header, put_lenenc_bytes, put_packet_with};
 use crate::wire::reply::{ErrPacket, OkKind, OkPacket, Tracker, Trackers, put_tracker};
 use bytes::{BufMut, BytesMut};
 
@@ -27,6 +29,8 @@ pub struct ReplyEditor<'a> {
     pub pass_trackers: PassTrackers,
     /// The number that the client gets for a statement that is prepared.
     pub statement_id: Option<u32>,
+    /// What the client called what the server was told otherwise.
+    pub renames: &'a [Rename],
     /// Where there may be another server for a command that this one refuses because it only reads:
     /// as the whole answer that says that nothing ran, and it is kept from the client.
     pub elsewhere: Option<&'a Topology>,
@@ -53,8 +57,10 @@ pub enum PassTrackers {
 /// What one reply said.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The error that ended it.
+    /// The number of the error that ended it.
     pub error: Option<u16>,
+    /// That error.
+    pub last_error: Option<LastError>,
     /// The error that the client did not get.
     pub withheld: Option<Box<Told>>,
     /// The server said that it takes no writes, and the client has heard it.
@@ -95,6 +101,7 @@ impl Outcome {
     pub fn for_session(&self) -> effect::Result<'_> {
         effect::Result {
             error: self.error,
+            last_error: self.last_error,
             status: self.status,
             affected_rows: self.affected_rows,
             matched_rows: self.matched_rows,
@@ -115,6 +122,7 @@ impl<'a> ReplyEditor<'a> {
             trackers,
             pass_trackers: PassTrackers::Filtered,
             statement_id: None,
+            renames: &[],
             elsewhere: None,
             status: Status::AUTOCOMMIT,
             outcome: Outcome::default(),
@@ -239,15 +247,22 @@ impl Editor for ReplyEditor<'_> {
                     return Ok(Edit::Instead { grown: 0 });
                 }
                 self.outcome.error = Some(error.code);
+                self.outcome.last_error =
+                    Some(LastError { code: error.code, sqlstate: error.sqlstate });
                 let grown = self.insert_eof(sink);
-                if grown == 0 {
+                if grown == 0 && self.renames.is_empty() {
                     return Ok(Edit::Keep);
                 }
-                let out = sink.open();
-                let start = out.len();
-                out.put_slice(packet);
-                out[start + 3] = out[start + 3].wrapping_add(grown);
+                let mut sequence = sequence(packet)?.wrapping_add(grown);
+                let payload = answers::rename(&packet[HEADER..], self.renames);
+                put_packet_with(sink.open(), &mut sequence, |out| out.put_slice(&payload));
                 Ok(Edit::Instead { grown })
+            }
+            Control::Column => {
+                let mut sequence = sequence(packet)?;
+                let payload = renamed(&packet[HEADER..], self.renames)?;
+                put_packet_with(sink.open(), &mut sequence, |out| out.put_slice(&payload));
+                Ok(Edit::Instead { grown: 0 })
             }
             Control::ColumnsEnd | Control::ParametersEnd => {
                 if self.client.has(Capabilities::DEPRECATE_EOF) {
@@ -273,6 +288,19 @@ impl Editor for ReplyEditor<'_> {
             Control::ColumnCount | Control::LocalInfile | Control::Statistics => Ok(Edit::Keep),
         }
     }
+}
+
+/// A column's definition with the names that the client knows.
+fn renamed(definition: &[u8], renames: &[Rename]) -> Result<BytesMut, Fault> {
+    let mut cursor = crate::wire::cursor::Cursor::new(definition);
+    let mut out = BytesMut::with_capacity(definition.len());
+    // Catalogue, schema, table and its own name, column and its own name.
+    for _ in 0..6 {
+        let name = answers::rename(cursor.lenenc_bytes()?, renames);
+        put_lenenc_bytes(&mut out, &name);
+    }
+    out.put_slice(cursor.take_rest());
+    Ok(out)
 }
 
 /// Whether a server says that it takes no writes: `ER_OPTION_PREVENTS_STATEMENT` for one of the

@@ -10,9 +10,12 @@ use crate::backend::dialogue::{Content, Question};
 use crate::session::align::{Alignment, Restore, align, needs_login};
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
+use crate::session::prepared::environment_to_prepare;
 use crate::session::residue::Diagnostics;
 use crate::session::server::Flavor;
-use crate::session::statement::Analysis;
+use crate::session::state::{Environment, same};
+use crate::session::statement::{Analysis, Marks};
+use crate::session::treatment::PoolMode;
 use std::sync::Arc;
 
 /// Clears warnings on both servers.
@@ -20,6 +23,19 @@ const CLEAR: &[u8] = b"SELECT 1 FROM (SELECT 1) x";
 
 /// `ER_XAER_RMFAIL`: the state of a distributed transaction allows no statement.
 const XAER_RMFAIL: u16 = 1399;
+
+/// Whether a connection has the environment in which a statement was prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Adopted {
+    /// It has.
+    Exactly,
+    /// It has, but for a database, which it cannot leave.
+    ButDatabase,
+    /// It cannot have it, and was given up: another one may.
+    Elsewhere,
+    /// It has not; the client has been told, or its command is run again.
+    Not,
+}
 
 impl Client {
     /// What has to be said to the connection in front of a statement; `None` when the client has
@@ -41,7 +57,7 @@ impl Client {
         if let Some(lease) = &mut self.lease
             && !steps.is_empty()
         {
-            need::restored(&self.session, analysis, &mut lease.connection().traces);
+            need::restored(&mut self.session, analysis, &mut lease.connection().traces);
         }
         Ok(Some(steps))
     }
@@ -50,17 +66,26 @@ impl Client {
     /// the client has been told that it does not work.
     async fn reset_if_foreign(&mut self, analysis: &Analysis, sequence: u8) -> Result<bool, Stop> {
         let Some(lease) = &mut self.lease else { return Ok(false) };
-        let connection = lease.connection();
-        if self.session.pins.is_empty()
-            && need::must_reset(&self.session, analysis, &connection.traces)
+        let dedicated = self.session.pool_mode() == PoolMode::Dedicated;
+        if !self.session.pins.is_empty()
+            || !(dedicated || need::must_reset(&self.session, analysis, &lease.connection().traces))
         {
-            let reset = connection.reset().await;
-            lease.pool().metrics.reset.inc();
-            if let Err(error) = reset {
-                tracing::warn!(%error, "a backend connection could not be reset");
-                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
-            }
+            return Ok(true);
         }
+        if !self.session.residue.is_portable() {
+            // What the session itself has there would go, too.
+            self.bring().await;
+        }
+        let Some(lease) = &mut self.lease else {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+        };
+        let reset = lease.connection().reset().await;
+        lease.pool().metrics.reset.inc();
+        if let Err(error) = reset {
+            tracing::warn!(%error, "a backend connection could not be reset");
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+        }
+        self.session.pins.put(PinReason::PoolMode, dedicated.into());
         Ok(true)
     }
 
@@ -69,8 +94,11 @@ impl Client {
         let Some(lease) = &mut self.lease else { return Vec::new() };
         let pool = lease.pool().clone();
         let connection = lease.connection();
+        if self.session.entered == 0 {
+            self.session.entered = self.service.moment();
+        }
         let wanted = &self.session.environment;
-        let enters = !std::mem::replace(&mut self.session.entered, true)
+        let enters = connection.entered < self.session.entered
             && wanted.database.is_some()
             && connection.environment.database == wanted.database;
         if enters {
@@ -89,8 +117,11 @@ impl Client {
             leave_first(&mut steps);
         }
         // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
-        // no statements: those of another session.
-        let stays = connection.server.version.flavor == Flavor::MariaDb || analysis.count == 0;
+        // no statements, and for statements that ask for them: those of another session.
+        let asks = Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS;
+        let stays = connection.server.version.flavor == Flavor::MariaDb
+            || analysis.count == 0
+            || analysis.marks.intersects(asks);
         if connection.traces.diagnostics == Leftover::Present
             && self.session.residue.diagnostics != Diagnostics::OnBackend
             && stays
@@ -99,6 +130,7 @@ impl Client {
             steps.push(Restore::Query(CLEAR.to_vec()));
         }
         need::put_restores(&self.session, analysis, &connection.traces, &mut steps);
+        need::put_next_transaction(&self.session, &connection.traces, &mut steps);
         if steps.is_empty() {
             pool.metrics.exact.inc()
         } else {
@@ -231,11 +263,61 @@ impl Client {
         Ok(true)
     }
 
+    /// Puts the connection into the environment in which a statement was prepared, as far as that
+    /// decides what it means.
+    pub(super) async fn adopt(
+        &mut self,
+        prepared_in: &Environment,
+        sequence: u8,
+    ) -> Result<Adopted, Stop> {
+        if !self.session.unsettled.is_settled() {
+            // The environment has to be put back exactly.
+            self.settle().await;
+        }
+        let Some(lease) = &mut self.lease else {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| Adopted::Not);
+        };
+        let connection = lease.connection();
+        let mut wanted = environment_to_prepare(&self.session.environment, prepared_in);
+        let mut adopted = Adopted::Exactly;
+        if wanted.database.is_none() && !self.session.pins.is_empty() {
+            // There is no way to leave the database and keep the connection. Names without a
+            // database could not be prepared without one, so this means much the same.
+            wanted.database.clone_from(&self.session.environment.database);
+            adopted = Adopted::ButDatabase;
+        }
+        let wanted = Arc::new(wanted);
+        if same(&connection.environment, &wanted) {
+            return Ok(adopted);
+        }
+        match align(&connection.environment, &wanted, &connection.baseline) {
+            Alignment::Exact => {}
+            Alignment::Replay(steps) => {
+                let session = std::mem::replace(&mut self.session.environment, wanted);
+                let restored = self.restore_first(&steps, sequence).await;
+                self.session.environment = session;
+                if !restored? {
+                    return Ok(Adopted::Not);
+                }
+            }
+            Alignment::LoginAgain => {
+                if let Some(lease) = self.lease.take() {
+                    lease.discard();
+                }
+                return Ok(Adopted::Elsewhere);
+            }
+        }
+        Ok(adopted)
+    }
+
     /// The connection has what the session wants.
     fn restored(&mut self, steps: &[Restore]) {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
         connection.environment = self.session.environment.clone();
+        if steps.iter().any(|step| matches!(step, Restore::InitDb(_))) {
+            connection.entered = self.service.moment();
+        }
         let flavor = connection.server.version.flavor;
         let clears = |step: &Restore| match step {
             Restore::Query(sql) => flavor == Flavor::MySql || sql == CLEAR,
@@ -243,6 +325,9 @@ impl Client {
         };
         if steps.iter().any(clears) {
             connection.traces.diagnostics = Leftover::None;
+        }
+        if steps.iter().any(|step| matches!(step, Restore::Query(sql) if sql == CLEAR)) {
+            connection.traces.found_rows = None;
         }
     }
 }

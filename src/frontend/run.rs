@@ -2,17 +2,19 @@
 
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::failure::{Repetition, Sent};
+use super::failure::{Repetition, Sent, Undone};
 use super::reply::{Outcome, PassTrackers, ReplyEditor};
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::Question;
 use crate::net::link::LinkError;
 use crate::net::relay::{RelayError, ServerSide, relay};
+use crate::session::answers::Rename;
 use crate::session::effect;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
+use crate::session::residue::FoundRows;
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, Marks, StatementKind};
+use crate::session::statement::{Analysis, Marks};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::{Exchange, ReplyShape};
 use bytes::BytesMut;
@@ -30,12 +32,21 @@ pub struct Request<'a> {
     pub statement_id: Option<u32>,
     /// Whether the command's bytes fit only the connection that the session has now.
     pub placed: Placed,
+    /// What the reply has to call otherwise.
+    pub renames: &'a [Rename],
 }
 
 impl<'a> Request<'a> {
     /// A command that fits any connection.
     pub fn new(analysis: &'a Analysis, shape: ReplyShape, sequence: u8) -> Self {
-        Self { analysis, shape, sequence, statement_id: None, placed: Placed::Anywhere }
+        Self {
+            analysis,
+            shape,
+            sequence,
+            statement_id: None,
+            placed: Placed::Anywhere,
+            renames: &[],
+        }
     }
 }
 
@@ -68,6 +79,13 @@ impl Client {
         request: Request<'_>,
         put: impl FnOnce(&mut BytesMut, Capabilities),
     ) -> Result<Ran, Stop> {
+        // Of nothing that is sent from now on is more known than this says.
+        self.repetition = Repetition::of(&request);
+        self.undone = match self.session.unsettled.after_error {
+            // The error may have ended the transaction: this statement may stand for itself.
+            true => Undone::Unknown,
+            false => Undone::of(request.analysis),
+        };
         if self.borrow(request.sequence).await? == Borrowed::No {
             return Ok(Ran::Refused);
         }
@@ -129,6 +147,10 @@ impl Client {
         }
         let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
         editor.statement_id = request.statement_id;
+        if !request.renames.is_empty() {
+            editor.renames = request.renames;
+            exchange.see_definitions();
+        }
         editor.status = self.session.status;
         if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
             // Such as ANALYZE TABLE, which commits before it has anything to show.
@@ -144,7 +166,6 @@ impl Client {
             editor.pass_trackers = PassTrackers::All;
         }
         editor.elsewhere = may_go_elsewhere.then_some(&self.service.topology);
-        self.repetition = Repetition::of(&request);
         let side = ServerSide { stream, input };
         let before = self.channel.output.len();
         let bound = self.service.limits().result_buffer;
@@ -199,7 +220,17 @@ impl Client {
         let connection = lease.connection();
         let result = outcome.for_session();
         let flavor = connection.server.version.flavor;
+        let traces = &mut connection.traces;
+        let found = traces.found_rows.map_or(FoundRows::OnBackend, FoundRows::Known);
+        traces.found_rows = match effect::found_rows::after(found, analysis, &result, flavor) {
+            FoundRows::Known(rows) => Some(rows),
+            FoundRows::OnBackend | FoundRows::Lost => None,
+        };
         let on = effect::after(&mut self.session, analysis, &result, flavor);
+        if result.changes.schema.is_some() || analysis.may_alter_databases() {
+            let moment = self.service.moment();
+            (connection.entered, self.session.entered) = (moment, moment);
+        }
         if on.environment {
             connection.environment = self.session.environment.clone();
             let version = connection.server.version.clone();
@@ -219,6 +250,7 @@ impl Client {
         if self.session.pins.has(PinReason::OptimizerTrace) {
             connection.traces.optimizer_traces = Leftover::Present;
         }
+        connection.traces.next_transaction = need::next_transaction(&self.session);
         need::touched(&mut self.session, analysis, &mut connection.traces);
         if let Some(status) = outcome.status {
             connection.status = status;
@@ -227,6 +259,9 @@ impl Client {
             self.pool.proven.forget();
         }
         self.catalogue_changed |= on.catalogue;
+        if analysis.marks.intersects(Marks::TEXT_PREPARE | Marks::TEXT_DEALLOCATE) {
+            self.text_statements_follow(analysis);
+        }
     }
 }
 
@@ -234,9 +269,7 @@ impl Client {
 fn looks_at_tables(analysis: &Analysis, flavor: Flavor) -> bool {
     const OTHERS: Marks = Marks::SHOW_DIAGNOSTICS.union(Marks::SHOW_VARIABLES);
     analysis.reads_tables
-        || (flavor == Flavor::MySql
-            && analysis.kind == StatementKind::Show
-            && !analysis.marks.intersects(OTHERS))
+        || (flavor == Flavor::MySql && analysis.kind.shows() && !analysis.marks.intersects(OTHERS))
 }
 
 /// Statements that fell out of the connection's cache are closed with the next write; gives their

@@ -2,14 +2,16 @@
 
 use super::cancel::Registry;
 use super::greet::{GreetContext, Lasting, OFFERED};
+use super::guests::{GuestPolicy, Guests};
 use super::metrics::ServiceMetrics;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::connection::Connection;
 use crate::backend::server::ServerInfo;
-use crate::config::{LoginLimits, Retry, SlowConfig};
+use crate::config::{LoginLimits, LostStatement, Retry, SlowConfig};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
+use crate::net::tls::renewed::Renewed;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
 use crate::session::catalogue::Catalogue;
@@ -22,7 +24,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -34,8 +36,14 @@ pub struct Limits {
     pub max_clients: usize,
     /// How long a statement waits for a backend connection.
     pub borrow_timeout: Duration,
+    /// After how long without a statement the servers are left alone; `None`: never.
+    pub sleep_after: Option<Duration>,
+    /// How long a statement waits for servers that were left alone.
+    pub resume_timeout: Duration,
     /// What may be run again when its server fails.
     pub retry: Retry,
+    /// What clients are told of a statement that was lost and provably had no effect.
+    pub lost_statement: LostStatement,
     /// How many statements may wait for a server.
     pub max_waiting: usize,
     /// How long a client may take to log in.
@@ -92,6 +100,7 @@ pub struct Service {
     pub(super) maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
+    moments: AtomicU64,
 }
 
 /// What a service is made of.
@@ -113,6 +122,8 @@ pub struct ServiceParts {
     pub maker: Arc<dyn PoolMaker>,
     /// What handshakes need.
     pub greeting: GreetSettings,
+    /// Those that only the server knows.
+    pub guests: Option<Arc<Guests>>,
 }
 
 /// What of a handshake is configured.
@@ -121,13 +132,15 @@ pub struct GreetSettings {
     /// The version that clients are told; `None` for the server's own.
     pub version: Option<String>,
     /// TLS, where it is on.
-    pub tls: Option<ServerTls>,
+    pub tls: Option<Renewed<ServerTls>>,
     /// Whether clients without TLS are refused.
     pub require_tls: bool,
     /// Who may log in.
     pub users: Arc<Users>,
     /// How many logins may fail.
     pub login_limits: LoginLimits,
+    /// Those that only the server knows, where they are let in.
+    pub guests: Option<GuestPolicy>,
     /// What logins share.
     pub lasting: Lasting,
 }
@@ -141,9 +154,9 @@ impl fmt::Debug for GreetSettings {
 impl Service {
     /// A service without clients.
     pub fn new(parts: ServiceParts) -> Arc<Self> {
-        let ServiceParts { name, limits, registry, metrics, tasks, topology, maker, greeting } =
-            parts;
-        Arc::new(Self {
+        let ServiceParts { name, limits, registry, metrics, tasks, topology, maker, .. } = parts;
+        let greeting = parts.greeting;
+        let service = Arc::new(Self {
             name,
             limits: ArcSwap::from_pointee(limits),
             registry,
@@ -158,7 +171,12 @@ impl Service {
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
-        })
+            moments: AtomicU64::new(1),
+        });
+        if let Some(guests) = parts.guests {
+            guests.belong_to(&service);
+        }
+        service
     }
 
     /// The limits at this moment.
@@ -196,6 +214,21 @@ impl Service {
         let mut pools = self.pools.write();
         if pools.get(pool.key()).is_some_and(|known| Arc::ptr_eq(known, pool)) {
             pools.remove(pool.key());
+        }
+    }
+
+    /// A user that only the server knows has no session any more.
+    pub(super) fn forget_user(&self, user: &str) {
+        let mut gone = Vec::new();
+        self.pools.write().retain(|key, pool| {
+            let stays = &*key.user != user;
+            if !stays {
+                gone.push(pool.clone());
+            }
+            stays
+        });
+        for pool in gone {
+            pool.close();
         }
     }
 
@@ -265,8 +298,15 @@ impl Service {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
-        let GreetSettings { version: fixed, tls, require_tls, users, login_limits, lasting } =
-            GreetSettings::clone(&self.greeting.load());
+        let GreetSettings {
+            version: fixed,
+            tls,
+            require_tls,
+            users,
+            login_limits,
+            guests,
+            lasting,
+        } = GreetSettings::clone(&self.greeting.load());
         let mut capabilities = OFFERED;
         if maria {
             capabilities = capabilities.without(Capabilities::LONG_PASSWORD)
@@ -280,12 +320,18 @@ impl Service {
             plugin: if maria { Plugin::Native } else { Plugin::CachingSha2 },
             capabilities,
             collation: if maria { 45 } else { 255 },
-            tls,
+            tls: tls.map(|tls| ServerTls::clone(&tls.now())),
             require_tls,
             users,
             login_limits,
+            guests,
             lasting,
         }
+    }
+
+    /// A number above all that were given before: what of two things happened first is told by it.
+    pub fn moment(&self) -> u64 {
+        self.moments.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes a client in, if there is room.

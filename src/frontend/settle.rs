@@ -11,6 +11,7 @@ use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::server::Flavor;
 use crate::session::state::{ResultsCollation, SeparateCharsets};
+use crate::session::treatment::PoolMode;
 use std::sync::Arc;
 
 /// Asked when a character set variable changed: one of them is never reported.
@@ -42,6 +43,8 @@ impl Client {
         if self.session.residue.has_too_many_variables() {
             self.session.pins.put(PinReason::UserVariable, Holds::Yes);
         }
+        let by_mode = self.lease.is_some() && self.session.pool_mode() != PoolMode::Transaction;
+        self.session.pins.put(PinReason::PoolMode, by_mode.into());
         if self.session.unsettled.settings.is_some() && self.lease.is_some() {
             // Whatever pins: how the next statement is to be read may depend on it.
             self.channel.flush().await?;
@@ -75,6 +78,10 @@ impl Client {
     pub(super) async fn settle(&mut self) {
         let unsettled = self.session.unsettled.clone();
         let Unsettled { after_error, charsets, results, locks, settings } = unsettled;
+        if (charsets || locks) && self.session.residue.has_answers_on_backend() {
+            // The questions have answers of their own, and MySQL clears warnings for them.
+            self.bring().await;
+        }
         let settings: Vec<_> =
             settings.iter().flat_map(|s| &s.names).map(|name| set_to_itself(name)).collect();
         let Some(lease) = &mut self.lease else { return };
@@ -110,12 +117,14 @@ impl Client {
             }
         };
         self.session.unsettled = Unsettled::default();
+        let mut next_transaction = false;
         for (question, reply) in questions.iter().zip(replies) {
             let status = match &reply.content {
                 Content::Ok(status) => Some(*status),
                 _ => None,
             };
             let changed = effect::settled(&mut self.session, &reply.changes, status);
+            next_transaction |= reply.changes.characteristics.is_some();
             if changed {
                 self.environment_follows();
             }
@@ -132,6 +141,17 @@ impl Client {
             } else {
                 self.session.pins.locks_known(&answer.first_row);
             }
+        }
+        if next_transaction && let Some(lease) = &mut self.lease {
+            lease.connection().traces.next_transaction = need::next_transaction(&self.session);
+        }
+    }
+
+    /// Asks for character sets that are not known, because a statement is about to be prepared in
+    /// them.
+    pub(super) async fn settle_charsets(&mut self) {
+        if self.session.unsettled.charsets {
+            self.settle().await;
         }
     }
 
@@ -168,6 +188,8 @@ impl Client {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
         connection.environment = self.session.environment.clone();
+        let moment = self.service.moment();
+        (connection.entered, self.session.entered) = (moment, moment);
         let version = connection.server.version.clone();
         let baseline = connection.baseline.clone();
         self.session.environment_changed(&version, &baseline);
@@ -213,11 +235,19 @@ impl Client {
 
     /// Brings here what the session has on its connection, and gives that back.
     pub(super) async fn capture(&mut self) {
+        self.bring().await;
+        if let Some(lease) = self.lease.take() {
+            lease.release();
+        }
+    }
+
+    /// Brings here what the session has on its connection, which it keeps. Without a connection after
+    /// that, it is lost.
+    pub(super) async fn bring(&mut self) {
         let capture = self.session.residue.capture();
-        let Some(mut lease) = self.lease.take() else { return };
+        let Some(lease) = &mut self.lease else { return };
         let questions: Vec<_> = capture.queries.iter().map(|sql| Question::Query(sql)).collect();
         let Ok(replies) = lease.connection().ask(&questions).await else {
-            self.lease = Some(lease);
             return self.lost_between_statements();
         };
         let answers = replies
@@ -229,16 +259,23 @@ impl Client {
             .collect();
         if self.session.residue.captured(&capture, answers).is_ok() {
             need::captured(&self.session, &capture, &mut lease.connection().traces);
-            lease.release();
-        } else {
+            return;
+        }
+        self.entry.handle().gives();
+        if let Some(lease) = self.lease.take() {
             lease.discard();
         }
+        self.session.residue.lost();
     }
 
     /// Puts Millpond's own trackers back in force after a statement that ran under the client's.
     pub(super) async fn trackers_back(&mut self) {
         let Some(lease) = &mut self.lease else { return };
-        if lease.connection().ask(&[Question::Query(TRACKERS)]).await.is_err() {
+        let mut questions = vec![Question::Query(TRACKERS)];
+        // A tracker that is switched on takes it that nothing was said of the next transaction.
+        let next = self.session.residue.next_transaction.as_deref();
+        questions.extend(next.iter().flat_map(|next| next.each()).map(Question::Query));
+        if lease.connection().ask(&questions).await.is_err() {
             self.lost_between_statements();
         }
     }

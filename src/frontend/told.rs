@@ -180,6 +180,24 @@ impl Told {
     )
     .trouble("lost_transaction");
 
+    /// `ER_NET_READ_ERROR`: the connection broke in the middle of a transaction and of a statement
+    /// that cannot have ended it; nobody can commit it any more.
+    pub const LOST_UNDONE: Self = Self::new(
+        1158,
+        b"08S01",
+        "Lost connection to MySQL server during query; the transaction that it was part of is \
+         rolled back",
+    )
+    .trouble("lost_undone");
+
+    /// The same as `ER_LOCK_DEADLOCK`, by which drivers and frameworks know that the transaction is
+    /// rolled back and may be run again. Only for what is known to have had no effect.
+    pub fn as_deadlock(self) -> Self {
+        let mut message = self.message.into_owned();
+        message.extend_from_slice(b"; try restarting transaction");
+        Self { code: 1213, sqlstate: *b"40001", message: Cow::Owned(message), ..self }
+    }
+
     /// Too many wait already.
     pub const QUEUE_FULL: Self =
         Self::new(1203, b"42000", "Too many clients wait for a backend connection (max_waiting)")

@@ -2,16 +2,22 @@
 
 use super::causality::WriterPosition;
 use super::service::Service;
+use super::sleep::Sleep;
 use crate::failover::orders::{Command, Commands, NotFollowed};
-use crate::failover::snapshot::{ServerId, Snapshot, Writer};
+use crate::failover::snapshot::{Health, Role, ServerId, ServerState, Snapshot, Writer};
 use crate::failover::supervisor::Watched;
 use crate::failover::suspicion::{Evidence, Suspicions};
 use crate::pool::{Pool, PoolKey};
 use crate::router::{Access, Preferences, Route, WithoutReaders, route};
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, watch};
+
+/// How many connections of each kind are opened to a server that may become the writer: enough for
+/// the first statements, and few enough for a false alarm.
+const PREPARED: usize = 4;
 
 /// A service's servers, as its sessions see them.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub struct Topology {
     /// What the writer had executed when a session that reads moved last.
     pub(super) position: WriterPosition,
     moved: Notify,
+    /// Whether they are left alone.
+    pub sleep: Sleep,
     /// The writer that was confirmed last.
     last_writer: Mutex<Option<ServerId>>,
 }
@@ -32,7 +40,7 @@ pub struct Topology {
 impl Topology {
     /// The servers that a supervisor watches.
     pub fn new(watched: Watched, preferences: Preferences) -> Self {
-        let Watched { snapshot, suspicions, commands } = watched;
+        let Watched { snapshot, suspicions, commands, rest } = watched;
         let last_writer = Mutex::new(snapshot.borrow().writer().map(|writer| writer.id));
         Self {
             snapshot,
@@ -42,6 +50,7 @@ impl Topology {
             version: AtomicU64::new(1),
             position: WriterPosition::default(),
             moved: Notify::new(),
+            sleep: Sleep::new(rest),
             last_writer,
         }
     }
@@ -151,9 +160,14 @@ impl Service {
     pub async fn keep_topology(self: Arc<Self>) {
         let stopping = self.tasks.stop_signal().clone();
         let mut changes = self.topology.snapshot.clone();
+        let mut prepared = HashSet::new();
         loop {
             let snapshot = changes.borrow_and_update().clone();
             self.follow(&snapshot);
+            match snapshot.writer {
+                Writer::Confirmed(_) => prepared.clear(),
+                Writer::Awaited => self.prepare(&snapshot, &mut prepared),
+            }
             tokio::select! {
                 () = stopping.cancelled() => return,
                 changed = changes.changed() => {
@@ -190,6 +204,28 @@ impl Service {
         if confirmed.is_some() && confirmed != former {
             // Routines and triggers are those of the writer.
             self.catalogue_stale.notify_one();
+        }
+    }
+
+    /// While there is no writer: opens some connections to each server that may become it, for all
+    /// who used the last one, so that the first statements need not wait for logins.
+    fn prepare(&self, now: &Snapshot, prepared: &mut HashSet<ServerId>) {
+        let Some(former) = *self.topology.last_writer.lock() else { return };
+        let could_write = |server: &&ServerState| {
+            server.id != former && server.role == Role::Reader && server.health == Health::Up
+        };
+        for server in now.servers.iter().filter(could_write) {
+            if !prepared.insert(server.id) {
+                continue;
+            }
+            for pool in self.pools() {
+                if pool.key().server == former {
+                    let key = PoolKey { server: server.id, ..pool.key().clone() };
+                    if let Some(pool) = self.pool(&key) {
+                        pool.prepare(PREPARED);
+                    }
+                }
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! The users of a service, and the passwords that they may prove.
 
-use crate::config::Network;
+use crate::config::{CertificateRule, Network};
 use crate::credentials::rotation::Keyring;
+use crate::credentials::tokens::TokenLogin;
+use crate::session::treatment::Treatment;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -20,6 +22,12 @@ pub struct User {
     pub allow_from: Arc<[Network]>,
     /// As whom Millpond logs in for it, where the configuration says so.
     pub database_user: Option<Arc<str>>,
+    /// Which certificate the user has to show; `None`: none.
+    pub certificate: Option<Arc<CertificateRule>>,
+    /// Which tokens prove the user in place of its password; `None`: none.
+    pub token: Option<Arc<TokenLogin>>,
+    /// How its sessions are treated, where that is not as usual.
+    pub treatment: Option<Arc<Treatment>>,
 }
 
 impl User {
@@ -56,6 +64,9 @@ mod tests {
             tls_only: false,
             allow_from: networks.iter().map(|network| network.parse().unwrap()).collect(),
             database_user: None,
+            certificate: None,
+            token: None,
+            treatment: None,
         };
         for (networks, host, may) in [
             (&[][..], "192.0.2.1", true),

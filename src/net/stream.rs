@@ -59,6 +59,14 @@ impl Stream {
         !matches!(self, Self::Plain(_))
     }
 
+    /// The certificate that a client has shown, in DER. It comes from a trusted authority.
+    pub fn client_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::TlsServer(tls) => tls.get_ref().1.peer_certificates()?.first().map(|one| &**one),
+            Self::Plain(_) | Self::TlsClient(_) => None,
+        }
+    }
+
     /// The same for metrics.
     pub fn transport(&self) -> Transport {
         if self.is_tls() { Transport::Tls } else { Transport::Plain }

@@ -5,27 +5,29 @@
 //! because rustls has them so: nothing older than TLS 1.2; and a server's name is looked for among
 //! the certificate's alternative names only, never in its common name (RFC 9525).
 
+mod files;
+pub mod metrics;
+pub mod names;
+pub mod renewed;
 mod trust;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::aws_lc_rs::digest::{SHA256, digest};
 use bytes::BytesMut;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ServerConnection, WebPkiClientVerifier};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{
-    CertificateError, ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig,
-};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, Error, ServerConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use self::files::{authorities, certificates, content, fingerprint, identity, self_signed};
+use self::renewed::Renewed;
 use super::stream::Stream;
 use crate::config::{BackTls, BackTlsMode, CertificateFiles, FrontTls, FrontTlsMode};
 
@@ -82,10 +84,13 @@ pub fn acceptor(config: &FrontTls) -> Result<Option<ServerTls>, TlsError> {
     let provider = provider();
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?;
+    let mut expiries = Vec::new();
     let builder = match &config.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let roots = Arc::new(authorities(path)?);
+            let trusted = certificates(path)?;
+            expiries.extend(first_to_expire("client_ca", &trusted));
+            let roots = Arc::new(authorities(trusted));
             // As with servers: a certificate is checked if there is one. Who must have one is a
             // matter of the user's account.
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
@@ -99,12 +104,45 @@ pub fn acceptor(config: &FrontTls) -> Result<Option<ServerTls>, TlsError> {
         Some(files) => identity(files)?,
         None => self_signed()?,
     };
+    expiries.extend(first_to_expire("server", &certified.cert[..1]));
     let fingerprint = fingerprint(certified.end_entity_cert()?);
     let mut server = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     server.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
     // One is enough for a client that reconnects; each costs every handshake.
     server.send_tls13_tickets = 1;
-    Ok(Some(ServerTls { acceptor: TlsAcceptor::from(Arc::new(server)), fingerprint }))
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    Ok(Some(ServerTls { acceptor, fingerprint, expiries }))
+}
+
+/// The same, which follows its files.
+///
+/// # Errors
+///
+/// See [`acceptor`].
+pub fn renewed_acceptor(config: &FrontTls) -> Result<Option<Renewed<ServerTls>>, TlsError> {
+    if config.mode == FrontTlsMode::Disabled {
+        return Ok(None);
+    }
+    let paths = file_paths(config.identity.as_ref(), config.client_ca.as_ref());
+    let config = config.clone();
+    let unoffered = || TlsError::Setup(Error::General("TLS is not offered".into()));
+    Renewed::first(paths, move || acceptor(&config)?.ok_or_else(unoffered)).map(Some)
+}
+
+/// The same, which follows its files.
+///
+/// # Errors
+///
+/// See [`connector`].
+pub fn renewed_connector(config: &BackTls) -> Result<Renewed<ClientTls>, TlsError> {
+    let paths = file_paths(config.identity.as_ref(), config.ca.as_ref());
+    let config = config.clone();
+    Renewed::first(paths, move || connector(&config))
+}
+
+fn file_paths(identity: Option<&CertificateFiles>, authorities: Option<&PathBuf>) -> Vec<PathBuf> {
+    let identity = identity.map(|files| [files.certificate.clone(), files.key.clone()]);
+    identity.into_iter().flatten().chain(authorities.cloned()).collect()
 }
 
 /// How to be the TLS server of clients.
@@ -112,9 +150,15 @@ pub fn acceptor(config: &FrontTls) -> Result<Option<ServerTls>, TlsError> {
 pub struct ServerTls {
     acceptor: TlsAcceptor,
     fingerprint: [u8; 32],
+    expiries: Vec<Expiry>,
 }
 
 impl ServerTls {
+    /// When the certificates in it expire.
+    pub fn expiries(&self) -> &[Expiry] {
+        &self.expiries
+    }
+
     /// SHA-256 of the certificate.
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
@@ -133,6 +177,7 @@ pub struct ClientTls {
     /// Whether TLS is wanted, and how much of it is checked.
     pub mode: BackTlsMode,
     connector: Option<TlsConnector>,
+    expiries: Vec<Expiry>,
 }
 
 impl std::fmt::Debug for ClientTls {
@@ -144,7 +189,12 @@ impl std::fmt::Debug for ClientTls {
 impl ClientTls {
     /// Without TLS.
     pub fn disabled() -> Self {
-        Self { mode: BackTlsMode::Disabled, connector: None }
+        Self { mode: BackTlsMode::Disabled, connector: None, expiries: Vec::new() }
+    }
+
+    /// When the certificates in it expire that are configured.
+    pub fn expiries(&self) -> &[Expiry] {
+        &self.expiries
     }
 
     /// What to connect with; `None` when the mode is `Disabled`.
@@ -162,12 +212,17 @@ impl ClientTls {
 /// Names the file that cannot be used, and why.
 pub fn connector(config: &BackTls) -> Result<ClientTls, TlsError> {
     let provider = provider();
+    let mut expiries = Vec::new();
     let verifier: Arc<dyn rustls::client::danger::ServerCertVerifier> = match config.mode {
         BackTlsMode::Disabled => return Ok(ClientTls::disabled()),
         BackTlsMode::Preferred | BackTlsMode::Required => Arc::new(trust::Anybody::new(&provider)),
         BackTlsMode::VerifyCa | BackTlsMode::VerifyIdentity => {
             let roots = match &config.ca {
-                Some(path) => certificates(path)?,
+                Some(path) => {
+                    let trusted = certificates(path)?;
+                    expiries.extend(first_to_expire("backend_ca", &trusted));
+                    trusted
+                }
                 None => rustls_native_certs::load_native_certs().certs,
             };
             let names = match config.mode {
@@ -189,11 +244,13 @@ pub fn connector(config: &BackTls) -> Result<ClientTls, TlsError> {
     let client = match &config.identity {
         None => builder.with_no_client_auth(),
         Some(files) => {
-            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity(files)?)))
+            let certified = identity(files)?;
+            expiries.extend(first_to_expire("backend_client", &certified.cert[..1]));
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
         }
     };
     let connector = Some(TlsConnector::from(Arc::new(client)));
-    Ok(ClientTls { mode: config.mode, connector })
+    Ok(ClientTls { mode: config.mode, connector, expiries })
 }
 
 /// Becomes the TLS server of a client that has asked for it. `leftover` is what it sent behind its
@@ -263,64 +320,19 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn content(path: &Path, what: &'static str) -> TlsError {
-    TlsError::Content { path: path.into(), what }
+/// When a certificate in use expires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// Whose it is: the metric's label.
+    pub whose: &'static str,
+    /// When, in seconds since 1970.
+    pub at: i64,
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { path: path.into(), source })
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read(path)?;
-    let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&pem).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(content(path, "expected certificates in PEM")),
-    }
-}
-
-fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates(path)?);
-    Ok(roots)
-}
-
-fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
-    let mut fingerprint = [0; 32];
-    fingerprint.copy_from_slice(digest(&SHA256, certificate).as_ref());
-    fingerprint
-}
-
-/// What to show to the other side. rustls reads no certificates of version 1, which
-/// `openssl x509 -req` makes and OpenSSL on the other side takes: of these alone it is not known
-/// whether they fit their key.
-fn identity(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
-    let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
-        .map_err(|_| content(&files.key, "expected an unencrypted private key in PEM"))?;
-    let unfit = |source| TlsError::Identity { path: files.certificate.clone(), source };
-    let key = provider().key_provider.load_private_key(key).map_err(unfit)?;
-    let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        Ok(())
-        | Err(Error::InconsistentKeys(InconsistentKeys::Unknown))
-        | Err(Error::InvalidCertificate(CertificateError::Other(_))) => Ok(certified),
-        Err(error) => Err(unfit(error)),
-    }
-}
-
-/// ECDSA, because a handshake costs a third of what it does with RSA, and every client knows it.
-fn self_signed() -> Result<CertifiedKey, TlsError> {
-    let key = rcgen::KeyPair::generate()?;
-    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()])?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "Millpond_Auto_Generated_Server_Certificate");
-    let certificate = params.self_signed(&key)?;
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    Ok(CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider())?)
+/// When the first of these expires. Of version 1 it is not known.
+fn first_to_expire(whose: &'static str, certificates: &[CertificateDer<'_>]) -> Option<Expiry> {
+    let at = certificates.iter().filter_map(|one| names::expiry(one)).min()?;
+    Some(Expiry { whose, at })
 }
 
 #[cfg(test)]

@@ -84,6 +84,13 @@ impl Lease {
         self.take();
     }
 
+    /// Closes a connection that is in order: nobody else is to use it.
+    pub fn retire(mut self) {
+        if let Some(slot) = self.take() {
+            self.pool.retire(slot);
+        }
+    }
+
     /// Clears the session by a reset, on a task of its own, and gives the connection back; closes
     /// it if that fails or takes too long. For connections that a client left in the middle of
     /// something: an open transaction is rolled back at once.

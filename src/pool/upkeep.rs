@@ -11,11 +11,20 @@ use tokio::time::Instant;
 /// How long the rescue of a deposit may take before its connection is given up.
 pub(in crate::pool) const RESCUE: Duration = Duration::from_secs(5);
 
+/// Whether a minimum of connections is kept open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warmth {
+    /// As it is configured.
+    Kept,
+    /// Not now.
+    Cold,
+}
+
 impl Pool {
     /// One round: closes what is too old or idle for too long, settles deposits that nobody came
     /// back for, and opens connections up to the warm minimum. Called about once a second, off
     /// every query's path.
-    pub fn maintain(self: &Arc<Self>, now: Instant) {
+    pub fn maintain(self: &Arc<Self>, now: Instant, warmth: Warmth) {
         self.connections().manager().begin_round();
         self.close_outdated(now);
         self.count();
@@ -33,9 +42,14 @@ impl Pool {
         let available = counts.idle + counts.deposited;
         let room = self.settings().max_size.saturating_sub(counts.open);
         let missing = self.settings().min_idle.saturating_sub(available).min(room);
-        if missing > 0 {
+        if missing > 0 && warmth == Warmth::Kept {
             self.warm_up(missing);
         }
+    }
+
+    /// Opens connections where there are not so many yet, as far as there is room.
+    pub fn prepare(self: &Arc<Self>, count: usize) {
+        self.warm_up(count.saturating_sub(self.counts().open));
     }
 
     fn close_outdated(&self, now: Instant) {

@@ -5,6 +5,7 @@
 
 pub use crate::config::WithoutReaders;
 
+use crate::failover::recovery::Share;
 use crate::failover::snapshot::{Health, Role, ServerId, ServerState, Snapshot, Writer};
 use std::time::Duration;
 
@@ -60,6 +61,12 @@ pub fn route(
     if orders.is_paused() || usable.iter().any(|s| s.id == current && orders.is_held(current)) {
         return Route::Hold;
     }
+    // One that comes and goes is only used where there is no other.
+    if usable.iter().any(|server| server.share != Share::NONE)
+        || (preferences.without_readers == WithoutReaders::Writer && writer != Route::Hold)
+    {
+        usable.retain(|server| server.share != Share::NONE);
+    }
     if usable.iter().any(|server| server.id == current) {
         return Route::To(current);
     }
@@ -74,16 +81,32 @@ pub fn route(
         .copied()
         .collect();
     let choice = if near.is_empty() { usable } else { near };
-    match (choice.as_slice(), preferences.without_readers) {
-        ([], WithoutReaders::Writer) => writer,
-        ([], WithoutReaders::Wait) => Route::Hold,
-        ([only], _) => Route::To(only.id),
-        (several, _) => {
-            // The less busy of two at random: nearly as even as asking all, and no herd.
-            let (one, two) = (several[random(several.len())].id, several[random(several.len())].id);
-            Route::To(if load(two) < load(one) { two } else { one })
-        }
+    let instead = match preferences.without_readers {
+        WithoutReaders::Writer => writer,
+        WithoutReaders::Wait => Route::Hold,
+    };
+    if choice.is_empty() {
+        return instead;
     }
+    // The less busy of two at random: nearly as even as asking all, and no herd.
+    match (draw(&choice, &mut random), draw(&choice, &mut random)) {
+        (Some(one), Some(two)) => Route::To(if load(two) < load(one) { two } else { one }),
+        (Some(one), None) | (None, Some(one)) => Route::To(one),
+        // All have just come back, and are to be spared: as long as others can do their work.
+        (None, None) if instead != Route::Hold => instead,
+        (None, None) => Route::To(choice[random(choice.len())].id),
+    }
+}
+
+/// One of these at random; one that has just come back as often as its share says. None when it was
+/// not to be, and there is no other.
+fn draw(choice: &[&ServerState], random: &mut impl FnMut(usize) -> usize) -> Option<ServerId> {
+    let drawn = choice[random(choice.len())];
+    if drawn.share == Share::FULL || random(100) < usize::from(drawn.share.percent()) {
+        return Some(drawn.id);
+    }
+    let whole: Vec<_> = choice.iter().filter(|server| server.share == Share::FULL).collect();
+    (!whole.is_empty()).then(|| whole[random(whole.len())].id)
 }
 
 /// Whether a server may be read from.

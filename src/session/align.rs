@@ -1,13 +1,13 @@
 //! What has to be said to a backend connection so that it has what a session wants.
 //!
 //! A pure function of two [`Environment`]s. The statements are put in front of the client's command
-//! in the order in which they cannot undo each other: option, database, `SET NAMES`, variables,
-//! role.
+//! in the order in which they cannot undo each other: option, role, database, `SET NAMES`,
+//! variables.
 
 use super::literal::{put_identifier, put_string, put_variable};
 use super::state::{
-    Baseline, Environment, MultiStatements, Names, ResultsCollation, Role, SeparateCharsets,
-    Variables, same,
+    Baseline, Environment, LoginRole, MultiStatements, Names, ResultsCollation, Role,
+    SeparateCharsets, Variables, same,
 };
 use std::sync::Arc;
 
@@ -59,10 +59,23 @@ pub fn align(have: &Arc<Environment>, want: &Arc<Environment>, baseline: &Baseli
         }));
     }
     let mut names = have.names != want.names || have.separate_charsets != want.separate_charsets;
+    if have.role != want.role {
+        // What it may enter and set may depend on it.
+        let role = set_role(&want.role, baseline);
+        if !role.is_ascii() {
+            let read = match want.role {
+                Role::Login => b"SET NAMES 'utf8mb4'".to_vec(),
+                Role::Set(_) => set_names(&want.names),
+            };
+            steps.push(Restore::Query(read));
+            names = true;
+        }
+        steps.push(Restore::Query(role));
+    }
     if let Some(database) = &want.database
         && have.database != want.database
     {
-        if !database.is_ascii() && !reads_utf8(have) {
+        if !database.is_ascii() && (names || !reads_utf8(have)) {
             // The server takes the name to be in the client's character set; it told it in UTF-8.
             steps.push(Restore::Query(b"SET NAMES 'utf8mb4'".to_vec()));
             names = true;
@@ -85,9 +98,6 @@ pub fn align(have: &Arc<Environment>, want: &Arc<Environment>, baseline: &Baseli
     set.extend_from_slice(&variables);
     if !set.is_empty() {
         steps.push(Restore::Query([b"SET ", &set[..]].concat()));
-    }
-    if have.role != want.role {
-        steps.push(Restore::Query(set_role(&want.role)));
     }
     Alignment::Replay(steps)
 }
@@ -185,10 +195,15 @@ fn put_left_side(sql: &mut Vec<u8>, name: &str) {
     sql.push(b'=');
 }
 
-fn set_role(role: &Role) -> Vec<u8> {
+/// The statement that makes this the session's role.
+pub fn set_role(role: &Role, baseline: &Baseline) -> Vec<u8> {
     let mut sql = b"SET ROLE ".to_vec();
     match role {
-        Role::Login => sql.extend_from_slice(b"DEFAULT"),
+        Role::Login => match &baseline.role {
+            LoginRole::Default => sql.extend_from_slice(b"DEFAULT"),
+            LoginRole::None => sql.extend_from_slice(b"NONE"),
+            LoginRole::Named(name) => put_identifier(&mut sql, name),
+        },
         Role::Set(text) => sql.extend_from_slice(text),
     }
     sql
@@ -207,7 +222,11 @@ mod tests {
     }
 
     fn steps(have: Environment, want: Environment) -> Vec<String> {
-        match align(&Arc::new(have), &Arc::new(want), &baseline()) {
+        said(align(&Arc::new(have), &Arc::new(want), &baseline()))
+    }
+
+    fn said(alignment: Alignment) -> Vec<String> {
+        match alignment {
             Alignment::Exact => vec![],
             Alignment::LoginAgain => vec!["login again".into()],
             Alignment::Replay(steps) => steps
@@ -238,10 +257,10 @@ mod tests {
             steps(environment(), want),
             [
                 "MultiStatementsOn",
+                "SET ROLE `r`@`%`",
                 "use shop",
                 "SET NAMES 'latin1'",
                 "SET @@SESSION.`sql_mode`='ANSI'",
-                "SET ROLE `r`@`%`"
             ]
         );
     }
@@ -278,6 +297,30 @@ mod tests {
         have.names = environment().names;
         want.names = environment().names;
         assert_eq!(steps(have, want), ["use bä"]);
+    }
+
+    #[test]
+    fn the_role_of_the_login_is_named_where_no_other_statement_returns_to_it() {
+        let (mut have, want) = (environment(), environment());
+        have.role = Role::Set(b"other"[..].into());
+        for (role, expected) in [
+            (LoginRole::Default, &["SET ROLE DEFAULT"][..]),
+            (LoginRole::None, &["SET ROLE NONE"]),
+            (LoginRole::Named(b"a`b"[..].into()), &["SET ROLE `a``b`"]),
+            (
+                LoginRole::Named("é".as_bytes().into()),
+                &[
+                    "SET NAMES 'utf8mb4'",
+                    "SET ROLE `é`",
+                    "SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'",
+                ],
+            ),
+        ] {
+            let mut baseline = baseline();
+            baseline.role = role;
+            let aligned = align(&Arc::new(have.clone()), &Arc::new(want.clone()), &baseline);
+            assert_eq!(said(aligned), expected);
+        }
     }
 
     #[test]

@@ -5,11 +5,12 @@
 
 mod action;
 mod diagnostics;
+pub mod found_rows;
 
 use super::changes::Changes;
 use super::model::Session;
 use super::pin::{Holds, PinReason, Pins};
-use super::residue::Diagnostics;
+use super::residue::{Diagnostics, LastError, NextTransaction};
 use super::server::Flavor;
 use super::statement::{Action, Analysis, Marks};
 use crate::wire::capability::Status;
@@ -18,8 +19,10 @@ use std::sync::Arc;
 /// What the reply to a command said, as far as the session is concerned.
 #[derive(Debug)]
 pub struct Result<'a> {
-    /// The error that ended it.
+    /// The number of the error that ended it.
     pub error: Option<u16>,
+    /// That error.
+    pub last_error: Option<LastError>,
     /// The status flags sent last, if any OK came.
     pub status: Option<Status>,
     /// Affected rows of the last OK.
@@ -74,7 +77,9 @@ pub fn after(
     if result.error.is_some() {
         let outside =
             session.status.has(Status::AUTOCOMMIT) && !session.pins.has(PinReason::Transaction);
-        if !(analysis.marks.has(Marks::PURE_READ) && outside) {
+        // A statement that fails may have begun, and so ended, what was said of the next transaction.
+        let pending = session.residue.next_transaction.is_some();
+        if pending || !(analysis.marks.has(Marks::PURE_READ) && outside) {
             session.unsettled.after_error = true;
         }
     }
@@ -104,7 +109,13 @@ pub fn settled(session: &mut Session, changes: &Changes, status: Option<Status>)
 
 /// The trackers' report. Says whether the environment changed.
 fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes) -> bool {
-    if !changes.immovable.is_empty() {
+    let treatment = session.treatment.clone();
+    let ignored = |name: &str| {
+        let temporary = analysis.temporary_settings();
+        treatment.as_ref().is_some_and(|treatment| treatment.ignores(name))
+            || temporary.iter().any(|i| i.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    if !changes.immovable.iter().all(|name| ignored(name)) {
         session.pins.put(PinReason::ImmovableVariable, Holds::Yes);
     }
     if changes.unreadable {
@@ -114,7 +125,8 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
         // "SET TRANSACTION …" alone waits for the next transaction.
         let begun = memchr::memmem::find(text, b"START TRANSACTION").is_some();
         let pending = text.starts_with(b"SET TRANSACTION") && !begun;
-        session.pins.put(PinReason::NextTransaction, pending.into());
+        session.residue.next_transaction = pending
+            .then(|| Box::new(NextTransaction { statements: text.clone(), on_backend: true }));
     }
     if changes.charsets && !sets_names(analysis) {
         session.unsettled.charsets = true;
@@ -123,10 +135,9 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
     if changes.variables.is_empty() && changes.schema.is_none() {
         return false;
     }
-    let ignored = analysis.temporary_settings();
     let environment = Arc::make_mut(&mut session.environment);
     for (name, value) in &changes.variables {
-        if !ignored.iter().any(|i| i.eq_ignore_ascii_case(name.as_bytes())) {
+        if !ignored(name) {
             environment.variables.set(name, value);
             pin_by_value(&mut session.pins, name, value);
         }
@@ -167,10 +178,17 @@ fn take_in_text(
     let marks = analysis.marks;
     beyond.unproven |= marks.intersects(Marks::DROP_DATABASE | Marks::PRIVILEGES);
     beyond.catalogue |= marks.has(Marks::DDL_ROUTINE);
-    // What may have happened even if the statement failed later.
+    // What may have happened even if the statement failed later, unless the client vouches for it.
+    if !marks.has(Marks::HINT_SHARE) {
+        for (mark, reason) in
+            [(Marks::OPAQUE, PinReason::Opaque), (Marks::IMPURE, PinReason::Impure)]
+        {
+            if marks.has(mark) {
+                session.pins.put(reason, Holds::Yes);
+            }
+        }
+    }
     for (mark, reason) in [
-        (Marks::OPAQUE, PinReason::Opaque),
-        (Marks::IMPURE, PinReason::Impure),
         (Marks::SESSION_TRACK, PinReason::SessionTrack),
         (Marks::SET_RESOURCE_GROUP, PinReason::ResourceGroup),
         (Marks::HINT_PIN, PinReason::Hint),
@@ -179,6 +197,7 @@ fn take_in_text(
             session.pins.put(reason, Holds::Yes);
         }
     }
+    session.dedicated |= analysis.details.as_ref().is_some_and(|details| details.dedicated);
     beyond.role |= marks.has(Marks::SET_ROLE);
     if marks.intersects(Marks::SET_NAMES | Marks::SET_CHARACTER_SET) && !sets_names(analysis) {
         session.unsettled.charsets = true;
@@ -198,7 +217,7 @@ fn take_in_text(
         }
     }
     for placed in analysis.actions() {
-        action::take_in(session, &placed.action, ran, flavor, beyond);
+        action::take_in(session, analysis, &placed.action, ran, flavor, beyond);
     }
 }
 
@@ -233,8 +252,11 @@ fn transactions(session: &mut Session, marks: Marks, result: &Result<'_>) {
     if marks.has(Marks::ENDS_TRANSACTION) {
         session.pins.put(PinReason::Savepoint, Holds::No);
     }
-    // Under autocommit=0 a savepoint exists although the status says that no transaction does.
-    if marks.has(Marks::SAVEPOINT) && !status.has(Status::AUTOCOMMIT) {
+    // Under autocommit=0 a savepoint exists although the status says that no transaction does. In one,
+    // the transaction's end is its own.
+    if marks.has(Marks::SAVEPOINT)
+        && !(status.has(Status::AUTOCOMMIT) || status.has(Status::IN_TRANS))
+    {
         session.pins.put(PinReason::Savepoint, Holds::Yes);
     }
 }

@@ -1,6 +1,7 @@
 //! Floor 1: what a session is. Values only, no I/O.
 
 pub mod align;
+pub mod answers;
 pub mod catalogue;
 pub mod changes;
 pub mod effect;
@@ -15,5 +16,8 @@ pub mod pin;
 pub mod prepared;
 pub mod residue;
 pub mod server;
+pub mod sqlstate;
 pub mod state;
 pub mod statement;
+pub mod text;
+pub mod treatment;

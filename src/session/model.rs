@@ -6,6 +6,8 @@ use super::residue::{FoundRows, Residue};
 use super::server::{Flavor, ServerVersion};
 use super::state::{Baseline, Environment, MultiStatements};
 use super::statement::Dialect;
+use super::text::TextStatements;
+use super::treatment::{PoolMode, Treatment};
 use crate::wire::capability::Status;
 use std::sync::Arc;
 
@@ -26,11 +28,18 @@ pub struct Session {
     pub warnings: u16,
     /// What has to be asked before the backend connection can be given back.
     pub unsettled: Unsettled,
-    /// Whether a connection has entered the session's database for it. One that is in there since
-    /// somebody else's session may remember a default character set that was altered meanwhile.
-    pub entered: bool,
+    /// When it entered its database, as one of its service's moments; 0 before its first statement.
+    /// A connection that is in there since before may remember a default character set that was
+    /// altered meanwhile.
+    pub entered: u64,
+    /// Statements prepared by text; most sessions have none.
+    pub text_statements: Option<Box<TextStatements>>,
     /// Binary prepared statements; most sessions have none.
     pub statements: Option<Box<ClientStatements>>,
+    /// The client asked that nobody else gets its connection.
+    pub dedicated: bool,
+    /// How it is treated, where that is not as usual.
+    pub treatment: Option<Arc<Treatment>>,
     /// How the client's statements are to be read.
     pub dialect: Dialect,
 }
@@ -91,8 +100,11 @@ impl Session {
             status: Status::AUTOCOMMIT,
             warnings: 0,
             unsettled: Unsettled::default(),
-            entered: false,
+            entered: 0,
+            text_statements: None,
             statements: None,
+            dedicated: false,
+            treatment: None,
             dialect,
         }
     }
@@ -138,8 +150,25 @@ impl Session {
         self.status = Status::AUTOCOMMIT;
         self.warnings = 0;
         self.unsettled = Unsettled::default();
+        self.dedicated = false;
+        self.text_statements = None;
         self.statements = None;
         self.environment_changed(version, baseline);
+    }
+
+    /// How long the session keeps a connection.
+    pub fn pool_mode(&self) -> PoolMode {
+        self.treatment.as_ref().map_or(PoolMode::default(), |treatment| treatment.pool_mode)
+    }
+
+    /// Whether nobody else is to have its connection afterwards.
+    pub fn is_dedicated(&self) -> bool {
+        self.dedicated || self.pool_mode() == PoolMode::Dedicated
+    }
+
+    /// The statements prepared by text.
+    pub fn text_statements(&mut self) -> &mut TextStatements {
+        self.text_statements.get_or_insert_default()
     }
 
     /// The binary prepared statements.

@@ -1,11 +1,14 @@
 //! What of a session's belongings must be in place on a connection before a statement runs there.
 
 use super::align::Restore;
+use super::effect::found_rows;
 use super::model::Session;
+use super::pin::PinReason;
 use super::residue::{
     Capture, Diagnostics, FoundRows, LastInsertId, VariableName, put_variable_name,
 };
 use super::statement::{Access, Analysis, Marks, StatementKind};
+use super::text::TextTraces;
 use crate::wire::capability::Status;
 use std::collections::BTreeMap;
 
@@ -14,10 +17,16 @@ use std::collections::BTreeMap;
 pub struct Traces {
     /// User variables that exist, with the literal that made them where that is known.
     pub variables: BTreeMap<VariableName, Option<Box<[u8]>>>,
+    /// Statements prepared by text.
+    pub text_statements: TextTraces,
     /// `LAST_INSERT_ID()`, where it is known.
     pub last_insert_id: Option<u64>,
+    /// `FOUND_ROWS()`, where it is known.
+    pub found_rows: Option<u64>,
     /// Whether somebody's warnings are still there.
     pub diagnostics: Leftover,
+    /// Whether somebody's `SET TRANSACTION` waits for the next transaction.
+    pub next_transaction: Leftover,
     /// Whether `SET ROLE` was ever said: a reset keeps the role.
     pub role: Leftover,
     /// Whether there may be optimizer traces, which MySQL keeps over a reset (measured).
@@ -86,8 +95,13 @@ pub fn must_reset(session: &Session, analysis: &Analysis, traces: &Traces) -> bo
     let foreign = |name: &[u8]| is_foreign(session, traces, name);
     // What may hold the connection from now on cannot have it reset later.
     let may_hold = analysis.touches_session()
-        || analysis.marks.intersects(Marks::SET_TRANSACTION_NEXT | Marks::CALL)
+        || analysis.marks.has(Marks::CALL)
         || !session.status.has(Status::AUTOCOMMIT);
+    if reads_everything(analysis)
+        && traces.text_statements.has_foreign(session.text_statements.as_deref())
+    {
+        return true;
+    }
     if may_hold || reads_everything(analysis) || analysis.marks.has(Marks::SHOW_VARIABLES) {
         return traces.variables.keys().any(|name| foreign(name));
     }
@@ -147,13 +161,67 @@ pub fn put_restores(
     } else {
         analysis.user_variables().iter().for_each(|variable| empty(&variable.name));
     }
+    if let Some(rows) = found_rows_to_put(session, analysis, traces)
+        && let Some(question) = found_rows::put(rows)
+    {
+        steps.push(Restore::Query(question));
+    }
     if !sql.is_empty() {
         steps.push(Restore::Query([b"SET ", &sql[..]].concat()));
     }
 }
 
-/// The restores of [`put_restores`] have succeeded.
-pub fn restored(session: &Session, analysis: &Analysis, traces: &mut Traces) {
+/// The `FOUND_ROWS()` that the connection has to have, in order that it is known behind the
+/// statement.
+fn found_rows_to_put(session: &Session, analysis: &Analysis, traces: &Traces) -> Option<u64> {
+    match session.residue.found_rows {
+        FoundRows::Known(rows) if traces.found_rows != Some(rows) => {
+            found_rows::may_leave(analysis).then_some(rows)
+        }
+        _ => None,
+    }
+}
+
+/// Ends what another session said of its next transaction, wherever that is. It must neither begin
+/// another transaction nor close the connection, whatever `completion_type` is.
+const END: &[u8] = b"COMMIT AND NO CHAIN NO RELEASE";
+
+/// Adds what the session said of its next transaction behind all other restores, of which each may
+/// take it back; and in front of them, the end of what another session said of its own.
+pub fn put_next_transaction(session: &Session, traces: &Traces, steps: &mut Vec<Restore>) {
+    if session.pins.has(PinReason::NextTransaction) {
+        // What is there is the session's own.
+        return;
+    }
+    let next = session.residue.next_transaction.as_deref();
+    let own = next.is_some_and(|next| next.on_backend);
+    if traces.next_transaction == Leftover::Present && !own {
+        steps.insert(0, Restore::Query(END.to_vec()));
+    }
+    if let Some(next) = next
+        && !(own && steps.is_empty())
+    {
+        steps.extend(next.each().map(|sql| Restore::Query(sql.to_vec())));
+    }
+}
+
+/// What the session's connection has of a next transaction.
+pub fn next_transaction(session: &Session) -> Leftover {
+    match session.residue.next_transaction {
+        Some(_) => Leftover::Present,
+        None => Leftover::None,
+    }
+}
+
+/// The restores of [`put_restores`] and [`put_next_transaction`] have succeeded.
+pub fn restored(session: &mut Session, analysis: &Analysis, traces: &mut Traces) {
+    if let Some(next) = &mut session.residue.next_transaction {
+        next.on_backend = true;
+    }
+    traces.next_transaction = next_transaction(session);
+    if let Some(rows) = found_rows_to_put(session, analysis, traces) {
+        traces.found_rows = Some(rows);
+    }
     let everything = reads_everything(analysis);
     if reads_last_insert_id(analysis)
         && let LastInsertId::Known(id) = session.residue.last_insert_id

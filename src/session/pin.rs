@@ -1,8 +1,6 @@
 //! Why a session keeps its backend connection, and what ends it.
 
-use super::statement::Analysis;
 use std::fmt;
-use std::sync::Arc;
 
 /// A reason to keep a backend connection. The same enum is the branch, the log text and the
 /// metric's label.
@@ -25,17 +23,21 @@ pub enum PinReason {
     Impure,
     /// `LOCK INSTANCE FOR BACKUP`; until `UNLOCK INSTANCE`.
     InstanceLock,
-    /// `SET TRANSACTION` for the next transaction; until that begins.
+    /// `SET TRANSACTION` for the next transaction, and a look at the session's variables, of which
+    /// it is not known whether that counts as one; until it begins.
     NextTransaction,
     /// A statement that could not be read; until a reset.
     Opaque,
     /// The optimizer's trace was on, which only its connection has; until a reset.
     OptimizerTrace,
+    /// The user's `pool_mode`; until the client leaves.
+    PoolMode,
     /// `FLUSH TABLES … WITH READ LOCK`; until `UNLOCK TABLES`.
     ReadLock,
     /// `SET RESOURCE GROUP`; until a reset.
     ResourceGroup,
-    /// `SET ROLE` where a reset does not undo it; for the rest of the connection's life.
+    /// `SET ROLE` of which it is not known whether it was run; until a reset on MySQL, and for the
+    /// rest of the connection's life on MariaDB, where a reset does not undo it.
     Role,
     /// A savepoint outside a transaction, under `autocommit=0`; until its end.
     Savepoint,
@@ -45,7 +47,7 @@ pub enum PinReason {
     TableLock,
     /// Temporary tables; until all are dropped.
     TemporaryTable,
-    /// A statement prepared by SQL text; until it is deallocated.
+    /// A statement prepared by SQL text that cannot be prepared elsewhere; until it is deallocated.
     TextStatement,
     /// A binary prepared statement names user variables, whose types it keeps; until it is closed.
     TiedStatement,
@@ -61,7 +63,7 @@ pub enum PinReason {
 
 impl PinReason {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AutoIsNull,
         Self::Backup,
         Self::Cursor,
@@ -73,6 +75,7 @@ impl PinReason {
         Self::NextTransaction,
         Self::Opaque,
         Self::OptimizerTrace,
+        Self::PoolMode,
         Self::ReadLock,
         Self::ResourceGroup,
         Self::Role,
@@ -102,6 +105,7 @@ impl PinReason {
             Self::NextTransaction => "next_transaction",
             Self::Opaque => "opaque_statement",
             Self::OptimizerTrace => "optimizer_trace",
+            Self::PoolMode => "pool_mode",
             Self::ReadLock => "read_lock",
             Self::ResourceGroup => "resource_group",
             Self::Role => "role",
@@ -141,7 +145,6 @@ pub struct Pins {
 struct Named {
     temporary_tables: Vec<TableName>,
     handlers: Vec<Box<[u8]>>,
-    text_statements: Vec<(Box<[u8]>, Arc<Analysis>)>,
     user_locks: Vec<Box<[u8]>>,
     unknown_locks: UnknownLocks,
     unknown_tables: bool,
@@ -175,10 +178,10 @@ impl Pins {
         }
     }
 
-    /// Whether anything but an open transaction holds: what is lost with the backend connection
+    /// Whether anything but an open transaction or the user's wish holds: what is lost with the backend connection
     /// and makes the client's own connection useless.
     pub fn beyond_transaction(&self) -> bool {
-        self.reasons & !PinReason::Transaction.bit() != 0
+        self.reasons & !(PinReason::Transaction.bit() | PinReason::PoolMode.bit()) != 0
     }
 
     /// The reasons that hold.
@@ -242,23 +245,6 @@ impl Pins {
         }
     }
 
-    /// A statement was prepared by text.
-    pub fn text_statement_prepared(&mut self, name: &[u8], analysis: Arc<Analysis>) {
-        let statements = &mut self.named().text_statements;
-        statements.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
-        statements.push((name.into(), analysis));
-        self.put(PinReason::TextStatement, Holds::Yes);
-    }
-
-    /// A statement prepared by text is gone.
-    pub fn text_statement_deallocated(&mut self, name: &[u8]) {
-        let Some(named) = &mut self.named else { return };
-        named.text_statements.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
-        if named.text_statements.is_empty() {
-            self.put(PinReason::TextStatement, Holds::No);
-        }
-    }
-
     /// User locks may have been taken. Names that are no plain text cannot be asked for later.
     pub fn user_locks_taken(&mut self, names: &[Box<[u8]>], unknown: UnknownLocks) {
         let named = self.named();
@@ -313,12 +299,6 @@ impl Pins {
         if named.user_locks.is_empty() && named.unknown_locks == UnknownLocks::None {
             self.put(PinReason::UserLock, Holds::No);
         }
-    }
-
-    /// The analysis of a statement that was prepared by text under this name.
-    pub fn text_statement(&self, name: &[u8]) -> Option<Arc<Analysis>> {
-        let statements = &self.named.as_ref()?.text_statements;
-        statements.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, a)| a.clone())
     }
 
     /// Temporary tables can no longer be told by name.

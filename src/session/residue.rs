@@ -13,6 +13,7 @@ mod tests;
 
 use self::value::literal;
 use super::literal::put_identifier;
+use crate::wire::cursor::Cursor;
 use crate::wire::frame::put_lenenc_bytes;
 use bytes::BytesMut;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,15 @@ pub enum Diagnostics {
     Lost,
 }
 
+/// What an error packet said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastError {
+    /// The error number.
+    pub code: u16,
+    /// SQLSTATE
+    pub sqlstate: [u8; 5],
+}
+
 /// A small result set: the payloads of its packets as the server sent them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CapturedResult {
@@ -57,6 +67,17 @@ pub struct CapturedResult {
     pub columns: Vec<Box<[u8]>>,
     /// Text rows.
     pub rows: Vec<Box<[u8]>>,
+}
+
+impl CapturedResult {
+    /// The rows of `SHOW WARNINGS` that are errors: those of `SHOW ERRORS`.
+    pub fn errors(&self) -> impl Iterator<Item = &[u8]> {
+        let is_error = |row: &&[u8]| {
+            matches!(Cursor::new(row).text_value(), Ok(Some(level))
+                if level.eq_ignore_ascii_case(b"error"))
+        };
+        self.rows.iter().map(|row| &**row).filter(is_error)
+    }
 }
 
 /// `FOUND_ROWS()` and where it is.
@@ -71,6 +92,23 @@ pub enum FoundRows {
     Lost,
 }
 
+/// What `SET TRANSACTION` said of the transaction that begins next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextTransaction {
+    /// The statements that say it again, as the server reports them: each is ended by `;`.
+    pub statements: Box<[u8]>,
+    /// Whether the session's connection has it.
+    pub on_backend: bool,
+}
+
+impl NextTransaction {
+    /// The statements, one by one.
+    pub fn each(&self) -> impl Iterator<Item = &[u8]> {
+        let statements = self.statements.split(|byte| *byte == b';');
+        statements.map(|sql| sql.trim_ascii()).filter(|sql| !sql.is_empty())
+    }
+}
+
 /// All of it, for one session.
 #[derive(Debug, Clone)]
 pub struct Residue {
@@ -82,6 +120,11 @@ pub struct Residue {
     pub found_rows: FoundRows,
     /// `ROW_COUNT()`: always known from the protocol.
     pub row_count: i64,
+    /// What was said of the next transaction, until it begins.
+    pub next_transaction: Option<Box<NextTransaction>>,
+    /// The last error, which may be among the diagnostics: `SHOW WARNINGS` does not tell its
+    /// SQLSTATE.
+    pub error: Option<LastError>,
     variables: Option<Box<UserVariables>>,
 }
 
@@ -102,6 +145,8 @@ impl Default for Residue {
             diagnostics: Diagnostics::None,
             found_rows: FoundRows::Known(0),
             row_count: 0,
+            next_transaction: None,
+            error: None,
             variables: None,
         }
     }
@@ -163,19 +208,45 @@ impl Residue {
         self.last_insert_id != LastInsertId::OnBackend
             && self.diagnostics != Diagnostics::OnBackend
             && self.found_rows != FoundRows::OnBackend
+            && self.next_transaction.as_ref().is_none_or(|next| !next.on_backend)
             && self.variables.as_ref().is_none_or(|v| v.on_backend.is_empty())
+    }
+
+    /// Whether the backend has what the next question that it is asked takes away.
+    pub fn has_answers_on_backend(&self) -> bool {
+        self.diagnostics == Diagnostics::OnBackend || self.found_rows == FoundRows::OnBackend
     }
 
     /// The last statement was refused without asking the server: what `SHOW WARNINGS` shows is
     /// this error.
-    pub fn refused(&mut self, code: u16, message: &[u8]) {
+    pub fn refused(&mut self, error: LastError, message: &[u8]) {
         let mut row = BytesMut::new();
-        for text in [b"Error", code.to_string().as_bytes(), message] {
+        for text in [b"Error", error.code.to_string().as_bytes(), message] {
             put_lenenc_bytes(&mut row, text);
         }
         let result = CapturedResult { columns: Vec::new(), rows: vec![Box::from(&row[..])] };
         self.diagnostics = Diagnostics::Captured(Box::new(result));
+        self.error = Some(error);
         self.row_count = -1;
+    }
+
+    /// `@@warning_count`, where it is known here. The server counts more than it keeps; `counted` is
+    /// what it said.
+    pub fn condition_count(&self, counted: u16) -> Option<u64> {
+        match &self.diagnostics {
+            Diagnostics::None => Some(0),
+            Diagnostics::Captured(result) => Some((result.rows.len() as u64).max(counted.into())),
+            Diagnostics::OnBackend | Diagnostics::Lost => None,
+        }
+    }
+
+    /// `@@error_count`, where it is known here.
+    pub fn error_count(&self) -> Option<u64> {
+        match &self.diagnostics {
+            Diagnostics::None => Some(0),
+            Diagnostics::Captured(result) => Some(result.errors().count() as u64),
+            Diagnostics::OnBackend | Diagnostics::Lost => None,
+        }
     }
 
     /// Whether there are more or larger user variables than are carried about.
@@ -196,6 +267,7 @@ impl Residue {
     /// The backend connection is gone, and with it what only it knew. A statement that reads none
     /// of that need not care.
     pub fn lost(&mut self) {
+        self.next_transaction_left();
         if self.last_insert_id == LastInsertId::OnBackend {
             self.last_insert_id = LastInsertId::Lost;
         }
@@ -210,6 +282,13 @@ impl Residue {
                 variables.known.remove(&name);
                 variables.lost.insert(name);
             }
+        }
+    }
+
+    /// The session goes on elsewhere: what it said of its next transaction has to be said again.
+    fn next_transaction_left(&mut self) {
+        if let Some(next) = &mut self.next_transaction {
+            next.on_backend = false;
         }
     }
 
@@ -276,6 +355,7 @@ impl Residue {
         capture: &Capture,
         answers: Vec<Answer>,
     ) -> Result<(), CaptureMismatch> {
+        self.next_transaction_left();
         let mut answers = answers.into_iter();
         if capture.diagnostics {
             let answer = answers.next().ok_or(CaptureMismatch)?;

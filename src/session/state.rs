@@ -148,19 +148,37 @@ pub fn same(a: &Arc<Environment>, b: &Arc<Environment>) -> bool {
 ///
 /// Shared between the connections of a pool that logged in under the same global values.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Baseline(std::collections::HashMap<Box<str>, Value>);
+pub struct Baseline {
+    values: std::collections::HashMap<Box<str>, Value>,
+    /// The role right after login.
+    pub role: LoginRole,
+}
+
+/// The role that a login gives, and how a session returns to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum LoginRole {
+    /// `SET ROLE DEFAULT` returns to it, on MySQL.
+    #[default]
+    Default,
+    /// None, on MariaDB.
+    None,
+    /// The user's default role, on MariaDB, which has no other statement for it than its name.
+    Named(Box<[u8]>),
+}
 
 impl Baseline {
     /// Builds a baseline from the rows of `SHOW SESSION VARIABLES`. Values that change by
     /// themselves are left out, so that two logins give equal baselines.
     pub fn from_rows<'a>(rows: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
         let steady = rows.filter(|(name, _)| !VOLATILE.contains(name));
-        Self(steady.map(|(name, value)| (name.to_ascii_lowercase().into(), value.into())).collect())
+        let lower = |name: &str| name.to_ascii_lowercase().into();
+        let values = steady.map(|(name, value)| (lower(name), value.into())).collect();
+        Self { values, role: LoginRole::default() }
     }
 
     /// The value that `name` had after login.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).map(|value| &**value)
+        self.values.get(name).map(|value| &**value)
     }
 }
 

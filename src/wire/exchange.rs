@@ -58,6 +58,14 @@ pub struct Exchange {
     rows: u64,
     columns: u64,
     results: u32,
+    definitions: Definitions,
+}
+
+/// Whether the definitions of a result's columns are controls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Definitions {
+    Pass,
+    Seen,
 }
 
 /// What of the back side's capabilities decides the form of OK packets.
@@ -86,7 +94,13 @@ impl Exchange {
             rows: 0,
             columns: 0,
             results: 0,
+            definitions: Definitions::Pass,
         }
+    }
+
+    /// The definitions of columns will be controls: somebody wants to change them.
+    pub fn see_definitions(&mut self) {
+        self.definitions = Definitions::Seen;
     }
 
     /// From now on the client's sequence numbers are so many further ahead of the server's:
@@ -206,6 +220,15 @@ impl Exchange {
                 Ok(Look::Control(self.head(&input[HEADER..length])?, length))
             }
             State::ExpectFirstRow | State::ExpectRows => self.row(header, input),
+            State::ExpectColumns { .. }
+                if self.definitions == Definitions::Seen && !header.is_continued() =>
+            {
+                let length = HEADER + header.length;
+                if input.len() < length {
+                    return Ok(Look::NeedMore(length));
+                }
+                Ok(Look::Control(Control::Column, length))
+            }
             _ => Ok(Look::Packet(header)),
         }
     }
@@ -293,6 +316,10 @@ impl Exchange {
                 State::ExpectColumns { left: self.columns }
             }
             Control::PrepareOk => Self::prepared(payload)?,
+            Control::Column => {
+                self.count();
+                self.state
+            }
             _ => State::Done,
         };
         self.state = next;

@@ -69,6 +69,35 @@ impl<'a> ColumnDefinition<'a> {
     }
 }
 
+/// A row of text, as the binary protocol has it: of texts, and whole numbers of four or eight
+/// bytes. No value may be NULL.
+///
+/// <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_binary_resultset.html>
+///
+/// # Errors
+///
+/// When the row does not fit the columns.
+pub fn binary_row(columns: &[Box<[u8]>], row: &[u8]) -> Result<Box<[u8]>, Fault> {
+    const LONG: u8 = 3;
+    const LONGLONG: u8 = 8;
+    let mut cursor = Cursor::new(row);
+    let mut out = BytesMut::new();
+    out.put_u8(0);
+    out.put_bytes(0, (columns.len() + 2).div_ceil(8));
+    for column in columns {
+        let value = cursor.text_value()?.ok_or(Fault::BadValue("a value"))?;
+        let kind = ColumnDefinition::parse(column)?.kind;
+        if kind != LONG && kind != LONGLONG {
+            put_lenenc_bytes(&mut out, value);
+            continue;
+        }
+        let number = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i128>().ok());
+        let bytes = number.ok_or(Fault::BadValue("a number"))?.to_le_bytes();
+        out.put_slice(&bytes[..if kind == LONG { 4 } else { 8 }]);
+    }
+    Ok(Box::from(&out[..]))
+}
+
 /// The end of a result set, for a client with these capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResultEnd {

@@ -1,5 +1,7 @@
 //! What is the same.
 
+use std::collections::BTreeMap;
+
 use crate::support::flavor::Flavor;
 use crate::support::raw::reply::Reply;
 
@@ -156,56 +158,56 @@ fn show(packets: &[Packet], at: usize) -> String {
     format!("{sequence}: {text}")
 }
 
-/// Whether `FOUND_ROWS()` is the session's own yet.
-pub(crate) struct FoundRows {
-    untold: bool,
+/// Which questions about the last statement are not to be asked now.
+pub(crate) struct Untold {
+    flavor: Flavor,
+    warnings: bool,
+    rows: bool,
+    /// Prepared statements by the slot's name.
+    prepared: BTreeMap<String, String>,
 }
 
-impl FoundRows {
-    /// After a login: MariaDB shows what an earlier user of the thread found.
-    pub(crate) fn of_login(flavor: Flavor) -> Self {
-        Self { untold: flavor == Flavor::MariaDb }
+impl Untold {
+    pub(crate) fn new(flavor: Flavor) -> Self {
+        Self { flavor, warnings: false, rows: false, prepared: BTreeMap::new() }
     }
 
-    /// Takes in a statement and its reply; whether it asks for somebody else's number.
-    pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
-        let asked = self.untold && text.contains("FOUND_ROWS()");
-        let rows = !matches!(reply.packets.first(), Some((_, packet)) if packet[0] == 0 || packet[0] == 0xff);
-        if text.starts_with("CALL") {
-            self.untold = true;
-        } else if rows && text.starts_with("SELECT") && reply.error().is_none() {
-            self.untold = false;
-        }
-        asked
+    /// Whether a statement is a question that was never answered.
+    pub(crate) fn is_asked(&mut self, text: &str) -> bool {
+        let mut words = text.splitn(3, ' ');
+        let text = match (words.next(), words.next(), words.next()) {
+            (Some("!prepare"), Some(slot), Some(sql)) => {
+                self.prepared.insert(slot.to_owned(), sql.to_owned());
+                return false;
+            }
+            (Some("!execute"), Some(slot), _) => self.prepared.get(slot).map_or("", String::as_str),
+            _ if text.starts_with("SHOW SESSION") => return false,
+            _ => text,
+        };
+        const WARNINGS: &[&str] =
+            &["WARNINGS", "ERRORS", "DIAGNOSTICS", "warning_count", "error_count"];
+        let warnings = WARNINGS.iter().any(|question| text.contains(question));
+        self.warnings && warnings || self.rows && text.contains("FOUND_ROWS")
     }
-}
 
-/// Whether it is known on MariaDB whose warnings `SHOW WARNINGS` shows.
-#[derive(Default)]
-pub(crate) struct Diagnostics {
-    untold: bool,
-}
-
-impl Diagnostics {
-    /// Takes in a statement and its reply; whether it is a question whose answer was never told.
-    pub(crate) fn after(&mut self, text: &str, reply: &Reply) -> bool {
+    /// Takes in a statement and its reply.
+    pub(crate) fn after(&mut self, text: &str, reply: &Reply) {
         const INDIRECT: &[&str] = &["CALL", "SELECT ins(", "SELECT tz(", "SELECT uv("];
-        const QUESTIONS: &[&str] = &["WARNINGS", "ERRORS", "warning_count", "error_count"];
-        if text.starts_with("SHOW SESSION") {
-            return false;
+        if self.flavor == Flavor::MySql {
+            let counts = matches!(reply.packets.first(), Some((_, packet)) if packet[0] != 0);
+            if text.contains("SET @a = (SELECT") {
+                self.rows = true;
+            } else if text.starts_with("SELECT") && counts && reply.error().is_none() {
+                self.rows = false;
+            }
+            return;
         }
         if text.contains("; SHOW") {
-            self.untold = reply.error().is_none();
-            return false;
-        }
-        if QUESTIONS.iter().any(|question| text.contains(question)) {
-            return self.untold;
-        }
-        if reply.error().is_some() || text.contains("INTO t ") {
-            self.untold = false;
+            self.warnings = reply.error().is_none();
+        } else if reply.error().is_some() || text.contains("INTO t ") {
+            self.warnings = false;
         } else if text.contains(';') || INDIRECT.iter().any(|verb| text.starts_with(verb)) {
-            self.untold = true;
+            self.warnings = true;
         }
-        false
     }
 }

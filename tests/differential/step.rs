@@ -27,8 +27,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 impl Step {
-    /// What a session says whose own database has this name.
-    pub(crate) fn text(&self, database: &str) -> String {
+    /// What a session says whose own database has this name, on a connection of this number.
+    pub(crate) fn text(&self, database: &str, connection: u32) -> String {
         let mut choices = self.choices;
         let mut text = String::new();
         let mut rest = self.line;
@@ -45,12 +45,12 @@ impl Step {
             }
             rest = after;
         }
-        (text + rest).replace('§', database)
+        (text + rest).replace('§', database).replace('¤', &connection.to_string())
     }
 }
 
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text("app_d"))
+        f.write_str(&self.text("app_d", 0))
     }
 }

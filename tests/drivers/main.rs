@@ -2,10 +2,14 @@
 //!
 //! What the driver saw directly is what it must see through Millpond, to the letter: no test here
 //! says what is right, the server does. Each driver runs at its defaults, with TLS and without.
+//!
+//! [`applications`] do ordinary work with ordinary frameworks: none of them may keep a connection
+//! beyond its transactions.
 
 // Tests panic, and say on standard error what they skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod applications;
 #[path = "../support/mod.rs"]
 mod support;
 mod twin;

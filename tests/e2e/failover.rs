@@ -7,8 +7,10 @@ use super::load::{
 use crate::support::accounts::APP;
 use crate::support::flavor::Flavor;
 use crate::support::millpond::Millpond;
+use crate::support::pair::Pair;
 use crate::support::relay::{Link, Relay};
-use crate::support::{ports, servers};
+use crate::support::server::Cable;
+use crate::support::{island, ports, servers, testbed};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 use std::time::Duration;
@@ -145,6 +147,39 @@ fn a_link_that_swallows_everything_is_given_up() {
             writer.port
         );
         assert!(millpond.page("/metrics").contains(&rival), "the rival is not used");
+    });
+}
+
+#[test]
+fn a_blackholed_link_between_hosts_is_given_up() {
+    if let Some(why) = island::missing() {
+        return testbed::skip("a blackholed link between hosts", why);
+    }
+    servers::each_pair_of(Pair::start_on_island, async |pair| {
+        let millpond = Millpond::start(&pair.writer, &settings(pair));
+        table(pair, &millpond).await;
+        let load = load(&millpond).await;
+        sleep(Duration::from_millis(300)).await;
+        pair.writer.set_cable(Cable::Cut);
+        sleep(Duration::from_millis(200)).await;
+        let promoted = pair.promote().await;
+        sleep(Duration::from_secs(2)).await;
+        // It can be reached again, and still claims to be the writer: there are two.
+        pair.writer.set_cable(Cable::Whole);
+        sleep(Duration::from_millis(1_500)).await;
+        let all = load.check(&pair.replica).await;
+        eprintln!(
+            "{}: first write {:?} after the promotion; {} acknowledged, {} unknown, {} refused",
+            pair.writer.flavor,
+            first_after(&all, promoted),
+            count(&all, |w| w.acknowledged.len()),
+            count(&all, |w| w.unknown.len()),
+            count(&all, |w| w.refused.len()),
+        );
+        assert!(count(&all, |w| w.unknown.len()) <= WRITERS as usize, "one in flight for each");
+        let mut changes = writer_changes(&millpond);
+        changes.retain(|reason| reason != "unreachable");
+        assert_eq!(changes, ["found", "promoted"]);
     });
 }
 

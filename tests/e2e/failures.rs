@@ -1,10 +1,13 @@
 //! Servers that die, and statements that are killed.
 
+use super::load::{settings, settings_for, table, writer_changes};
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::raw::login::Login;
+use crate::support::relay::{Link, Relay};
 use crate::support::servers;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -58,5 +61,113 @@ fn a_server_that_is_gone_is_an_error_in_time() {
         let (code, message) = reply.error().expect("an error");
         eprintln!("{code}: {message}");
         assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    });
+}
+
+/// What a client was told of a statement; its connection to Millpond has to work on.
+async fn told(client: &mut Conn, statement: &str) -> (u16, String, String) {
+    match client.query_drop(statement).await {
+        Err(Error::Server(error)) => (error.code, error.state, error.message),
+        other => panic!("{statement}: {other:?}"),
+    }
+}
+
+#[test]
+fn what_provably_had_no_effect_is_a_deadlock_where_that_is_wished_and_nothing_else_is() {
+    servers::each_pair(async |pair| {
+        for (wish, code, state) in [("lost", 1158, "08S01"), ("deadlock", 1213, "40001")] {
+            let (writer, replica) =
+                (Relay::to(pair.writer.port).await, Relay::to(pair.replica.port).await);
+            let mut settings = settings_for([&writer, &replica]);
+            let key = "MILLPOND__SERVICES__TEST__FAILOVER__LOST_STATEMENT_ERROR".to_owned();
+            settings.environment.push((key, wish.to_owned()));
+            let millpond = Millpond::start(&pair.writer, &settings);
+            if wish == "lost" {
+                table(pair, &millpond).await;
+            }
+            // Between two statements of a transaction; in the middle of one; in the middle of a
+            // statement of its own; in the middle of what may have committed.
+            let mut clients = Vec::new();
+            for _ in 0..4 {
+                clients.push(millpond.connect(&APP, Some("app")).await.expect("to connect"));
+            }
+            let [between, within, alone, both] = &mut clients[..] else { panic!("four clients") };
+            for client in [&mut *between, &mut *within, &mut *both] {
+                client.query_drop("BEGIN").await.expect("a transaction");
+                let row = "INSERT INTO rows_of_load (id) VALUES (1)";
+                client.query_drop(row).await.expect("a row");
+            }
+            let mut admin = pair.writer.admin().await;
+            let cutting = async {
+                let running = "SELECT id FROM information_schema.processlist \
+                               WHERE info LIKE 'INSERT%SLEEP(30)%'";
+                let mut ids: Vec<u64> = Vec::new();
+                while ids.len() < 3 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    ids = admin.query(running).await.expect("what runs");
+                }
+                writer.set(Link::Down);
+                ids
+            };
+            let long = "INSERT INTO rows_of_load (id) VALUES (SLEEP(30))";
+            let ended = format!("{long}; COMMIT");
+            let (within_told, alone_told, both_told, ids) =
+                tokio::join!(told(within, long), told(alone, long), told(both, &ended), cutting);
+            let between_told = told(between, "COMMIT").await;
+            for id in ids {
+                // A server that has noticed the end by itself knows none any more.
+                admin.query_drop(format!("KILL {id}")).await.ok();
+            }
+            writer.set(Link::Up);
+            assert_eq!((within_told.0, within_told.1.as_str()), (code, state), "{within_told:?}");
+            assert!(within_told.2.contains("rolled back"), "{within_told:?}");
+            // What may have been committed is never said to be without effect.
+            for unknown in [&alone_told, &both_told, &between_told] {
+                assert_eq!((unknown.0, unknown.1.as_str()), (1158, "08S01"), "{unknown:?}");
+                assert!(unknown.2.contains("unknown"), "{unknown:?}");
+            }
+            for client in &mut clients {
+                let rows: Option<u64> =
+                    client.query_first("SELECT COUNT(*) FROM rows_of_load").await.expect("a look");
+                assert_eq!(rows, Some(0), "nothing of it was committed");
+            }
+            let metrics = millpond.page("/metrics");
+            for outcome in [
+                "outcome=\"undone\",service=\"test\"} 1",
+                "outcome=\"unknown\",service=\"test\"} 3",
+            ] {
+                assert!(metrics.contains(outcome), "{outcome}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_transaction_whose_server_was_given_up_is_told_so_before_anything_is_sent() {
+    servers::each_pair(async |pair| {
+        let mut settings = settings(pair);
+        let key = "MILLPOND__SERVICES__TEST__FAILOVER__LOST_STATEMENT_ERROR".to_owned();
+        settings.environment.push((key, "deadlock".to_owned()));
+        let millpond = Millpond::start(&pair.writer, &settings);
+        table(pair, &millpond).await;
+        let mut client = millpond.connect(&APP, Some("app")).await.expect("to connect");
+        client.query_drop("BEGIN").await.expect("a transaction");
+        client.query_drop("INSERT INTO rows_of_load (id) VALUES (1)").await.expect("a row");
+        pair.writer.kill();
+        pair.promote().await;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while writer_changes(&millpond).last().is_none_or(|reason| reason != "promoted") {
+            assert!(Instant::now() < deadline, "{:?}", writer_changes(&millpond));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (code, state, message) = told(&mut client, "COMMIT").await;
+        assert_eq!((code, state.as_str()), (1213, "40001"), "{message}");
+        assert!(message.contains("was not run"), "{message}");
+        // As a framework would: all of it again.
+        for statement in ["BEGIN", "INSERT INTO rows_of_load (id) VALUES (1)", "COMMIT"] {
+            client.query_drop(statement).await.expect("the second try");
+        }
+        let rows: Vec<u64> = client.query("SELECT id FROM rows_of_load").await.expect("the rows");
+        assert_eq!(rows, [1]);
     });
 }

@@ -66,6 +66,16 @@ pub(super) fn settings_for(links: [&Relay; 2]) -> Settings {
     settings_of(links.map(|link| format!("127.0.0.1:{}", link.port)).join(","))
 }
 
+/// The same, in front of servers that are found by another provider, with these further lines for
+/// the backend.
+pub(super) fn settings_by(provider: &str, endpoints: String, backend: &str) -> Settings {
+    let mut settings = settings_of(endpoints);
+    let key = "MILLPOND__SERVICES__TEST__BACKEND__PROVIDER".to_owned();
+    settings.environment.push((key, provider.to_owned()));
+    settings.backend = backend.to_owned();
+    settings
+}
+
 fn settings_of(servers: String) -> Settings {
     let endpoints = "MILLPOND__SERVICES__TEST__BACKEND__ENDPOINTS".to_owned();
     Settings {

@@ -1,11 +1,14 @@
 //! Millpond as a process in front of real servers: what its clients and the servers see.
 //!
 //! - [`accounts`]: every plugin of clients with every plugin of servers.
+//! - [`certificates`]: users who show one, and files of certificates that change.
 //! - [`charsets`]: character sets that change how servers are to be talked to.
+//! - [`clusters`]: Galera and Aurora, whose nodes fail under load.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`discovery`]: servers that are found by a name, or by their group.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
 //! - [`failures`]: servers that die, and statements that are killed.
+//! - [`guests`]: users that only the server knows.
 //! - [`handover`]: what hand-overs between sessions once got wrong.
 //! - [`hostile`]: bytes that no client should send.
 //! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
@@ -14,25 +17,33 @@
 //! - [`logins`]: how many may fail, and where they are computed.
 //! - [`logs`]: ids of errors, slow statements, levels.
 //! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
+//! - [`pins`]: what goes with a session to another connection, and what makes it keep one.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
+//! - [`secrecy`]: known secrets through every path that fails, and a look at all that is said.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`tokens`]: clients that come with a token in place of a password.
+//! - [`sleeping`]: databases that stop when nobody needs them.
 //! - [`top`]: the status in a terminal and a shell.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
+//! - [`webhook`]: events that are posted.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
 
 mod accounts;
+mod certificates;
 mod charsets;
+mod clusters;
 mod crowd;
 mod discovery;
 mod exactness;
 mod failover;
 mod failures;
+mod guests;
 mod handover;
 mod hostile;
 mod leaks;
@@ -43,14 +54,19 @@ mod logins;
 mod logs;
 mod marks;
 mod operations;
+mod pins;
 mod prepared;
 mod prometheus;
 mod reading;
 mod reload;
 mod rotation;
+mod secrecy;
 mod session;
+mod sleeping;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 mod top;
 mod watching;
+mod webhook;

@@ -39,7 +39,20 @@ const MARKS: &[(&str, &str, &str)] = &[
     ("SELECT RELEASE_LOCK('of §')", "SELECT IS_FREE_LOCK('of §')", "1"),
     ("DO 1", "SELECT ROW_COUNT()", "0"),
     ("SELECT 1 UNION SELECT 2 UNION SELECT §", "SELECT FOUND_ROWS()", "3"),
+    ("DO 1", "SELECT ROW_COUNT() + 5, IF(FOUND_ROWS() > 0, 'found', '')", "5 found"),
+    ("SELECT 1 UNION SELECT §", "SELECT CONCAT(FOUND_ROWS(), ROW_COUNT()), ROW_COUNT()", "2-1 -1"),
+    ("SIGNAL SQLSTATE '45001' SET MESSAGE_TEXT = 'of §'", "SELECT @@error_count * 7", "7"),
+    ("SIGNAL SQLSTATE '45001' SET MESSAGE_TEXT = 'of §'", "SHOW WARNINGS LIMIT 0, 1", ERROR),
+    (
+        "GET DIAGNOSTICS CONDITION 1 @told = MESSAGE_TEXT, @state = RETURNED_SQLSTATE",
+        "SELECT @told, @state",
+        "of § 45001",
+    ),
+    ("SELECT 1, §", "SELECT @told, @state", "of § 45001"),
+    ("GET DIAGNOSTICS @told = NUMBER, @state = ROW_COUNT", "SELECT @told, @state", "0 -1"),
 ];
+
+const ERROR: &str = "Error 1644 of §";
 
 #[test]
 fn no_session_sees_the_mark_of_another() {

@@ -3,6 +3,7 @@
 use super::load::{count, load, settings, table, writer_changes};
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
+use crate::support::relay::{Link, Relay};
 use crate::support::{ports, servers};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -144,5 +145,53 @@ fn orders_need_the_token_where_there_is_one() {
         assert_eq!(millpond.order("/pause", &["Authorization: Bearer sesame"]).0, 200);
         assert_eq!(millpond.order("/resume", &["Authorization: Bearer sesame"]).0, 200);
         assert!(!millpond.log().contains("sesame"));
+    });
+}
+
+#[test]
+fn a_reader_that_comes_and_goes_is_held_out_and_let_in_again() {
+    servers::each_pair(async |pair| {
+        let replica = Relay::to(pair.replica.port).await;
+        let endpoints = format!("127.0.0.1:{},127.0.0.1:{}", pair.writer.port, replica.port);
+        let mut settings = settings(pair);
+        settings.environment[0].1 = endpoints;
+        for (key, value) in [("FLAP_LIMIT", "2"), ("FLAP_HOLD", "3s"), ("SLOW_START", "1s")] {
+            let key = format!("MILLPOND__SERVICES__TEST__FAILOVER__{key}");
+            settings.environment.push((key, value.to_owned()));
+        }
+        let port = ports::free();
+        settings.service = format!("reader_listen = \"127.0.0.1:{port}\"\n");
+        let millpond = Millpond::start(&pair.writer, &settings);
+        let server = format!("server=\"127.0.0.1:{}\",service=\"test\"}}", replica.port);
+        let shows = async |metric: &str, value: &str| {
+            let line = format!("{metric}{{{server} {value}\n");
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !millpond.page("/metrics").contains(&line) {
+                assert!(Instant::now() < deadline, "never {line}{}", millpond.page("/events"));
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let at = async || {
+            let options = crate::support::server::options(port, &APP, Some("app"));
+            let mut reader = Conn::new(options).await.expect("to connect");
+            let port: Option<u16> = reader.query_first("SELECT @@port").await.expect("a port");
+            port.expect("a row")
+        };
+        shows("millpond_server_share", "1").await;
+        assert_eq!(at().await, pair.replica.port);
+        for _ in 0..2 {
+            replica.set(Link::Down);
+            shows("millpond_server_up", "0").await;
+            replica.set(Link::Up);
+            shows("millpond_server_up", "1").await;
+        }
+        shows("millpond_server_downs_total", "2").await;
+        let events = || millpond.page("/events?service=test");
+        assert!(events().contains("\"held_out\""), "{}", events());
+        // It answers, and is not read from.
+        assert_eq!(at().await, pair.writer.port);
+        shows("millpond_server_share", "1").await;
+        assert!(events().contains("\"let_in\""), "{}", events());
+        assert_eq!(at().await, pair.replica.port);
     });
 }

@@ -1,10 +1,49 @@
-//! Throwaway certificates: an authority, and a server's certificate by it.
+//! Throwaway certificates: authorities, and certificates by them.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+
+/// Who signs certificates.
+pub(crate) struct Authority {
+    folder: PathBuf,
+    /// Its certificate, in PEM format.
+    pub(crate) certificate: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new one, whose files go to `folder` and begin with `name`.
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
+        let mut params = CertificateParams::new([]).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, "Millpond test authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = folder.join(format!("{name}.pem"));
+        let signed = params.self_signed(&key).expect("an authority");
+        fs::write(&certificate, signed.pem()).expect("to write");
+        Self { folder: folder.to_owned(), certificate, issuer: Issuer::new(params, key) }
+    }
+
+    /// Signs a certificate with this common name and these alternative names; gives its file and
+    /// that of its key, in PEM format.
+    pub(crate) fn sign(&self, name: &str, alternatives: &[SanType]) -> (PathBuf, PathBuf) {
+        let mut params = CertificateParams::new([]).expect("parameters");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.subject_alt_names.extend_from_slice(alternatives);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let written = |kind: &str, text: String| {
+            let path = self.folder.join(format!("{}-{kind}.pem", name.replace(' ', "-")));
+            fs::write(&path, text).expect("to write");
+            path
+        };
+        (written("cert", certificate.pem()), written("key", key.serialize_pem()))
+    }
+}
 
 /// Files in PEM format.
 #[derive(Clone, Debug)]
@@ -20,27 +59,12 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// Makes an authority and a certificate, and writes them to `folder`.
     pub(crate) fn generate(folder: &Path) -> Self {
-        let mut authority = CertificateParams::new([]).expect("parameters");
-        authority.distinguished_name.push(rcgen::DnType::CommonName, "Millpond test authority");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority_key = KeyPair::generate().expect("a key");
-        let authority_certificate = authority.self_signed(&authority_key).expect("an authority");
-        let issuer = Issuer::new(authority, authority_key);
-
-        let mut server = CertificateParams::new(["localhost".to_owned()]).expect("parameters");
-        server.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        server.distinguished_name.push(rcgen::DnType::CommonName, "Millpond test server");
-        let key = KeyPair::generate().expect("a key");
-        let certificate = server.signed_by(&key, &issuer).expect("a certificate");
-
-        let written = |name: &str, text: String| -> io::Result<PathBuf> {
-            let path = folder.join(name);
-            fs::write(&path, text).map(|()| path)
-        };
-        Self {
-            authority: written("ca.pem", authority_certificate.pem()).expect("to write"),
-            certificate: written("server-cert.pem", certificate.pem()).expect("to write"),
-            key: written("server-key.pem", key.serialize_pem()).expect("to write"),
-        }
+        let authority = Authority::new(folder, "ca");
+        let names = [
+            SanType::DnsName("localhost".try_into().expect("a name")),
+            SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        ];
+        let (certificate, key) = authority.sign("server", &names);
+        Self { authority: authority.certificate, certificate, key }
     }
 }

@@ -1,7 +1,8 @@
 //! Millpond itself, as a process.
 
 use std::fs;
-use std::path::PathBuf;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) pool: String,
     /// For the top, such as `[runtime]` sections.
     pub(crate) other: String,
+    /// Names of hosts that only it knows, as in /etc/hosts. Takes root.
+    pub(crate) hosts: Vec<(&'static str, Ipv4Addr)>,
     /// Variables of the environment.
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -58,7 +61,7 @@ impl Millpond {
         let config = folder.path().join("proxy.toml");
         fs::write(&config, configuration(server, settings, port, admin_port)).expect("to write");
 
-        let mut command = Command::new(env!("CARGO_BIN_EXE_millpond"));
+        let mut command = program(&settings.hosts, folder.path());
         command.args(["run", "--config"]).arg(&config);
         // Whatever the developer has set for a Millpond of his own is not for this one.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MILLPOND__")) {
@@ -89,6 +92,11 @@ impl Millpond {
     pub(crate) fn edit(&self, change: impl FnOnce(String) -> String) {
         let text = fs::read_to_string(&self.config).expect("the configuration");
         fs::write(&self.config, change(text)).expect("to write");
+    }
+
+    /// The file of its configuration.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
     }
 
     /// Its process id.
@@ -135,6 +143,29 @@ impl Millpond {
     pub(crate) fn page(&self, path: &str) -> String {
         http::page(self.admin_port, path).expect("an answer of the admin port")
     }
+}
+
+/// Where Millpond may know hosts that nobody else does: why not, if so.
+pub(crate) fn hosts_missing() -> Option<&'static str> {
+    let mut own = Command::new("unshare");
+    own.args(["--mount", "mount", "--bind", "/etc/hosts", "/etc/hosts"]);
+    let may = own.status().is_ok_and(|status| status.success());
+    (!may).then_some("a mount of its own takes root and util-linux")
+}
+
+/// Millpond's program, which sees these hosts.
+fn program(hosts: &[(&'static str, Ipv4Addr)], folder: &Path) -> Command {
+    let program = env!("CARGO_BIN_EXE_millpond");
+    if hosts.is_empty() {
+        return Command::new(program);
+    }
+    let lines: String = hosts.iter().map(|(name, at)| format!("{at} {name}\n")).collect();
+    let file = folder.join("hosts");
+    fs::write(&file, lines).expect("to write");
+    let mut command = Command::new("unshare");
+    let script = "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(file).arg(program);
+    command
 }
 
 fn configuration(server: &Server, settings: &Settings, port: u16, admin_port: u16) -> String {

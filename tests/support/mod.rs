@@ -6,11 +6,17 @@
 //! - [`millpond`]: the compiled binary with a generated configuration.
 //! - [`pair`]: a writer and its replica.
 //! - [`group`]: a group of MySQL servers that elect their primary.
+//! - [`galera`]: a cluster of MariaDB servers.
+//! - [`aurora`]: what stands in for instances of Amazon Aurora.
+//! - [`island`]: a network of its own for a server.
 //! - [`dns`]: a DNS server whose records move.
+//! - [`doorman`]: a server that is only there when somebody connects.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
 //! - [`raw`]: a client that speaks the protocol by hand.
 //! - [`relay`]: a link to a server, which can be cut.
 //! - [`http`]: pages of a port.
+//! - [`issuer`]: keys, and tokens by them.
+//! - [`web`]: a web service whose answers a test writes.
 //! - [`testbed`]: where `tests/testbed/install` keeps what it fetched.
 
 // Every test binary compiles these modules and uses a part of them.
@@ -20,11 +26,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 pub(crate) mod accounts;
+pub(crate) mod aurora;
 pub(crate) mod certificates;
 pub(crate) mod dns;
+pub(crate) mod doorman;
 pub(crate) mod flavor;
+pub(crate) mod galera;
 pub(crate) mod group;
 pub(crate) mod http;
+pub(crate) mod island;
+pub(crate) mod issuer;
 pub(crate) mod leash;
 pub(crate) mod limits;
 pub(crate) mod millpond;
@@ -35,3 +46,4 @@ pub(crate) mod relay;
 pub(crate) mod server;
 pub(crate) mod servers;
 pub(crate) mod testbed;
+pub(crate) mod web;

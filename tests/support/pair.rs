@@ -2,8 +2,9 @@
 
 use super::accounts::ADMIN;
 use super::flavor::Flavor;
+use super::island::Island;
 use super::ports;
-use super::server::Server;
+use super::server::{Server, Start};
 use std::net::Ipv4Addr;
 
 /// Two private servers; the second replicates the first and only reads.
@@ -20,6 +21,18 @@ impl Pair {
         Self::start_at(flavor, (Ipv4Addr::LOCALHOST, ports::free()), None)
     }
 
+    /// Starts both, the writer in a network of its own.
+    pub(crate) fn start_on_island(flavor: Flavor) -> Self {
+        let port = ports::free();
+        let settings = settings(flavor);
+        let island = Some(Island::new(port));
+        let writer = Server::start_as(Start { port, island, ..Start::new(flavor, &settings) });
+        let replica = Server::start_as(Start::new(flavor, &settings));
+        let pair = Self { writer, replica };
+        pair.replicate();
+        pair
+    }
+
     /// Starts both at the same port of different addresses, as a name finds them that moves.
     pub(crate) fn start_at_one_port(flavor: Flavor) -> Self {
         let port = ports::free();
@@ -28,15 +41,7 @@ impl Pair {
     }
 
     fn start_at(flavor: Flavor, first: (Ipv4Addr, u16), second: Option<(Ipv4Addr, u16)>) -> Self {
-        let mut settings = vec!["log_bin=bin", "max_connections=400"];
-        if flavor == Flavor::MySql {
-            settings.extend([
-                "gtid_mode=ON",
-                "enforce_gtid_consistency=ON",
-                "plugin_load_add=semisync_source.so",
-                "plugin_load_add=semisync_replica.so",
-            ]);
-        }
+        let mut settings = settings(flavor);
         let writer = Server::start_at(flavor, first.0, first.1, &settings);
         let second = second.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, ports::free()));
         // Ports, which are their numbers otherwise, may be the same.
@@ -49,18 +54,19 @@ impl Pair {
 
     /// What Millpond is told in the place of its one server.
     pub(crate) fn endpoints(&self) -> String {
-        format!("127.0.0.1:{}@a,127.0.0.1:{}@b", self.writer.port, self.replica.port)
+        let Self { writer, replica } = self;
+        format!("{}:{}@a,{}:{}@b", writer.host, writer.port, replica.host, replica.port)
     }
 
     fn replicate(&self) {
-        let Server { flavor, port, .. } = self.writer;
+        let Server { flavor, host, port, .. } = self.writer;
         let (user, password) = (ADMIN.name, ADMIN.password);
         match flavor {
             Flavor::MariaDb => {
                 self.replica.run(&[
                     "SET GLOBAL rpl_semi_sync_slave_enabled=ON",
                     &format!(
-                        "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, \
+                        "CHANGE MASTER TO MASTER_HOST='{host}', MASTER_PORT={port}, \
                          MASTER_USER='{user}', MASTER_PASSWORD='{password}', \
                          MASTER_USE_GTID=slave_pos"
                     ),
@@ -73,7 +79,7 @@ impl Pair {
                 self.replica.run(&[
                     "SET GLOBAL rpl_semi_sync_replica_enabled=ON",
                     &format!(
-                        "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', \
+                        "CHANGE REPLICATION SOURCE TO SOURCE_HOST='{host}', \
                          SOURCE_PORT={port}, SOURCE_USER='{user}', \
                          SOURCE_PASSWORD='{password}', SOURCE_AUTO_POSITION=1, \
                          GET_SOURCE_PUBLIC_KEY=1"
@@ -163,4 +169,18 @@ impl Pair {
         admin.query_drop(demotion).await.expect("a demotion");
         admin.disconnect().await.ok();
     }
+}
+
+/// What both servers are told.
+fn settings(flavor: Flavor) -> Vec<&'static str> {
+    let mut settings = vec!["log_bin=bin", "max_connections=400"];
+    if flavor == Flavor::MySql {
+        settings.extend([
+            "gtid_mode=ON",
+            "enforce_gtid_consistency=ON",
+            "plugin_load_add=semisync_source.so",
+            "plugin_load_add=semisync_replica.so",
+        ]);
+    }
+    settings
 }

@@ -10,17 +10,54 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row};
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::accounts::{self, ADMIN, Account};
 use super::certificates::Certificates;
 use super::flavor::Flavor;
+use super::island::Island;
 use super::leash::Leashed;
 use super::{ports, testbed};
 
 /// How long a server may take to accept its first connection, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How a server is started.
+pub(crate) struct Start<'a> {
+    /// MariaDB or MySQL.
+    pub(crate) flavor: Flavor,
+    /// Where it listens; in a network of its own, at the address of that.
+    pub(crate) host: Ipv4Addr,
+    /// The port there.
+    pub(crate) port: u16,
+    /// Lines for its configuration file.
+    pub(crate) settings: &'a [&'a str],
+    /// A folder with the data that it begins with, in place of a fresh one's.
+    pub(crate) data: Option<&'a Path>,
+    /// Where it finds programs before it looks elsewhere.
+    pub(crate) path: Option<&'a Path>,
+    /// A network of its own.
+    pub(crate) island: Option<Island>,
+}
+
+impl<'a> Start<'a> {
+    /// With nothing special about it.
+    pub(crate) fn new(flavor: Flavor, settings: &'a [&'a str]) -> Self {
+        let (host, port) = (Ipv4Addr::LOCALHOST, ports::free());
+        Self { flavor, host, port, settings, data: None, path: None, island: None }
+    }
+}
+
+/// The state of a network's cable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cable {
+    /// What is sent arrives.
+    Whole,
+    /// What the server sends vanishes.
+    Cut,
+}
 
 /// A running server with [`accounts`] and an empty database `app`. Dropping it kills it.
 pub(crate) struct Server {
@@ -35,6 +72,10 @@ pub(crate) struct Server {
     socket: PathBuf,
     process: Leashed,
     killed: AtomicBool,
+    path: Option<PathBuf>,
+    island: Option<Island>,
+    /// After it was stopped: the process that took its place.
+    again: Mutex<Option<Leashed>>,
 }
 
 impl Server {
@@ -46,20 +87,28 @@ impl Server {
 
     /// Starts a private server at another address of this machine.
     pub(crate) fn start_at(flavor: Flavor, host: Ipv4Addr, port: u16, settings: &[&str]) -> Self {
-        let program = flavor.program().unwrap_or_else(|why| panic!("no {flavor}: {why}"));
+        Self::start_as(Start { host, port, ..Start::new(flavor, settings) })
+    }
+
+    /// Starts a private server.
+    pub(crate) fn start_as(start: Start<'_>) -> Self {
+        let Start { flavor, port, settings, island, .. } = start;
+        let host = island.map_or(start.host, Island::far);
         let folder = tempfile::Builder::new().prefix("millpond-").tempdir().expect("a folder");
         let data = folder.path().join("data");
-        copy(&template(flavor), &data);
+        copy(start.data.unwrap_or(&template(flavor)), &data);
         let certificates = flavor.certificates(folder.path(), &data);
         let at = SocketAddrV4::new(host, port);
         let config = configuration(flavor, folder.path(), at, &certificates, settings);
         let socket = folder.path().join("socket");
         let killed = AtomicBool::new(false);
 
-        let mut command = Command::new(program);
-        command.arg(format!("--defaults-file={}", config.display()));
+        let path = start.path.map(Path::to_owned);
+        let command = command(flavor, &config, path.as_deref(), island);
         let process = Leashed::start(&command, folder, "server.log");
-        let server = Self { flavor, host, port, certificates, socket, process, killed };
+        let again = Mutex::default();
+        let server =
+            Self { flavor, host, port, certificates, socket, process, killed, path, island, again };
         server.wait_until_ready();
         server
     }
@@ -67,6 +116,20 @@ impl Server {
     /// Its Unix socket.
     pub(crate) fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// The folder with its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.process.folder().join("data")
+    }
+
+    /// Cuts its network's cable, so that what it sends vanishes, or mends it.
+    pub(crate) fn set_cable(&self, cable: Cable) {
+        let island = self.island.expect("a network of its own");
+        match cable {
+            Cable::Cut => island.cut(self.pid()),
+            Cable::Whole => island.mend(self.pid()),
+        }
     }
 
     /// Its process id.
@@ -77,9 +140,35 @@ impl Server {
     /// Ends it at once, as a crash of its machine would.
     pub(crate) fn kill(&self) {
         self.killed.store(true, Ordering::Relaxed);
-        if self.process.is_running() {
-            self.process.signal("KILL");
+        let again = self.again.lock();
+        for process in [Some(&self.process), again.as_ref()].into_iter().flatten() {
+            if process.is_running() {
+                process.signal("KILL");
+            }
         }
+    }
+
+    /// Stops it in order. Its data stay.
+    pub(crate) fn stop(&self) {
+        self.killed.store(true, Ordering::Relaxed);
+        let again = self.again.lock();
+        let process = again.as_ref().unwrap_or(&self.process);
+        process.signal("TERM");
+        let deadline = Instant::now() + PATIENCE;
+        while process.is_running() {
+            assert!(Instant::now() < deadline, "{} does not stop", self.flavor);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it again, with the data that it had; waits until it is ready.
+    pub(crate) fn start_again(&self) {
+        let folder = tempfile::Builder::new().prefix("millpond-").tempdir().expect("a folder");
+        let config = self.process.folder().join("my.cnf");
+        let command = command(self.flavor, &config, self.path.as_deref(), self.island);
+        let process = Leashed::start(&command, folder, "server.log");
+        *self.again.lock() = Some(process);
+        self.wait_until_ready();
     }
 
     /// Sends it a signal by its name, `STOP` for example.
@@ -189,6 +278,22 @@ fn greets_at(host: Ipv4Addr, port: u16) -> bool {
         && header[4] == 0x0a
 }
 
+/// The command that starts a server.
+fn command(flavor: Flavor, config: &Path, path: Option<&Path>, island: Option<Island>) -> Command {
+    let program = flavor.program().unwrap_or_else(|why| panic!("no {flavor}: {why}"));
+    let mut command = Command::new(program);
+    command.arg(format!("--defaults-file={}", config.display()));
+    if let Some(island) = island {
+        command = island.settle(&command);
+    }
+    if let Some(first) = path {
+        let usual = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(first.to_owned()).chain(std::env::split_paths(&usual));
+        command.env("PATH", std::env::join_paths(folders).expect("a path"));
+    }
+    command
+}
+
 fn configuration(
     flavor: Flavor,
     folder: &Path,
@@ -257,7 +362,7 @@ fn template(flavor: Flavor) -> PathBuf {
 }
 
 /// Copies a folder, sharing the blocks where the file system can.
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(from).arg(to).status();
     assert!(copied.expect("cp to start").success(), "cp {} {}", from.display(), to.display());
 }

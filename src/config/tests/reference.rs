@@ -79,7 +79,7 @@ fn collect(path: &str, table: &toml::Table, keys: &mut BTreeSet<String>) {
 fn without_names(key: &str) -> String {
     let mut parts: Vec<_> = key.split('.').collect();
     for place in 1..parts.len() {
-        if ["services", "users", "secrets"].contains(&parts[place - 1]) {
+        if ["services", "users", "secrets", "identity", "claims"].contains(&parts[place - 1]) {
             parts[place] = "*";
         }
     }

@@ -99,6 +99,33 @@ const WRONG: &[(&str, &str)] = &[
         "failover.resolve_interval = \"1ms\": expected a duration from 100ms to 10m, such \
          as \"5s\" or \"250ms\"",
     ),
+    (
+        "failover.lost_statement_error = \"retry\"",
+        "failover.lost_statement_error = \"retry\": expected \"lost\" or \"deadlock\"",
+    ),
+    (
+        "failover.flap_limit = 1000",
+        "failover.flap_limit = 1000: expected a whole number from 0 to 100",
+    ),
+    (
+        "failover.sleep_after = \"10ms\"",
+        "failover.sleep_after = \"10ms\": expected a duration from 1s to 1d, such as \"30m\", or \
+         \"0\" for none",
+    ),
+    (
+        "users.app.pool_mode = \"statement\"",
+        "users.app.pool_mode = \"statement\": expected \"transaction\", \"session\" or \"dedicated\"",
+    ),
+    (
+        "users.app.ignore_variables = [\"time zone\"]",
+        "users.app.ignore_variables = [\"time zone\"]: expected names of session variables and, \
+         with an @, of user variables, such as \"time_zone\" or \"@trace_id\"",
+    ),
+    (
+        "users.app.ignore_variables = [\"Sql_Mode\"]",
+        "users.app.ignore_variables = [\"Sql_Mode\"]: what is read and answered depends on \
+         sql_mode: expected other variables",
+    ),
     ("users.app.require_tls = \"yes\"", "users.app.require_tls = \"yes\": expected true or false"),
     // Unknown keys: their values are not repeated, they may be passwords.
     ("pool.max_sise = 20", "pool.max_sise: unknown key; did you mean `max_size`?"),
@@ -106,7 +133,8 @@ const WRONG: &[(&str, &str)] = &[
     ("users.app.pasword = \"x\"", "users.app.pasword: unknown key; did you mean `password`?"),
     (
         "users.app.host = \"%\"",
-        "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, database_user",
+        "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, database_user, \
+         pool_mode, ignore_variables",
     ),
     // Impossible combinations.
     ("pool.min_idle = 21", "pool.min_idle = 21: more than max_size = 20: expected at most 20"),
@@ -353,4 +381,22 @@ fn aurora_without_a_way_to_its_instances_is_refused() {
     let host = "orders.cluster-abc.eu-west-1.rds.amazonaws.com";
     let instances = load(host).unwrap().services[0].backend.instance_host.clone();
     assert_eq!(instances, InstanceHost::of_endpoint("one.abc.eu-west-1.rds.amazonaws.com"));
+}
+
+#[test]
+fn a_webhook_is_not_repeated_where_it_is_refused() {
+    let text = format!(
+        "{LEAST}\n[events]\nwebhook = \"ftp://hunter2\"\nwebhook_authorization = \"hunter2\\n\"\n"
+    );
+    let expected = [
+        "events.webhook: expected the address of a web service, such as \
+         \"https://vault.internal:8200\", without user and password",
+        "events.webhook_authorization: expected text of printable ASCII characters, such as \
+         \"Bearer …\"",
+    ];
+    assert_eq!(refusals(&text, &[]), expected);
+    let text = format!("{LEAST}\n[events]\nwebhook_authorization = \"hunter2\"\n");
+    let expected =
+        "events.webhook_authorization: there is no webhook: expected `webhook` beside it";
+    assert_eq!(refusals(&text, &[]), [expected]);
 }

@@ -108,6 +108,7 @@ impl Names {
             let pause = match *pace.borrow_and_update() {
                 Pace::Calm => self.calm.mul_f64(0.9 + 0.2 * fastrand::f64()),
                 Pace::Alert => ALERT,
+                Pace::Asleep => Duration::MAX,
             };
             tokio::select! {
                 () = sleep(pause) => {}

@@ -231,3 +231,61 @@ proptest! {
         prop_assert_eq!(verdict.writer, Writer::Confirmed(ServerId(1)));
     }
 }
+
+#[test]
+fn of_those_that_could_write_one_that_comes_and_goes_comes_last() {
+    let able = |rank| says(Claim::Able(rank));
+    let damped = RecoverySettings {
+        flap_limit: 2,
+        flap_window: Duration::from_secs(60),
+        flap_hold: Duration::from_secs(10),
+        slow_start: None,
+    };
+    let c = ServerId(2);
+    let flapping = [
+        (A, able(0)),
+        (B, able(1)),
+        (c, able(2)),
+        (B, FAILED),
+        (B, able(1)),
+        (B, FAILED),
+        (B, able(1)),
+        (A, FAILED),
+    ];
+    for (settings, next) in [(RecoverySettings::default(), B), (damped.clone(), c)] {
+        let mut verdict = of(3).recovering(settings);
+        seen(&mut verdict, &flapping);
+        assert_eq!(verdict.writer, Writer::Confirmed(next));
+    }
+    // There is nobody else.
+    let mut verdict = of(3).recovering(damped);
+    seen(&mut verdict, &flapping);
+    seen(&mut verdict, &[(c, FAILED)]);
+    assert_eq!(verdict.writer, Writer::Confirmed(B));
+    assert_eq!(verdict.snapshot().server(B).map(|s| s.share), Some(Share::NONE));
+}
+
+proptest! {
+    /// Holding out is for readers: with or without it, the same server writes at every moment.
+    #[test]
+    fn the_only_writer_is_never_held_out(
+        steps in proptest::collection::vec((0_u32..3, 0_usize..4), 1..200),
+    ) {
+        let settings = RecoverySettings {
+            flap_limit: 1,
+            flap_window: Duration::from_secs(3_600),
+            flap_hold: Duration::from_secs(600),
+            slow_start: Some(Duration::from_secs(60)),
+        };
+        let (mut plain, mut damped) = (of(3), of(3).recovering(settings));
+        let start = Instant::now();
+        for (at, (server, observation)) in (0_u64..).zip(steps) {
+            let observation = [WRITER, READER, FAILED, DOUBTED][observation];
+            let now = start + Duration::from_millis(at);
+            let one = plain.observe(ServerId(server), observation, now);
+            let other = damped.observe(ServerId(server), observation, now);
+            prop_assert_eq!(one, other);
+        }
+        prop_assert_eq!((plain.writer, plain.epoch), (damped.writer, damped.epoch));
+    }
+}

@@ -9,7 +9,8 @@
 //! for although the answer is known: that is what a server does whose cache has no such user, and a
 //! client whose proof was wrong would be surprised by anything else.
 
-use super::claim::Claim;
+use super::certified::Certified;
+use super::claim::{Claim, GuestOrUser};
 use super::trial::Trial;
 use super::{GreetContext, GreetError, MAX_PACKET, fresh_nonce};
 use crate::config::secret::Secret;
@@ -48,20 +49,20 @@ impl std::fmt::Debug for Attempt<'_> {
 }
 
 /// What came of an attempt.
-pub(super) struct Proven<'a> {
+pub(super) struct Proven {
     /// The user, if the proof was right.
-    user: Option<&'a User>,
+    user: Option<GuestOrUser>,
     name: String,
     with_password: bool,
     server_proof: Vec<u8>,
 }
 
-impl Proven<'_> {
+impl Proven {
     /// The user, and what the OK has to say; or the denial that a server would write.
-    pub(super) fn admit(self, host: &str) -> Result<(User, Vec<u8>), GreetError> {
+    pub(super) fn admit(self, host: &str) -> Result<(GuestOrUser, Vec<u8>), GreetError> {
         let Self { user, name, with_password, server_proof } = self;
         match user {
-            Some(user) => Ok((user.clone(), server_proof)),
+            Some(user) => Ok((user, server_proof)),
             None => {
                 let told = Told::access_denied(&shown(&name), host, with_password);
                 Err(GreetError::Denied(told))
@@ -84,6 +85,7 @@ pub(super) struct Dialogue<'a, S> {
     encrypted: bool,
     nonce: [u8; NONCE],
     host: &'a str,
+    certificate: Option<&'a [u8]>,
 }
 
 /// The connection on which a client proves who it is.
@@ -95,6 +97,8 @@ pub(super) struct Place<'a> {
     pub(super) nonce: [u8; NONCE],
     /// Where it comes from.
     pub(super) host: &'a str,
+    /// The certificate that the client has shown, in DER.
+    pub(super) certificate: Option<&'a [u8]>,
 }
 
 /// What is done about an attempt.
@@ -120,18 +124,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         context: &'a GreetContext,
         place: Place<'a>,
     ) -> Self {
-        let Place { encrypted, nonce, host } = place;
-        Self { packets, context, encrypted, nonce, host }
+        let Place { encrypted, nonce, host, certificate } = place;
+        Self { packets, context, encrypted, nonce, host, certificate }
     }
 
     /// Judges the response to a greeting.
-    pub(super) async fn prove(self, attempt: &Attempt<'_>) -> Result<Proven<'a>, GreetError> {
+    pub(super) async fn prove(self, attempt: &Attempt<'_>) -> Result<Proven, GreetError> {
         let plan = plan(attempt, self.context.plugin, self.encrypted);
         self.carry_out(plan, attempt).await
     }
 
     /// Judges a `COM_CHANGE_USER`: both servers ask for a proof again, whatever came with it.
-    pub(super) async fn prove_again(self, attempt: &Attempt<'_>) -> Result<Proven<'a>, GreetError> {
+    pub(super) async fn prove_again(self, attempt: &Attempt<'_>) -> Result<Proven, GreetError> {
         let plan = match plan(attempt, self.context.plugin, self.encrypted) {
             Plan::Check(plugin) if attempt.plugin.is_some() => Plan::Switch(plugin),
             plan => plan,
@@ -139,34 +143,55 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         self.carry_out(plan, attempt).await
     }
 
-    async fn carry_out(
-        mut self,
-        plan: Plan,
-        attempt: &Attempt<'_>,
-    ) -> Result<Proven<'a>, GreetError> {
+    async fn carry_out(mut self, plan: Plan, attempt: &Attempt<'_>) -> Result<Proven, GreetError> {
         let name = user_name(attempt.user);
         let trial = Trial::begin(self.context, self.host, &name)?;
-        let user = self.context.users.get(&name);
         // Something is compared also where there is no such user.
         let decoy = Secret::new(fresh_nonce()?);
-        let claim = Claim::new(user, &self.context.users, &decoy);
+        let mut claim = Claim::new(self.context, &name, decoy);
+        let certified = match claim.user() {
+            Some(user) => Certified::judge(user, self.certificate, self.host),
+            None => Certified::PasswordToo,
+        };
         let verdict = match plan {
-            Plan::Check(plugin) => self.check(plugin, attempt.proof, &claim).await?,
+            _ if certified == Certified::Alone => self.vouched_for(plan, attempt.proof),
+            Plan::Check(plugin) => self.check(plugin, attempt.proof, &mut claim).await?,
             Plan::Switch(plugin) => {
+                let plugin = self.most_telling(plugin, &claim);
                 let proof = self.switch(plugin).await?;
-                self.check(plugin, &proof, &claim).await?
+                self.check(plugin, &proof, &mut claim).await?
             }
         };
-        let may_come = |user: &&User| {
-            verdict.right && (self.encrypted || !user.tls_only) && comes_from_there(user, self.host)
+        let Verdict { right, with_password, server_proof } = verdict;
+        let may_come = |user: &User| {
+            right
+                && certified != Certified::No
+                && (self.encrypted || !user.tls_only)
+                && comes_from_there(user, self.host)
         };
-        let user = user.filter(may_come);
+        let user = claim.proven().filter(|proven| may_come(&proven.user));
         match user {
             Some(_) => trial.succeeded()?,
             None => drop(trial),
         }
-        let Verdict { with_password, server_proof, .. } = verdict;
         Ok(Proven { user, name, with_password, server_proof })
+    }
+
+    /// The plugin to ask for, where the password itself may tell more than a proof of it.
+    fn most_telling(&self, plugin: Plugin, claim: &Claim<'_>) -> Plugin {
+        match (plugin, self.encrypted) {
+            (Plugin::Native, true) if claim.is_told_more_by_itself() => Plugin::ClearPassword,
+            (Plugin::Native, false) if claim.is_told_more_by_itself() => Plugin::CachingSha2,
+            _ => plugin,
+        }
+    }
+
+    /// The client need not prove a password: it hears what a client hears whose proof was right.
+    fn vouched_for(&mut self, plan: Plan, proof: &[u8]) -> Verdict {
+        if plan == Plan::Check(Plugin::CachingSha2) && !matches!(proof, [] | [0]) {
+            self.packets.put(&[AUTH_MORE_HEADER, FAST_AUTH_OK]);
+        }
+        Verdict { right: true, with_password: false, server_proof: Vec::new() }
     }
 
     /// Asks for a proof by this plugin. The nonce stays: so do servers, and MariaDB's library does
@@ -191,10 +216,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         &mut self,
         plugin: Plugin,
         proof: &[u8],
-        claim: &Claim<'_>,
+        claim: &mut Claim<'_>,
     ) -> Result<Verdict, GreetError> {
         if matches!(proof, [] | [0]) {
-            let right = claim.verifier(&claim.known()).no_password();
+            let right = claim.no_password();
             return Ok(Verdict { right, with_password: false, server_proof: Vec::new() });
         }
         let mut server_proof = Vec::new();
@@ -202,18 +227,28 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
             Plugin::CachingSha2 => self.caching_sha2(proof, claim).await?,
             Plugin::ClearPassword => {
                 let password = opened(proof).unwrap_or(proof);
-                claim.check(|verifier| verifier.password(password).then_some(())).await.is_some()
+                self.password(password, claim).await?
             }
             _ if proof.len() != NATIVE_PROOF => return Err(Fault::BadValue("proof").into()),
             _ => {
-                let nonce = &self.nonce;
-                let secret = claim.check(|verifier| verifier.native(proof, nonce).cloned()).await;
+                let nonce = self.nonce;
+                let secret = claim.check(|verifier| verifier.native(proof, &nonce).cloned()).await;
+                let telling = self.most_telling(plugin, claim);
+                if secret.is_none() && telling != plugin {
+                    let proof = self.switch(telling).await?;
+                    return Box::pin(self.check(telling, &proof, claim)).await;
+                }
                 server_proof =
                     secret.as_ref().and_then(|s| self.server_proof(s)).unwrap_or_default();
                 secret.is_some()
             }
         };
         Ok(Verdict { right, with_password: true, server_proof })
+    }
+
+    /// Judges a password, or what comes in its place.
+    async fn password(&self, given: &[u8], claim: &mut Claim<'_>) -> Result<bool, GreetError> {
+        claim.password(given, self.encrypted).await.map_err(GreetError::Denied)
     }
 
     /// What MariaDB's clients want to hear of a certificate that they cannot check.
@@ -223,12 +258,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         mariadb.then(|| server_proof(secret.expose(), &self.nonce, tls.fingerprint()))
     }
 
-    async fn caching_sha2(&mut self, proof: &[u8], claim: &Claim<'_>) -> Result<bool, GreetError> {
+    async fn caching_sha2(
+        &mut self,
+        proof: &[u8],
+        claim: &mut Claim<'_>,
+    ) -> Result<bool, GreetError> {
         if proof.len() != SHA2_PROOF {
             return Ok(false);
         }
-        let nonce = &self.nonce;
-        let fast = |verifier: &Verifier<'_>| verifier.caching_sha2(proof, nonce).then_some(());
+        let nonce = self.nonce;
+        let fast = |verifier: &Verifier<'_>| verifier.caching_sha2(proof, &nonce).then_some(());
         if claim.check(fast).await.is_some() {
             // Goes out with the OK, or whatever else the caller has to say.
             self.packets.put(&[AUTH_MORE_HEADER, FAST_AUTH_OK]);
@@ -237,14 +276,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         self.packets.put(&[AUTH_MORE_HEADER, FULL_AUTH]);
         let answer = self.answer().await?;
         if self.encrypted {
-            return Ok(opened(&answer).is_some_and(|password| claim.is_known(password)));
+            let Some(password) = opened(&answer) else { return Ok(false) };
+            return self.password(password, claim).await;
         }
         let sealed = if answer.as_slice() == [REQUEST_KEY] { self.sealed().await? } else { answer };
         let Some(mut password) = self.context.lasting.rsa.open(&sealed).await else {
             return Ok(false);
         };
         mask(&mut password, &self.nonce);
-        Ok(opened(&password).is_some_and(|password| claim.is_known(password)))
+        let Some(password) = opened(&password) else { return Ok(false) };
+        self.password(password, claim).await
     }
 
     /// Hands out the public key and reads what was encrypted with it.

@@ -24,6 +24,9 @@ fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
         tls_only: false,
         allow_from: [].into(),
         database_user: None,
+        certificate: None,
+        token: None,
+        treatment: None,
     };
     let changed = Keyring::changed(Secret::new("previous"), Secret::new("secret"));
     let app = User { keyring: Arc::new(changed), ..user("app", "secret") };
@@ -40,6 +43,7 @@ fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
         tls: tls::acceptor(&front).unwrap(),
         require_tls: tls == FrontTlsMode::Required,
         users: Arc::new(users.map(|user| (user.name.to_string(), user)).into()),
+        guests: None,
         lasting: Lasting::new(Workers::start("logins", 1).unwrap()),
         login_limits: LoginLimits { per_address: None, per_user: None, ..Default::default() },
     }

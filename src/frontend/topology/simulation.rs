@@ -8,11 +8,12 @@ use super::*;
 use crate::backend::connection::Connection;
 use crate::backend::control::ControlError;
 use crate::backend::login::LoginError;
-use crate::config::{Endpoint, HandOver, LoginLimits, Retry, WithoutReaders};
+use crate::config::{Endpoint, HandOver, LoginLimits, LostStatement, Retry, WithoutReaders};
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::orders::Order;
 use crate::failover::probe::{Asking, Connecting, ProbeSettings, Prober, Questioned};
+use crate::failover::recovery::RecoverySettings;
 use crate::failover::snapshot::ServerState;
 use crate::failover::supervisor::{Supervisor, SupervisorParts};
 use crate::failover::verdict::{Answer, Claim, Lone};
@@ -182,6 +183,12 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
             alert: Duration::from_millis(20),
             limit: Duration::from_millis(500),
         },
+        recovery: RecoverySettings {
+            slow_start: Some(Duration::from_secs(10)),
+            flap_limit: 3,
+            flap_window: Duration::from_secs(60),
+            flap_hold: Duration::from_secs(10),
+        },
         prober: Arc::new(Script(world.clone())),
         metrics: FailoverMetricsFamily::register(&registry).unwrap().of("orders"),
         events: Events::new(100),
@@ -195,7 +202,10 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
             slow: crate::config::SlowConfig { from: None, text: crate::config::SlowText::Masked },
             max_clients: SESSIONS,
             borrow_timeout: Duration::from_secs(5),
+            sleep_after: None,
+            resume_timeout: Duration::from_secs(60),
             retry: Retry::Safe,
+            lost_statement: LostStatement::Lost,
             max_waiting: SESSIONS,
             handshake_timeout: Duration::from_secs(10),
             max_packet: 1 << 20,
@@ -206,12 +216,14 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
         tasks: tasks.clone(),
         topology: Topology::new(watched, preferences),
         maker: Arc::new(Fences(PoolMetricsFamily::register(&registry).unwrap(), tasks.clone())),
+        guests: None,
         greeting: GreetSettings {
             version: None,
             tls: None,
             require_tls: false,
             users: Arc::default(),
             login_limits: LoginLimits::default(),
+            guests: None,
             lasting: Lasting::new(Workers::start("logins", 1).unwrap()),
         },
     });

@@ -5,12 +5,15 @@ use crate::session::model::Session;
 use crate::session::pin::{Holds, PinReason, TableName, UnknownLocks};
 use crate::session::server::Flavor;
 use crate::session::state::{Names, Role, is_immovable, is_report_only};
-use crate::session::statement::{Action, CallPlace, LockFunction, Marks, ObjectName, Scope};
+use crate::session::statement::{
+    Action, Analysis, CallPlace, LockFunction, Marks, ObjectName, Scope,
+};
 use std::sync::Arc;
 
 /// Takes in one action of a statement that has run, or may have.
 pub(super) fn take_in(
     session: &mut Session,
+    analysis: &Analysis,
     action: &Action,
     ran: Ran,
     flavor: Flavor,
@@ -46,12 +49,9 @@ pub(super) fn take_in(
         }
         Action::HandlerOpen { alias, .. } if begun => pins.handler_opened(alias),
         Action::HandlerClose(handler) if certain => pins.handler_closed(&handler.name),
-        Action::Prepare { name, prepared, .. } if begun => {
-            pins.text_statement_prepared(name, prepared.clone());
+        Action::Prepare { .. } | Action::Deallocate(_) => {
+            text_statement(session, analysis, action, ran)
         }
-        // The former statement of this name is gone even if the new one could not be prepared.
-        Action::Prepare { name, .. } => pins.text_statement_deallocated(name),
-        Action::Deallocate(name) if certain => pins.text_statement_deallocated(name),
         Action::SetNames { charset, collation } if certain => {
             let text = |name: &[u8]| -> Box<str> { String::from_utf8_lossy(name).into() };
             let environment = Arc::make_mut(&mut session.environment);
@@ -64,20 +64,43 @@ pub(super) fn take_in(
             beyond.environment = true;
         }
         // Even of a statement that failed, some assignments may have happened.
-        Action::SetVariable { scope: Scope::Next, name, .. } if flavor == Flavor::MariaDb => {
+        Action::SetVariable { scope: Scope::Next, name, .. }
+            if flavor == Flavor::MariaDb && !analysis.temporary_settings().contains(name) =>
+        {
             set_silently(session, name);
         }
-        Action::SetRole(text) if begun => match flavor {
-            Flavor::MySql if certain => {
-                let environment = Arc::make_mut(&mut session.environment);
-                environment.role = Role::Set(text.clone());
-                beyond.environment = true;
-            }
-            // MariaDB has no statement that returns to the role of the login.
-            _ => pins.put(PinReason::Role, Holds::Yes),
-        },
+        Action::SetRole(text) if certain => {
+            let environment = Arc::make_mut(&mut session.environment);
+            environment.role = Role::Set(text.clone());
+            beyond.environment = true;
+        }
+        // Which role it has is not known.
+        Action::SetRole(_) if begun => pins.put(PinReason::Role, Holds::Yes),
         _ => {}
     }
+}
+
+/// `PREPARE` and `DEALLOCATE PREPARE`.
+fn text_statement(session: &mut Session, analysis: &Analysis, action: &Action, ran: Ran) {
+    let environment = session.environment.clone();
+    match (action, ran) {
+        // The former statement of this name is gone even if the new one could not be prepared.
+        (Action::Prepare { name, .. }, Ran::Failed) => session.text_statements().deallocated(name),
+        // Of several statements, those before may have changed what decides what it means.
+        (Action::Prepare { name, sql, prepared, .. }, Ran::Certainly) if analysis.count == 1 => {
+            session.text_statements().prepared(name, sql, &environment, prepared.clone());
+        }
+        (Action::Prepare { name, prepared, .. }, _) => {
+            session.text_statements().prepared_there(name, prepared.clone());
+        }
+        (Action::Deallocate(name), Ran::Certainly) => session.text_statements().deallocated(name),
+        (Action::Deallocate(name), Ran::Perhaps) => {
+            session.text_statements().perhaps_deallocated(name);
+        }
+        _ => {}
+    }
+    let tied = session.text_statements().are_tied();
+    session.pins.put(PinReason::TextStatement, tied.into());
 }
 
 /// A variable that MariaDB does not report was set: it has to be asked for.
@@ -85,6 +108,7 @@ pub(super) fn set_silently(session: &mut Session, name: &[u8]) {
     // Other letters than these make the statement opaque, which pins.
     let Ok(text) = str::from_utf8(name) else { return };
     match text {
+        _ if session.treatment.as_ref().is_some_and(|treatment| treatment.ignores(text)) => {}
         // For the next transaction only, which has its own tracker.
         "transaction_isolation" | "tx_isolation" | "transaction_read_only" | "tx_read_only" => {}
         _ if is_immovable(text) => session.pins.put(PinReason::ImmovableVariable, Holds::Yes),

@@ -11,17 +11,31 @@ use crate::session::server::Flavor;
 pub enum Directive {
     /// Keep the backend connection for this client from now on.
     Pin,
-    /// Share the connection whatever this statement may have left on it.
+    /// The same, and nobody else gets it afterwards.
+    Dedicated,
+    /// The statement leaves nothing, although it cannot be read or calls what may do anything.
     Share,
+    /// What it sets of the variables named there, from here to there in the text, is not followed.
+    Ignore(usize, usize),
 }
 
 impl Directive {
-    fn parse(comment: &[u8]) -> Option<Self> {
+    /// Reads a comment whose text goes from here to there.
+    fn parse(sql: &[u8], from: usize, to: usize) -> Option<Self> {
+        let comment = sql.get(from..to)?;
         let order = comment.trim_ascii().strip_prefix(b"millpond:")?.trim_ascii();
         match order {
             b"pin" => Some(Self::Pin),
+            b"dedicated" => Some(Self::Dedicated),
             b"share" => Some(Self::Share),
-            _ => None,
+            _ => {
+                let names = order.strip_prefix(b"ignore")?;
+                let after = comment.trim_ascii_end().len();
+                names
+                    .first()?
+                    .is_ascii_whitespace()
+                    .then_some(Self::Ignore(from + after - names.len(), from + after))
+            }
         }
     }
 }
@@ -92,7 +106,7 @@ impl Lexer<'_> {
         let rest = self.sql.get(from..).unwrap_or_default();
         let Some(length) = memmem::find(rest, b"*/") else { return Some(self.opaque(start)) };
         if !self.begun && !self.in_code && self.directive.is_none() {
-            self.directive = Directive::parse(&rest[..length]);
+            self.directive = Directive::parse(self.sql, from, from + length);
         }
         self.at = from + length + 2;
         None

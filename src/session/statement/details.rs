@@ -17,10 +17,43 @@ pub struct Details {
     /// the text is said by its marks alone.
     pub actions: Vec<Placed>,
     /// Variables that are set for the time of one statement only, by `SET_VAR` or
-    /// `SET STATEMENT`; ASCII letters in lower case.
+    /// `SET STATEMENT`, or whose setting is to be overlooked; ASCII letters in lower case.
     pub temporary_settings: Vec<Box<[u8]>>,
+    /// Nobody else is to have the connection afterwards.
+    pub dedicated: bool,
     /// What the impure names in the text may do.
     pub impure: Effects,
+    /// An `UPDATE` or a `DELETE` is one of several tables, perhaps.
+    pub joins: bool,
+    /// Questions that are parts of the text, in its order.
+    pub asked: Vec<Asked>,
+    /// Which rows a `SHOW WARNINGS` or `SHOW ERRORS` is to show, if not all.
+    pub limit: Option<Limit>,
+}
+
+/// A part of a text that asks for what the session knows, where what it knows can be put in its
+/// place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// For what.
+    pub asks: Sole,
+    /// The statement's index in the text, from 0.
+    pub statement: u32,
+    /// Offset of its first byte in the text.
+    pub start: usize,
+    /// Offset behind its last byte.
+    pub end: usize,
+    /// Whether it is a column by itself, and named after its text.
+    pub whole: bool,
+}
+
+/// `LIMIT`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Rows that are left out in front.
+    pub offset: u64,
+    /// Rows that are shown at most.
+    pub count: u64,
 }
 
 impl Details {
@@ -136,6 +169,8 @@ pub enum Action {
     Prepare {
         /// The name, as written.
         name: Box<[u8]>,
+        /// The whole statement, as written.
+        sql: Box<[u8]>,
         /// Where its text comes from.
         source: Source,
         /// What its text does; opaque if it is not known.

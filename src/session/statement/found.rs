@@ -1,6 +1,6 @@
 //! What the second reading of a statement hands back.
 
-use super::details::{Action, Sole};
+use super::details::{Action, Limit, Sole};
 use super::marks::Marks;
 
 /// What the second reading of one statement found.
@@ -9,6 +9,7 @@ pub(super) struct Found {
     pub(super) marks: Marks,
     pub(super) actions: Vec<Action>,
     pub(super) sole: Option<Sole>,
+    pub(super) limit: Option<Limit>,
     pub(super) temporary_settings: Vec<Box<[u8]>>,
     /// A text that the statement runs.
     pub(super) nested: Option<Box<[u8]>>,

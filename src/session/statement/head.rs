@@ -4,6 +4,7 @@ use super::keyword::Keyword as K;
 use super::kind::StatementKind as Kind;
 use super::marks::Marks;
 use super::parse::Parser;
+use crate::session::lexer::TokenKind;
 use crate::session::server::Flavor;
 
 /// The sort of the statement that begins at the parser's token, and the marks that follow from the
@@ -23,7 +24,7 @@ pub(super) fn classify(mut parser: Parser<'_>) -> (Kind, Marks) {
         K::With => (Kind::With, Marks::NONE),
         K::Do => (Kind::Do, Marks::NONE),
         K::Set => (Kind::Set, Marks::NONE),
-        K::Show => (Kind::Show, Marks::NONE),
+        K::Show => (show(&mut parser), Marks::NONE),
         K::Use => (Kind::Use, Marks::NONE),
         K::Call => (Kind::Call, Marks::CALL),
         K::Begin => begin(&parser),
@@ -129,13 +130,79 @@ fn load(parser: &mut Parser<'_>) -> (Kind, Marks) {
     (Kind::LoadData, Marks::NONE)
 }
 
+/// Words behind `SHOW` for what is not kept as tables; those that are no keywords here.
+const STATES: [&[u8]; 10] = [
+    b"authors",
+    b"contributors",
+    b"engine",
+    b"grants",
+    b"parse_tree",
+    b"processlist",
+    b"relaylog",
+    b"relaylogs",
+    b"replicas",
+    b"replica",
+];
+
+/// Which `SHOW` it is: the rows of some are counted by `FOUND_ROWS()`.
+fn show(parser: &mut Parser<'_>) -> Kind {
+    parser.any(&[K::All, K::Full]);
+    match parser.keyword {
+        K::Create => {
+            parser.advance();
+            let table = parser.any(&[K::Table, K::View, K::Sequence]);
+            if table { Kind::ShowCreate } else { Kind::ShowState }
+        }
+        K::Analyze
+        | K::Binary
+        | K::Binlog
+        | K::Explain
+        | K::Master
+        | K::Privileges
+        | K::Profiles
+        | K::Slave => Kind::ShowState,
+        _ if STATES.iter().any(|state| parser.text().eq_ignore_ascii_case(state)) => {
+            Kind::ShowState
+        }
+        _ => Kind::Show,
+    }
+}
+
+/// Whether what `EXPLAIN` explains would change rows of a table.
+pub(super) fn explains_write(mut parser: Parser<'_>) -> bool {
+    parser.advance();
+    explained(&mut parser).changes_rows()
+}
+
 /// `EXPLAIN` only reads, unless it runs what it explains: `EXPLAIN ANALYZE UPDATE`.
 fn explain(parser: &mut Parser<'_>) -> (Kind, Marks) {
     let runs = parser.word(K::Analyze);
     if !runs {
-        return (Kind::Explain, Marks::NONE);
+        let kind = if is_table(parser) { Kind::Describe } else { Kind::Explain };
+        return (kind, Marks::NONE);
     }
     (explained(parser), Marks::NONE)
+}
+
+/// Whether what is explained is a table, not a statement.
+fn is_table(parser: &Parser<'_>) -> bool {
+    const STATEMENTS: &[K] = &[
+        K::Delete,
+        K::Extended,
+        K::For,
+        K::Format,
+        K::Insert,
+        K::Into,
+        K::Replace,
+        K::Select,
+        K::Table,
+        K::Update,
+        K::Values,
+        K::With,
+    ];
+    let word = matches!(parser.token.kind, TokenKind::Word | TokenKind::Quoted);
+    let partitions = parser.text().eq_ignore_ascii_case(b"partitions");
+    word && !partitions && !STATEMENTS.contains(&parser.keyword)
 }
 
 /// MariaDB's `ANALYZE` runs a statement; `ANALYZE TABLE` is another matter.

@@ -33,6 +33,8 @@ pub enum StatementKind {
     Delete,
     /// `GET DIAGNOSTICS`, `SIGNAL`, `RESIGNAL`.
     Diagnostics,
+    /// `DESCRIBE` of a table.
+    Describe,
     /// `DO`.
     Do,
     /// `DROP DATABASE`.
@@ -44,7 +46,7 @@ pub enum StatementKind {
     Empty,
     /// `EXECUTE`, also `IMMEDIATE`.
     Execute,
-    /// `EXPLAIN`, `DESCRIBE`, and MariaDB's `ANALYZE SELECT`.
+    /// `EXPLAIN` of a statement, and MariaDB's `ANALYZE SELECT`.
     Explain,
     /// `FLUSH`.
     Flush,
@@ -84,6 +86,10 @@ pub enum StatementKind {
     Set,
     /// `SHOW`.
     Show,
+    /// `SHOW CREATE` of a table or view, which looks at it.
+    ShowCreate,
+    /// `SHOW` of what is not kept as tables: processes, grants, the making of routines.
+    ShowState,
     /// `TRUNCATE`.
     TruncateTable,
     /// `UNLOCK INSTANCE`.
@@ -103,7 +109,43 @@ pub enum StatementKind {
 impl StatementKind {
     /// Whether statements of this sort only read, unless what they call writes.
     pub fn is_read(self) -> bool {
-        matches!(self, Self::Select | Self::Show | Self::Explain | Self::Help | Self::Empty)
+        matches!(
+            self,
+            Self::Select
+                | Self::Show
+                | Self::ShowCreate
+                | Self::ShowState
+                | Self::Describe
+                | Self::Explain
+                | Self::Help
+                | Self::Empty
+        )
+    }
+
+    /// Whether this is any `SHOW`.
+    pub fn shows(self) -> bool {
+        matches!(self, Self::Show | Self::ShowCreate | Self::ShowState)
+    }
+
+    /// Whether the expressions in statements of this sort are computed when they run, and nothing
+    /// keeps or shows the text of them.
+    pub(super) fn evaluates(self) -> bool {
+        matches!(
+            self,
+            Self::Call
+                | Self::CreateTable
+                | Self::CreateTemporaryTable
+                | Self::Delete
+                | Self::Do
+                | Self::Handler
+                | Self::Insert
+                | Self::LoadData
+                | Self::Replace
+                | Self::Select
+                | Self::Set
+                | Self::Update
+                | Self::With
+        )
     }
 
     /// Whether statements of this sort may give rows a new id.

@@ -8,8 +8,10 @@
 //! It errs on one side: a word that could be code is code. A false mark costs a query or a pin, a
 //! missing one would leak a client's state to another.
 
+mod asked;
 mod builtin;
 mod details;
+mod diagnosis;
 mod found;
 mod head;
 mod inner;
@@ -32,15 +34,17 @@ mod table;
 mod tests;
 
 pub use details::{
-    Access, Action, AfterEnd, BackupAction, CallPlace, Details, DropScope, Existing, Kill,
-    LockFunction, Missing, ObjectName, Placed, Scope, Sole, Source, UserVariable, Value,
+    Access, Action, AfterEnd, Asked, BackupAction, CallPlace, Details, DropScope, Existing, Kill,
+    Limit, LockFunction, Missing, ObjectName, Placed, Scope, Sole, Source, UserVariable, Value,
 };
+pub use diagnosis::{ConditionItem, Diagnosis, StatementItem};
 pub use kind::StatementKind;
 pub use marks::Marks;
 
 pub use crate::session::lexer::{Charset, Dialect};
 
 use crate::session::catalogue::Catalogue;
+use crate::session::treatment::Treatment;
 use scan::Scan;
 
 /// What [`analyze`] found in a text.
@@ -77,6 +81,21 @@ impl Analysis {
         self.details.as_ref().map_or(&[], |details| &details.user_variables)
     }
 
+    /// Questions for what the session knows that are parts of the text.
+    pub fn asked(&self) -> &[Asked] {
+        self.details.as_ref().map_or(&[], |details| &details.asked)
+    }
+
+    /// Whether rows of several tables may be changed together.
+    pub fn joins(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.joins)
+    }
+
+    /// Which rows of the warnings or errors are asked for, if not all.
+    pub fn limit(&self) -> Option<Limit> {
+        self.details.as_ref()?.limit
+    }
+
     /// Variables that are set for the time of one statement only: what trackers say of them does
     /// not last.
     pub fn temporary_settings(&self) -> &[Box<[u8]>] {
@@ -86,6 +105,30 @@ impl Analysis {
     /// Whether the session has to be told anything beyond what trackers say.
     pub fn touches_session(&self) -> bool {
         self.marks.intersects(Marks::SESSION)
+    }
+
+    /// Overlooks the user variables of which nothing is to be remembered: those of the user's
+    /// `treatment`, and those that the text itself names so.
+    pub fn overlook(&mut self, treatment: Option<&Treatment>) {
+        let Some(details) = &mut self.details else { return };
+        let before = details.user_variables.len();
+        let Details { user_variables, temporary_settings, .. } = &mut **details;
+        user_variables.retain(|variable| {
+            let here = |name: &[u8]| name.strip_prefix(b"@") == Some(&*variable.name);
+            !treatment.is_some_and(|treatment| treatment.ignores_user_variable(&variable.name))
+                && !temporary_settings.iter().any(|name| here(name))
+        });
+        if before > 0 && user_variables.is_empty() {
+            self.marks = self.marks.without(Marks::USER_VARIABLES | Marks::WRITES_VARIABLES);
+        }
+    }
+
+    /// Whether the default character set of a database may be another afterwards.
+    pub fn may_alter_databases(&self) -> bool {
+        use StatementKind as Kind;
+        matches!(self.kind, Kind::Call | Kind::Compound | Kind::Ddl | Kind::Execute | Kind::Other)
+            || self.count > 1
+            || self.marks.intersects(Marks::OPAQUE | Marks::IMPURE)
     }
 
     /// What the preparation of this statement does: nothing, but that variables which the text
@@ -133,6 +176,8 @@ impl Analysis {
     /// This statement, which executes another that was prepared by text.
     pub fn executing(&self, prepared: &Self) -> Self {
         let mut details = prepared.details.as_deref().cloned().unwrap_or_default();
+        // They stand in the other text.
+        details.asked.clear();
         for variable in self.user_variables() {
             details.note_user_variable(variable.name.clone(), variable.access);
         }

@@ -1,7 +1,7 @@
 //! What each token of the first reading says about the session.
 
 use super::builtin;
-use super::details::{Access, Action, CallPlace, LockFunction, Placed};
+use super::details::{Access, Action, CallPlace, LockFunction, Placed, Sole};
 use super::keyword::Keyword as K;
 use super::kind::StatementKind as Kind;
 use super::marks::Marks;
@@ -27,7 +27,7 @@ impl<'a> Scan<'a> {
             TokenKind::Quoted => self.quoted(token),
             TokenKind::Text => self.string(token),
             TokenKind::UserVariable => self.user_variable(token),
-            TokenKind::System => self.system_variable(),
+            TokenKind::System => self.system_variable(token),
             TokenKind::Assign => self.statement.pure = false,
             TokenKind::Hint => self.hint(token),
             TokenKind::Number | TokenKind::Bits | TokenKind::Dollar => {}
@@ -83,6 +83,11 @@ impl<'a> Scan<'a> {
                 self.statement.uses_tables = true;
                 self.reads_tables = true;
             }
+            // MySQL's `TABLE t` is a SELECT.
+            K::Table if self.statement.kind == Kind::Select => {
+                self.statement.uses_tables = true;
+                self.reads_tables = true;
+            }
             K::Null if previous == K::Is => self.mark(Marks::IS_NULL),
             K::SqlCalcFoundRows => self.mark(Marks::SQL_CALC_FOUND_ROWS),
             K::Update | K::Share if previous == K::For => self.mark(Marks::LOCKING_READ),
@@ -93,6 +98,8 @@ impl<'a> Scan<'a> {
             K::Select | K::Insert | K::Update | K::Delete | K::Replace | K::Values | K::Table
                 if self.statement.kind == Kind::With && self.statement.depth == 0 =>
             {
+                // Whether it changes several tables is not looked at.
+                self.details().joins |= matches!(keyword, K::Update | K::Delete);
                 self.statement.kind = match keyword {
                     K::Insert => Kind::Insert,
                     K::Update => Kind::Update,
@@ -175,9 +182,18 @@ impl<'a> Scan<'a> {
                 });
                 self.statement.pure &= empty;
             }
-            K::RowCount => self.mark(Marks::ROW_COUNT),
-            K::FoundRows => self.mark(Marks::FOUND_ROWS),
-            K::ConnectionId => self.mark(Marks::CONNECTION_ID),
+            K::RowCount => {
+                self.mark(Marks::ROW_COUNT);
+                self.asks_function(Sole::RowCount);
+            }
+            K::FoundRows => {
+                self.mark(Marks::FOUND_ROWS);
+                self.asks_function(Sole::FoundRows);
+            }
+            K::ConnectionId => {
+                self.mark(Marks::CONNECTION_ID);
+                self.asks_function(Sole::ConnectionId);
+            }
             K::GetLock => self.lock(LockFunction::Get, Marks::GET_LOCK),
             K::ReleaseLock => self.lock(LockFunction::Release, Marks::RELEASE_LOCK),
             K::ReleaseAllLocks => self.lock(LockFunction::ReleaseAll, Marks::RELEASE_ALL_LOCKS),
@@ -265,13 +281,15 @@ impl<'a> Scan<'a> {
     }
 
     /// `@@`: what follows is a variable's name, perhaps behind a scope.
-    fn system_variable(&mut self) {
+    fn system_variable(&mut self, token: Token) {
         let mut ahead = Parser::new(self.lexer.clone());
         let scopes = [K::Global, K::Session, K::Local, K::Persist];
+        let global = matches!(ahead.keyword, K::Global | K::Persist);
         if scopes.contains(&ahead.keyword) {
             ahead.advance();
             ahead.symbol(b'.');
         }
+        let (end, behind) = (ahead.token.end, ahead.lexer());
         let Some(name) = ahead.name() else { return };
         if is_session_track(&name) {
             self.mark(Marks::SESSION_TRACK);
@@ -279,12 +297,18 @@ impl<'a> Scan<'a> {
         if !name.is_ascii() {
             self.mark(Marks::OPAQUE);
         }
-        match K::of(&name) {
-            K::LastInsertId | K::Identity => self.mark(Marks::LAST_INSERT_ID_READ),
-            K::WarningCount | K::ErrorCount => self.mark(Marks::SHOW_DIAGNOSTICS),
-            K::PseudoThreadId => self.mark(Marks::CONNECTION_ID),
-            K::LastGtid => self.mark(Marks::BACKEND_LOCAL_READ),
-            _ => {}
+        let asks = match K::of(&name) {
+            K::LastInsertId | K::Identity => return self.mark(Marks::LAST_INSERT_ID_READ),
+            K::LastGtid => return self.mark(Marks::BACKEND_LOCAL_READ),
+            K::WarningCount => Sole::WarningCount,
+            K::ErrorCount => Sole::ErrorCount,
+            K::PseudoThreadId => Sole::ConnectionId,
+            _ => return,
+        };
+        let connection = asks == Sole::ConnectionId;
+        self.mark(if connection { Marks::CONNECTION_ID } else { Marks::SHOW_DIAGNOSTICS });
+        if !(global || connection) {
+            self.asks_variable(asks, token.start, end, behind);
         }
     }
 

@@ -12,17 +12,18 @@ use crate::session::lexer::{TokenKind, text_value};
 
 /// `PREPARE name FROM 'text' | @variable | expression`
 pub(super) fn prepare(parser: &mut Parser<'_>, found: &mut Found) {
+    let start = parser.token.start;
     parser.advance();
-    let Some(name) = parser.name() else { return found.unsure() };
+    let Some(name) = name(parser, found) else { return found.unsure() };
     parser.word(K::From);
     let source = source(parser);
+    let sql = parser.slice(start, parser.token.start).trim_ascii().into();
     if let Source::Text(text) = &source {
         found.nested = Some(text.clone());
     }
-    let name = name.to_ascii_lowercase().into();
     // The first reading knows the catalogue, and looks into the text.
     let prepared = Arc::new(Analysis::opaque());
-    found.push(Marks::TEXT_PREPARE, Action::Prepare { name, source, prepared });
+    found.push(Marks::TEXT_PREPARE, Action::Prepare { name, sql, source, prepared });
 }
 
 /// `EXECUTE name [USING @a, …]` or `EXECUTE IMMEDIATE text [USING …]`
@@ -36,7 +37,7 @@ pub(super) fn execute(parser: &mut Parser<'_>, found: &mut Found) {
         }
         return found.push(Marks::EXECUTE_IMMEDIATE, Action::ExecuteImmediate(source));
     }
-    let Some(name) = parser.name() else { return found.unsure() };
+    let Some(name) = name(parser, found) else { return found.unsure() };
     let mut using = Vec::new();
     if parser.word(K::Using) {
         while !parser.at_end() {
@@ -51,7 +52,6 @@ pub(super) fn execute(parser: &mut Parser<'_>, found: &mut Found) {
             parser.symbol(b',');
         }
     }
-    let name = name.to_ascii_lowercase().into();
     found.push(Marks::TEXT_EXECUTE, Action::Execute { name, using });
 }
 
@@ -59,12 +59,20 @@ pub(super) fn execute(parser: &mut Parser<'_>, found: &mut Found) {
 pub(super) fn deallocate(parser: &mut Parser<'_>, found: &mut Found) {
     parser.advance();
     parser.word(K::Prepare);
-    match parser.name() {
-        Some(name) => {
-            found.push(Marks::TEXT_DEALLOCATE, Action::Deallocate(name.to_ascii_lowercase().into()))
-        }
+    match name(parser, found) {
+        Some(name) => found.push(Marks::TEXT_DEALLOCATE, Action::Deallocate(name)),
         None => found.unsure(),
     }
+}
+
+/// A statement's name in lower case. Which other letters are the same is up to a collation.
+fn name(parser: &mut Parser<'_>, found: &mut Found) -> Option<Box<[u8]>> {
+    let name = parser.name()?;
+    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'`';
+    if !name.iter().all(plain) {
+        found.marks |= Marks::OPAQUE;
+    }
+    Some(name.to_ascii_lowercase().into())
 }
 
 /// Where the text comes from: a string or a variable that stands alone, or anything.

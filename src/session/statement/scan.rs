@@ -11,6 +11,7 @@ use super::{Analysis, lock, prepare, session, set, sole, table};
 use crate::session::catalogue::{Catalogue, Effects};
 use crate::session::lexer::{Dialect, Directive, Lexer, Token, TokenKind};
 use crate::session::server::Flavor;
+use crate::session::treatment::may_ignore;
 
 /// The reading of a text, and what it has found so far.
 pub(super) struct Scan<'a> {
@@ -210,13 +211,33 @@ impl<'a> Scan<'a> {
         };
         self.statement.kind = kind;
         self.mark(marks);
-        if kind == Kind::Set && self.dialect.flavor == Flavor::MariaDb {
-            self.set_statement();
+        match kind {
+            Kind::Set if self.dialect.flavor == Flavor::MariaDb => self.set_statement(),
+            Kind::Delete | Kind::Update
+                if table::is_joined(Parser::new(self.statement.start.clone())) =>
+            {
+                self.details().joins = true;
+            }
+            Kind::Explain if head::explains_write(Parser::new(self.statement.start.clone())) => {
+                self.reads_tables = true;
+            }
+            _ => {}
         }
         if self.count == 0 {
             match self.lexer.directive() {
                 Some(Directive::Pin) => self.mark(Marks::HINT_PIN),
+                Some(Directive::Dedicated) => {
+                    self.mark(Marks::HINT_PIN);
+                    self.details().dedicated = true;
+                }
                 Some(Directive::Share) => self.mark(Marks::HINT_SHARE),
+                Some(Directive::Ignore(from, to)) => {
+                    let names = self.lexer.sql().get(from..to).unwrap_or_default();
+                    let names = names.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                    let names = names.filter(|name| str::from_utf8(name).is_ok_and(may_ignore));
+                    let names: Vec<_> = names.map(|n| n.to_ascii_lowercase().into()).collect();
+                    self.details().temporary_settings.extend(names);
+                }
                 None => {}
             }
         }
@@ -297,7 +318,7 @@ impl<'a> Scan<'a> {
             | Kind::Savepoint
             | Kind::Begin
             | Kind::Use => session::read,
-            Kind::Show => sole::show,
+            Kind::Show | Kind::ShowState => sole::show,
             Kind::Select if self.statement.marks.intersects(asks) => sole::select,
             _ => return,
         };
@@ -315,6 +336,9 @@ impl<'a> Scan<'a> {
         let statement = self.count;
         if statement == 0 {
             self.sole = found.sole;
+            if found.limit.is_some() {
+                self.details().limit = found.limit;
+            }
         }
         if found.actions.is_empty() && found.temporary_settings.is_empty() {
             return;

@@ -1,6 +1,6 @@
 //! Texts that are exactly one question about the session, and `SHOW`.
 
-use super::details::Sole;
+use super::details::{Limit, Sole};
 use super::found::Found;
 use super::keyword::Keyword as K;
 use super::marks::Marks;
@@ -79,9 +79,38 @@ pub(super) fn show(parser: &mut Parser<'_>, found: &mut Found) {
     };
     found.marks |= Marks::SHOW_DIAGNOSTICS;
     parser.advance();
+    if matches!(sole, Sole::Warnings | Sole::Errors) && parser.at(K::Limit) {
+        found.limit = limit(parser);
+    }
     if parser.at_end() {
         found.sole = Some(sole);
     }
+}
+
+/// `LIMIT count`, `LIMIT offset, count`, `LIMIT count OFFSET offset`
+fn limit(parser: &mut Parser<'_>) -> Option<Limit> {
+    let before = parser.clone();
+    let mut read = || {
+        parser.advance();
+        let first = number(parser)?;
+        if parser.token.is(b',') {
+            parser.advance();
+            return Some(Limit { offset: first, count: number(parser)? });
+        }
+        let offset = if parser.word(K::Offset) { number(parser)? } else { 0 };
+        Some(Limit { offset, count: first })
+    };
+    let limit = read();
+    if limit.is_none() {
+        *parser = before;
+    }
+    limit
+}
+
+fn number(parser: &mut Parser<'_>) -> Option<u64> {
+    let number = std::str::from_utf8(parser.text()).ok()?.parse().ok()?;
+    parser.advance();
+    Some(number)
 }
 
 /// Whether a statement is nothing but its verb and one call of the function at `name`, with or

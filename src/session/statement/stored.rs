@@ -123,7 +123,8 @@ impl Scan<'_> {
     pub(super) fn may_be_impure(&self) -> bool {
         let statement = &self.statement;
         match statement.kind {
-            Kind::Show | Kind::Help => false,
+            Kind::Help => false,
+            kind if kind.shows() => false,
             Kind::Call => true,
             kind => kind.changes_rows() || statement.uses_tables,
         }

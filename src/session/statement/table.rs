@@ -5,6 +5,30 @@ use super::found::Found;
 use super::keyword::Keyword as K;
 use super::marks::Marks;
 use super::parse::Parser;
+use crate::session::lexer::TokenKind;
+
+/// Whether an `UPDATE` or `DELETE` is of several tables.
+pub(super) fn is_joined(mut parser: Parser<'_>) -> bool {
+    let deletes = parser.at(K::Delete);
+    parser.advance();
+    while parser.any(&[K::LowPriority, K::Quick, K::Ignore]) {}
+    if deletes && !parser.word(K::From) {
+        return true;
+    }
+    let mut depth = 0_u32;
+    while !parser.at_end() {
+        match (parser.keyword, parser.token.kind) {
+            (K::Join | K::StraightJoin | K::Using, _) => return true,
+            (_, TokenKind::Symbol(b',')) if depth == 0 => return true,
+            (K::Set | K::Where | K::Order | K::Limit, _) if depth == 0 => return false,
+            (_, TokenKind::Symbol(b'(')) => depth += 1,
+            (_, TokenKind::Symbol(b')')) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        parser.advance();
+    }
+    false
+}
 
 /// `CREATE [OR REPLACE] TEMPORARY TABLE|SEQUENCE [IF NOT EXISTS] name …`
 pub(super) fn create(parser: &mut Parser<'_>, found: &mut Found) {

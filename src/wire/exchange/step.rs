@@ -24,6 +24,8 @@ pub enum ReplyShape {
 /// A packet that means something, or a place between two packets (of length 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
+    /// A column's definition, if those are to be seen.
+    Column,
     /// The first packet of a result set: the number of columns.
     ColumnCount,
     /// Place: all column definitions have passed.

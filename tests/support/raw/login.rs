@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY as SHA1, SHA256, digest};
 use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncryptingKey};
 use mysql_common::constants::CapabilityFlags;
+use parking_lot::Mutex;
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{
@@ -83,6 +84,8 @@ pub(crate) struct Login {
     pub(crate) identity: Option<(PathBuf, PathBuf)>,
     /// The address to come from, one of this machine.
     pub(crate) from: Ipv4Addr,
+    /// All that was sent to prove the password, of this login and its copies.
+    pub(crate) proofs: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 /// Whether to encrypt.
@@ -107,6 +110,7 @@ impl Login {
             encrypted: Encrypted::No,
             identity: None,
             from: Ipv4Addr::LOCALHOST,
+            proofs: Arc::default(),
         }
     }
 
@@ -133,7 +137,12 @@ impl Login {
             packets = packets.encrypt(self.tls()).await?;
         }
         let mut response = self.start(capabilities);
-        let proof = self.plugin.proof(&self.password, &greeting.nonce);
+        let mut proof = self.plugin.proof(&self.password, &greeting.nonce);
+        self.proofs.lock().push(proof.clone());
+        if proof.len() > 250 {
+            // It has one byte for the length; the server asks for it again.
+            proof.clear();
+        }
         response.extend([self.user.as_bytes(), &[0, proof.len() as u8], &proof].concat());
         if let Some(database) = &self.database {
             response.extend([database.as_bytes(), &[0]].concat());
@@ -180,6 +189,7 @@ impl Login {
                     return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
                 }
             };
+            self.proofs.lock().push(answer.clone());
             packets.send(sequence + 1, &answer).await?;
         }
     }

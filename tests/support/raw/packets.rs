@@ -20,6 +20,8 @@ pub(crate) struct Packets {
     stream: Box<dyn Bytes>,
     input: Vec<u8>,
     consumed: usize,
+    /// What the server has shown, in DER.
+    pub(crate) server_certificate: Option<Vec<u8>>,
 }
 
 impl Packets {
@@ -29,14 +31,18 @@ impl Packets {
         socket.bind((from, 0).into())?;
         let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Box::new(stream), input: Vec::new(), consumed: 0 })
+        let stream = Box::new(stream);
+        Ok(Self { stream, input: Vec::new(), consumed: 0, server_certificate: None })
     }
 
     /// Encrypts the stream.
     pub(crate) async fn encrypt(self, config: Arc<rustls::ClientConfig>) -> io::Result<Self> {
         let name = ServerName::try_from("localhost").expect("a name");
         let stream = TlsConnector::from(config).connect(name, self.stream).await?;
-        Ok(Self { stream: Box::new(stream), input: Vec::new(), consumed: 0 })
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let server_certificate = shown.map(|certificate| certificate.to_vec());
+        let stream = Box::new(stream);
+        Ok(Self { stream, input: Vec::new(), consumed: 0, server_certificate })
     }
 
     /// Sends a packet, in as many frames as it takes. Cancelled half-way it leaves half a packet.

@@ -19,7 +19,7 @@ async fn change(
     let (mut server, mut client) = (PacketStream::new(near), PacketStream::new(far));
     let attempt =
         Attempt { user: user.as_bytes(), plugin: plugin.map(str::as_bytes), proof: first };
-    let change = ChangeProof { attempt, encrypted: false, nonce: NONCE_20 };
+    let change = ChangeProof { attempt, encrypted: false, nonce: NONCE_20, certificate: None };
     let answer = async {
         let packet = client.read(1000).await.ok()?;
         let switch = AuthSwitchRequest::parse(&packet).unwrap();
@@ -38,7 +38,7 @@ async fn change(
         let told = error.told().unwrap();
         format!("{} {}", told.code, String::from_utf8_lossy(&told.message))
     };
-    (proven.map_err(told), asked)
+    (proven.map(|(user, _)| user).map_err(told), asked)
 }
 
 #[tokio::test]

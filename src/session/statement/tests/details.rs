@@ -146,7 +146,7 @@ fn prepared_statements() {
         ("prepare s from concat('a', 'b')", Source::Expression),
         ("prepare s from 'a' 'b'", Source::Expression),
     ] {
-        let Action::Prepare { name, source: found, prepared } = one(&mysql(sql)) else {
+        let Action::Prepare { name, source: found, prepared, .. } = one(&mysql(sql)) else {
             panic!("{sql}");
         };
         assert_eq!((&*name, &found), (&b"s"[..], &source), "{sql}");

@@ -39,7 +39,7 @@ fn first_words_tell_the_sort() {
         ("release savepoint a", Kind::ReleaseSavepoint),
         ("show tables", Kind::Show),
         ("explain select 1", Kind::Explain),
-        ("desc t", Kind::Explain),
+        ("desc t", Kind::Describe),
         ("explain analyze select 1", Kind::Explain),
         ("explain analyze format=tree update t set a=1", Kind::Update),
         ("analyze table t", Kind::Maintenance),

@@ -254,6 +254,13 @@ fn orders_for_millpond_stand_in_front() {
     let pure = M::PURE_READ;
     let without = |marks: Marks| marks.without(pure);
     assert_eq!(without(mysql("/* millpond: pin */ select 1").marks), M::HINT_PIN);
+    let dedicated = mysql("/* millpond: dedicated */ select 1");
+    assert_eq!(without(dedicated.marks), M::HINT_PIN);
+    assert!(dedicated.details.is_some_and(|details| details.dedicated));
+    let ignores = mysql("/* millpond: ignore Time_Zone, @x,sql_mode */ set time_zone = 'SYSTEM'");
+    let ignored: Vec<_> = ignores.temporary_settings().iter().map(|name| &**name).collect();
+    assert_eq!(ignored, [&b"time_zone"[..], b"@x"]);
+    assert!(mysql("/* millpond: ignored x */ do 1").temporary_settings().is_empty());
     assert_eq!(without(mysql(" /*millpond:share*/ select 1").marks), M::HINT_SHARE);
     assert_eq!(mysql("select /* millpond: pin */ 1").marks, pure);
     assert_eq!(mysql("/* millpond: fly */ select 1").marks, pure);

@@ -1,0 +1,216 @@
+//! Statements prepared by SQL text: their names are put in place where a statement uses them.
+
+use super::borrow::Borrowed;
+use super::client::{Client, Stop};
+use super::failure::Sent;
+use super::restore::Adopted;
+use super::run::Placed;
+use super::told::Told;
+use crate::backend::dialogue::{Content, Question};
+use crate::session::literal::put_identifier;
+use crate::session::statement::{Action, Analysis, Marks};
+use crate::session::text::{Found, Has, Preparation};
+
+/// What has to be done about a name before a statement that uses it.
+enum Task {
+    /// Nothing.
+    Nothing,
+    /// Another session's statement must not be found.
+    Hide,
+    /// Some statement must be there, to be given up.
+    Stand,
+    /// The session's own statement must be there.
+    Prepare(Preparation),
+}
+
+impl Client {
+    /// Sees to it that the names of statements which this one uses are the session's own on its
+    /// connection. False when the client has been told that it does not work, or the command is run
+    /// again.
+    pub(super) async fn place_text_statements(
+        &mut self,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        if self.borrow(sequence).await? == Borrowed::No
+            || !self.make_fit(analysis, Placed::Anywhere, sequence).await?
+        {
+            return Ok(false);
+        }
+        if analysis.marks.has(Marks::TEXT_PREPARE) {
+            self.settle_charsets().await;
+        }
+        self.give_up_surplus().await;
+        let is_certain = analysis.count == 1 && !analysis.marks.has(Marks::UNCERTAIN);
+        // What the text itself prepares before is the session's own.
+        let mut own: Vec<&[u8]> = Vec::new();
+        for placed in analysis.actions() {
+            let (name, executes) = match &placed.action {
+                Action::Prepare { name, .. } => {
+                    own.push(name);
+                    continue;
+                }
+                Action::Execute { name, .. } => (name, true),
+                // What may not come to that has to be there afterwards.
+                Action::Deallocate(name) => (name, !is_certain),
+                _ => continue,
+            };
+            if own.contains(&&**name) {
+                continue;
+            }
+            own.push(name);
+            let (worked, has) = match self.task(name, executes) {
+                Task::Nothing => continue,
+                Task::Hide => {
+                    (self.tell(b"DEALLOCATE PREPARE ", name, b"", sequence).await?, Has::Nothing)
+                }
+                Task::Stand => {
+                    (self.tell(b"PREPARE ", name, b" FROM 'DO 1'", sequence).await?, Has::Unknown)
+                }
+                Task::Prepare(preparation) => {
+                    // Should it fail, whatever had the name is gone all the same.
+                    self.has_text_statement(name, Has::Nothing);
+                    match self.prepare_text(&preparation, sequence).await? {
+                        Some(worked) => (worked, Has::Statement(preparation.key.clone())),
+                        // Another connection, on which nothing is in place yet.
+                        None => {
+                            return Box::pin(self.place_text_statements(analysis, sequence)).await;
+                        }
+                    }
+                }
+            };
+            if !worked {
+                return Ok(false);
+            }
+            self.has_text_statement(name, has);
+        }
+        Ok(true)
+    }
+
+    fn has_text_statement(&mut self, name: &[u8], has: Has) {
+        if let Some(lease) = &mut self.lease {
+            lease.connection().traces.text_statements.put(name, has);
+        }
+    }
+
+    fn task(&mut self, name: &[u8], executes: bool) -> Task {
+        let Some(lease) = &mut self.lease else { return Task::Nothing };
+        let wanted = self.session.text_statements.as_ref().and_then(|own| own.get(name));
+        let found = lease.connection().traces.text_statements.find(name, wanted);
+        match (wanted, found) {
+            (None, Found::Nothing) | (Some(_), Found::Same) => Task::Nothing,
+            (None, _) => Task::Hide,
+            (Some(statement), found) => match &statement.preparation {
+                // The session has kept the connection that has it.
+                None => Task::Nothing,
+                Some(preparation) if executes => Task::Prepare(preparation.clone()),
+                Some(_) if found == Found::Nothing => Task::Stand,
+                Some(_) => Task::Nothing,
+            },
+        }
+    }
+
+    /// Says something about one name to the connection.
+    async fn tell(
+        &mut self,
+        verb: &[u8],
+        name: &[u8],
+        rest: &[u8],
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let mut sql = verb.to_vec();
+        put_identifier(&mut sql, name);
+        sql.extend_from_slice(rest);
+        self.ask_to_prepare(Question::Query(&sql), sequence).await.map(|done| done.is_some())
+    }
+
+    /// Prepares the session's own statement; `None` when its connection had to be given up.
+    async fn prepare_text(
+        &mut self,
+        preparation: &Preparation,
+        sequence: u8,
+    ) -> Result<Option<bool>, Stop> {
+        match self.adopt(&preparation.environment, sequence).await? {
+            Adopted::Exactly | Adopted::ButDatabase => {}
+            Adopted::Elsewhere => return Ok(None),
+            Adopted::Not => return Ok(Some(false)),
+        }
+        let done = self.ask_to_prepare(Question::Query(preparation.key.sql()), sequence).await?;
+        Ok(Some(done.is_some()))
+    }
+
+    /// Statements of others that nobody may ever ask for again.
+    async fn give_up_surplus(&mut self) {
+        let Some(lease) = &mut self.lease else { return };
+        let connection = lease.connection();
+        let own = self.session.text_statements.as_deref();
+        let texts: Vec<Vec<u8>> = connection
+            .traces
+            .text_statements
+            .surplus(own)
+            .iter()
+            .map(|name| {
+                connection.traces.text_statements.put(name, Has::Nothing);
+                let mut sql = b"DEALLOCATE PREPARE ".to_vec();
+                put_identifier(&mut sql, name);
+                sql
+            })
+            .collect();
+        let questions: Vec<_> = texts.iter().map(|sql| Question::Query(sql)).collect();
+        if !questions.is_empty() && connection.ask(&questions).await.is_err() {
+            self.lost_between_statements();
+        }
+    }
+
+    /// After a statement: what its connection has under the names that it used is what the session
+    /// has.
+    pub(super) fn text_statements_follow(&mut self, analysis: &Analysis) {
+        for placed in analysis.actions() {
+            if let Action::Prepare { name, .. } | Action::Deallocate(name) = &placed.action {
+                let statement = self.session.text_statements.as_ref().and_then(|own| own.get(name));
+                let has = match statement.map(|statement| &statement.preparation) {
+                    None => Has::Nothing,
+                    Some(None) => Has::Unknown,
+                    Some(Some(preparation)) => Has::Statement(preparation.key.clone()),
+                };
+                self.has_text_statement(name, has);
+            }
+        }
+    }
+
+    /// Prepares something. Makes room where the server has too many statements; `None` when the
+    /// client has been told what it said, or its command is run again.
+    pub(super) async fn ask_to_prepare(
+        &mut self,
+        question: Question<'_>,
+        sequence: u8,
+    ) -> Result<Option<Content>, Stop> {
+        for attempt in 0..2 {
+            let Some(lease) = &mut self.lease else { return Ok(None) };
+            let Ok(replies) = lease.connection().ask(&[question]).await else {
+                self.connection_failed(sequence, Sent::Nothing)?;
+                return Ok(None);
+            };
+            match replies.into_iter().next().map(|reply| reply.content) {
+                Some(Content::Err(error)) if error.code == TOO_MANY_STATEMENTS && attempt == 0 => {
+                    let closed = lease.connection().close_some_statements().await;
+                    lease.pool().metrics.statements_closed.inc_by(closed.unwrap_or(0) as u64);
+                }
+                Some(Content::Err(error)) => {
+                    let told = Told::passed_on(error);
+                    self.put_error(sequence.wrapping_add(1), &told);
+                    return Ok(None);
+                }
+                Some(content) => {
+                    lease.pool().metrics.executions_prepared.inc();
+                    return Ok(Some(content));
+                }
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
+const TOO_MANY_STATEMENTS: u16 = 1461;
