@@ -134,7 +134,7 @@ const WRONG: &[(&str, &str)] = &[
     (
         "users.app.host = \"%\"",
         "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, database_user, \
-         pool_mode, ignore_variables",
+         certificate, pool_mode, ignore_variables, token",
     ),
     // Impossible combinations.
     ("pool.min_idle = 21", "pool.min_idle = 21: more than max_size = 20: expected at most 20"),
@@ -230,7 +230,7 @@ fn all_that_is_wrong_is_said_at_once() {
         "services.a.pool.min_idle = \"x\": expected a whole number from 0 to 100000",
         "services.a.pool.min_idel: unknown key; did you mean `min_idle`?",
         "log.format = \"xml\": expected \"text\" or \"json\"",
-        "metrics: unknown key; known here: secrets, services, admin, events, log, runtime",
+        "metrics: unknown key; known here: secrets, identity, services, admin, events, log, runtime",
     ];
     assert_eq!(refusals(text, &[]), expected);
 }

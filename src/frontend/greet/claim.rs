@@ -112,13 +112,13 @@ impl<'a> Claim<'a> {
         if let Some(token) = token.filter(|token| encrypted && token.looks_like_one(given)) {
             return Ok(token.proves(self.name, given).await);
         }
-        if self.user.is_none() || self.guest.is_some() {
-            if let Some(policy) = &self.context.guests {
-                let entered = policy.guests.enter(self.name, given, policy.most).await?;
-                let Some(GuestLogin { user, guest }) = entered else { return Ok(false) };
-                (self.user, self.guest) = (Some(user), Some(guest));
-                return Ok(true);
-            }
+        if (self.user.is_none() || self.guest.is_some())
+            && let Some(policy) = &self.context.guests
+        {
+            let entered = policy.guests.enter(self.name, given, policy.most).await?;
+            let Some(GuestLogin { user, guest }) = entered else { return Ok(false) };
+            (self.user, self.guest) = (Some(user), Some(guest));
+            return Ok(true);
         }
         if self.refreshed {
             return Ok(false);

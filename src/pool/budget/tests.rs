@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
+
 use super::*;
 use std::time::Duration;
 
