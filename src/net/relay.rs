@@ -169,14 +169,20 @@ fn pass<E: Editor>(
                 let (before, rest) = input.filled().split_at(*kept);
                 let packet = &rest[..length];
                 let mut sink = Sink::new(before, &mut client.output);
-                let edit = editor.control(kind, packet, exchange.next_sequence(), &mut sink)?;
+                let edit = editor.control(kind, packet, exchange.next_sequence(), &mut sink);
                 match edit {
-                    Edit::Keep if !sink.opened => *kept += length,
-                    Edit::Keep => {
+                    Err(fault) => {
+                        if sink.opened {
+                            input.consume(std::mem::take(kept));
+                        }
+                        return Err(fault);
+                    }
+                    Ok(Edit::Keep) if !sink.opened => *kept += length,
+                    Ok(Edit::Keep) => {
                         sink.open().put_slice(packet);
                         input.consume(std::mem::take(kept) + length);
                     }
-                    Edit::Instead { grown } => {
+                    Ok(Edit::Instead { grown }) => {
                         sink.open();
                         input.consume(std::mem::take(kept) + length);
                         exchange.shift_sequence(grown);
