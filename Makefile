@@ -1,7 +1,7 @@
 # Two commands do everything, on a machine with a Rust toolchain and Debian's package manager:
 #   make demo   installs what is missing, builds, shows the main job on real databases
 #   make test   installs what is missing, runs all tests
-.PHONY: demo run test bench check install image
+.PHONY: demo run test bench suites check install image
 
 demo:
 	@bash benches/demo/demo
@@ -20,6 +20,15 @@ bench:
 	@bash tests/testbed/install servers
 	@bash tests/testbed/install bench
 	@bash benches/e2e/compare
+
+# MariaDB's own tests, those that a seed draws: COUNT=0 runs all that can be run, for some hours.
+COUNT ?= 40
+SEED ?= 1
+suites:
+	@bash tests/testbed/install servers
+	@bash tests/testbed/install suites
+	cargo build
+	@tests/suites/servers-own --count $(COUNT) --seed $(SEED)
 
 # The container's image, built by buildah and tried.
 image:

@@ -5,15 +5,18 @@ use super::asking::Asker;
 use super::logins::{Logins, Moment};
 use super::maker::{Maker, MakerParts};
 use super::supervision::{preferences, supervise};
-use crate::config::{FrontTlsMode, ServerVersionSetting, ServiceConfig, SlowConfig, UnknownUsers};
+use crate::config::{
+    FrontTlsMode, OwnLimits, ServerVersionSetting, ServiceConfig, SlowConfig, UnknownUsers,
+};
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::supervisor::Supervisor;
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::greet::Lasting;
 use crate::frontend::guests::{GuestPolicy, Guests};
+use crate::frontend::limits::{Limits, UserLimits};
 use crate::frontend::metrics::{FrontendMetrics, GuestFamily};
-use crate::frontend::service::{GreetSettings, Limits, Service, ServiceParts};
+use crate::frontend::service::{GreetSettings, Service, ServiceParts};
 use crate::frontend::topology::Topology;
 use crate::frontend::users::{Logins as BackLogins, Users};
 use crate::net::tls::renewed::Renewed;
@@ -21,6 +24,7 @@ use crate::net::tls::{self, ClientTls, ServerTls};
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::runtime::{Tasks, Workers};
 use arc_swap::ArcSwap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What all services share.
@@ -67,6 +71,7 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
         suspicions: watched.suspicions.clone(),
         tls: back_tls.clone(),
         settings: service.pool.clone(),
+        users: user_limits(service),
         logins: back_logins.clone(),
         tasks: parts.tasks.clone(),
         metrics: parts.pools.clone(),
@@ -95,6 +100,11 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     })
 }
 
+/// The limits that pools have by user.
+pub(super) fn user_limits(service: &ServiceConfig) -> HashMap<String, OwnLimits> {
+    service.users.iter().map(|(name, user)| (name.clone(), user.limits.clone())).collect()
+}
+
 /// What handshakes are told.
 pub(super) fn greeting(
     service: &ServiceConfig,
@@ -110,6 +120,7 @@ pub(super) fn greeting(
         },
         tls,
         require_tls: service.tls.mode == FrontTlsMode::Required,
+        compression: service.compression,
         users: Arc::new(users),
         login_limits: service.login_limits,
         guests: match service.unknown_users {
@@ -119,12 +130,25 @@ pub(super) fn greeting(
             }
         },
         lasting,
+        proxies: service.proxy_protocol_from.as_slice().into(),
     }
 }
 
 pub(super) fn limits(service: &ServiceConfig, slow: SlowConfig) -> Limits {
+    let of = |own: &OwnLimits| {
+        let times = own.times(&service.times);
+        UserLimits {
+            clients: own.max_clients,
+            idle_client: times.idle_client,
+            idle_transaction: times.idle_transaction,
+            transaction: times.transaction,
+        }
+    };
+    let everybody = of(&OwnLimits::default());
+    let users = service.users.iter().map(|(name, user)| (name, of(&user.limits)));
     Limits {
         max_clients: service.max_clients,
+        connects_per_second: service.max_connects_per_second,
         borrow_timeout: service.pool.borrow_timeout,
         sleep_after: service.failover.sleep_after,
         resume_timeout: service.failover.resume_timeout,
@@ -134,7 +158,11 @@ pub(super) fn limits(service: &ServiceConfig, slow: SlowConfig) -> Limits {
         handshake_timeout: service.handshake_timeout,
         max_packet: service.max_packet,
         result_buffer: service.max_client_buffer,
-        idle_client: service.idle_client_timeout,
+        everybody,
+        users: users
+            .filter(|(_, limits)| *limits != everybody)
+            .map(|(name, limits)| (name.as_str().into(), limits))
+            .collect(),
         slow,
     }
 }

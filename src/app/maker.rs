@@ -5,7 +5,7 @@ use crate::backend::connection::Connection;
 use crate::backend::login::LoginRequest;
 use crate::backend::server::{ServerId, ServerInfo};
 use crate::backend::setup::{Setup, set_up};
-use crate::config::{PoolConfig, PoolSize};
+use crate::config::{OwnLimits, PoolConfig, PoolSize};
 use crate::failover::snapshot::Snapshot;
 use crate::failover::suspicion::{Evidence, Suspicions};
 use crate::frontend::service::PoolMaker;
@@ -35,6 +35,7 @@ pub(super) struct MakerParts {
     pub suspicions: Suspicions,
     pub tls: Renewed<ClientTls>,
     pub settings: PoolConfig,
+    pub users: HashMap<String, OwnLimits>,
     pub logins: Logins,
     pub tasks: Tasks,
     pub metrics: PoolMetricsFamily,
@@ -45,6 +46,7 @@ pub(super) struct MakerParts {
 pub(super) struct Maker {
     parts: MakerParts,
     settings: Arc<ArcSwap<PoolConfig>>,
+    users: ArcSwap<HashMap<String, OwnLimits>>,
     servers: Mutex<HashMap<ServerId, Arc<Server>>>,
 }
 
@@ -62,7 +64,8 @@ struct Server {
 impl Maker {
     pub(super) fn new(parts: MakerParts) -> Self {
         let settings = Arc::new(ArcSwap::from_pointee(parts.settings.clone()));
-        Self { parts, settings, servers: Mutex::default() }
+        let users = ArcSwap::from_pointee(parts.users.clone());
+        Self { parts, settings, users, servers: Mutex::default() }
     }
 
     /// From now on pools are made like this, and those that there are behave so. The connections of
@@ -70,10 +73,12 @@ impl Maker {
     pub(super) fn reconfigure(
         &self,
         settings: &PoolConfig,
+        users: HashMap<String, OwnLimits>,
         pools: &[Arc<Pool>],
         login_changed: impl Fn(&str) -> bool,
     ) {
         let before = self.settings.swap(Arc::new(settings.clone()));
+        self.users.store(Arc::new(users));
         for server in self.servers.lock().values() {
             match (settings.max_size, server.info.load().as_ref()) {
                 (PoolSize::Absolute(size), _) => server.budget.resize(size),
@@ -85,10 +90,33 @@ impl Maker {
             }
         }
         for pool in pools {
-            pool.reconfigure(pool_settings(settings));
+            pool.reconfigure(self.pool_settings(&pool.key().user));
             if before.init_query != settings.init_query || login_changed(&pool.key().user) {
                 pool.renew();
             }
+        }
+    }
+
+    /// How the pools of a user behave.
+    fn pool_settings(&self, user: &str) -> PoolSettings {
+        let settings = self.settings.load();
+        let users = self.users.load();
+        let own = users.get(user);
+        let user_limit = own.and_then(|own| own.max_backend_connections);
+        let max_size = match settings.max_size {
+            PoolSize::Absolute(size) => size,
+            // The budget is the bound; the pool itself has room for any server.
+            PoolSize::Percent(_) => 10_000,
+        };
+        let most = user_limit.unwrap_or(usize::MAX);
+        let max_waiting = own.and_then(|own| own.max_waiting).or(settings.max_waiting);
+        PoolSettings {
+            max_size: max_size.min(most),
+            min_idle: settings.min_idle.min(most),
+            max_idle_time: settings.max_idle_time,
+            max_waiting: max_waiting.unwrap_or(usize::MAX),
+            user_limit,
+            hand_over: settings.hand_over,
         }
     }
 
@@ -145,7 +173,7 @@ impl PoolMaker for Maker {
         let metrics = parts.metrics.of(&parts.service, &key.user);
         let pool = Pool::new(
             key.clone(),
-            pool_settings(&self.settings.load()),
+            self.pool_settings(&key.user),
             Arc::new(opener),
             server.budget.clone(),
             parts.tasks.clone(),
@@ -157,20 +185,6 @@ impl PoolMaker for Maker {
 
     fn retain(&self, snapshot: &Snapshot) {
         self.servers.lock().retain(|id, _| snapshot.server(*id).is_some());
-    }
-}
-
-fn pool_settings(settings: &PoolConfig) -> PoolSettings {
-    PoolSettings {
-        max_size: match settings.max_size {
-            PoolSize::Absolute(size) => size,
-            // The budget is the bound; the pool itself has room for any server.
-            PoolSize::Percent(_) => 10_000,
-        },
-        min_idle: settings.min_idle,
-        max_idle_time: settings.max_idle_time,
-        max_waiting: settings.max_waiting.unwrap_or(usize::MAX),
-        hand_over: settings.hand_over,
     }
 }
 

@@ -323,11 +323,11 @@ async fn upkeep(service: Arc<Service>) {
         }
         service.metrics.pools_are(&pools, now);
         service.metrics.incidents.close_old(now);
-        let idle = service.limits().idle_client;
-        if let Some(idle) = idle
-            && let Some(before) = seconds().checked_sub(idle.as_secs())
-        {
-            service.registry.close_idle(&service.name, before);
-        }
+        service.rates.forget_old(now);
+        let limits = service.limits().clone();
+        let seconds = seconds();
+        service.registry.close_idle(&service.name, |user| {
+            seconds.checked_sub(limits.of(user).idle_client?.as_secs())
+        });
     }
 }

@@ -4,7 +4,7 @@
 //! certificates read. Only then are the new settings put in force, by steps that can't fail.
 
 use super::Error;
-use super::build::{Built, greeting, limits};
+use super::build::{Built, greeting, limits, user_limits};
 use super::logins::{Fetched, Logins, Moment};
 use super::maker::Maker;
 use crate::admin::{NotReloaded, ReloadRequests, Reloaded, Reloads};
@@ -169,7 +169,13 @@ impl Live {
             (Some(before), Some(now)) => !same_login(before, now),
             _ => false,
         };
-        self.maker.reconfigure(&configured.pool, &self.service.pools(), login_changed);
+        let users_limits = user_limits(configured);
+        self.maker.reconfigure(
+            &configured.pool,
+            users_limits,
+            &self.service.pools(),
+            login_changed,
+        );
         let lasting = self.service.greeting().lasting.clone();
         let limits = limits(configured, slow);
         self.service

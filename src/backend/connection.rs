@@ -29,6 +29,9 @@ pub const TRACKERS: &[u8] = b"SET @@SESSION.session_track_system_variables='*',\
 /// may still be had from one that was only demoted.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
+/// How much earlier than by the server's `wait_timeout` a connection is taken for closed.
+const IDLE_MARGIN: Duration = Duration::from_secs(10);
+
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Connection {
@@ -216,6 +219,13 @@ impl Connection {
         let mut context = Context::from_waker(Waker::noop());
         let polled = std::pin::Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer);
         !matches!(polled, Poll::Pending)
+    }
+
+    /// How long it may be idle: less than until the server closes it, so that no command meets it
+    /// on the way. `None` for as long as anybody likes.
+    pub fn idle_limit(&self) -> Option<Duration> {
+        let limit = self.environment.wait_timeout().or_else(|| self.baseline.wait_timeout())?;
+        Some(limit.saturating_sub((limit / 4).min(IDLE_MARGIN)))
     }
 
     /// Says `COM_QUIT`, so that the server does not count an aborted client, and closes.

@@ -29,6 +29,14 @@ pub struct ServerInfo {
     pub hosts: HostNames,
 }
 
+impl ServerInfo {
+    /// The number of `collation_server`, which the server's greeting names.
+    pub fn default_collation(&self) -> Option<u16> {
+        let default = |(_, names): &(&u16, &(Box<str>, Box<str>))| names.1 == self.default_names.1;
+        self.collations.iter().find(default).map(|(id, _)| *id)
+    }
+}
+
 /// `skip_name_resolve`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HostNames {

@@ -4,6 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+/// What a list of them looks like, to follow "expected".
+pub(super) const NETWORKS: &str = "addresses or networks such as \"10.0.0.0/8\"";
+
 /// A range of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {

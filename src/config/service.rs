@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::backend::BackendConfig;
 use super::failover::FailoverConfig;
 use super::given::{Choice, Given, Setting};
+use super::limits::TimeLimits;
 use super::login_limits::LoginLimits;
+use super::network::{NETWORKS, Network};
 use super::pool::PoolConfig;
 use super::section::Section;
 use super::show::Shown;
@@ -16,7 +18,6 @@ use super::user::{Named, UserConfig, UserTransport, Users};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
@@ -39,6 +40,16 @@ impl Setting for ServerVersionSetting {
             text => is_version(text).then(|| Self::Fixed(text.to_owned())),
         }
     }
+}
+
+/// Whether clients may compress what they say and hear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// In the ways that the server knows, too: zlib, and zstd on MySQL.
+    #[default]
+    Offered,
+    /// Not at all.
+    Withheld,
 }
 
 /// Drivers take the first three numbers apart, some without a check.
@@ -76,8 +87,12 @@ pub struct ServiceConfig {
     pub reader_listen: Option<SocketAddr>,
     /// The most clients at a time; one more is told so with error 1040.
     pub max_clients: usize,
-    /// A client that says nothing for longer is disconnected. `None`: never.
-    pub idle_client_timeout: Option<Duration>,
+    /// Where proxies are that begin each connection with a PROXY protocol header; nobody else may.
+    pub proxy_protocol_from: Vec<Network>,
+    /// The most clients that may come from one address in a second. `None`: any number.
+    pub max_connects_per_second: Option<u32>,
+    /// How long clients may do nothing, or keep a transaction open.
+    pub times: TimeLimits,
     /// How long a client may take to log in.
     pub handshake_timeout: Duration,
     /// How much is kept, in bytes, for a client that reads slower than the server sends.
@@ -86,6 +101,8 @@ pub struct ServiceConfig {
     pub max_packet: usize,
     /// The version in the greeting.
     pub server_version: ServerVersionSetting,
+    /// Whether clients may compress.
+    pub compression: Compression,
     /// Encryption towards clients.
     pub tls: FrontTls,
     /// How many logins may fail.
@@ -118,8 +135,10 @@ impl ServiceConfig {
         let reader_listen = section.setting("reader_listen");
         let number = |value: Option<u32>| value.and_then(|value| usize::try_from(value).ok());
         let max_clients = number(section.number("max_clients", 1..=1_000_000)).unwrap_or(10_000);
-        let idle_client_timeout =
-            section.limit("idle_client_timeout", SECOND..=365 * DAY).unwrap_or(Some(30 * MINUTE));
+        let proxies = section.list("proxy_protocol_from", NETWORKS, |text| text.parse().ok());
+        let proxy_protocol_from = proxies.unwrap_or_default();
+        let max_connects_per_second = section.number("max_connects_per_second", 1..=1_000_000);
+        let times = TimeLimits::read(section);
         let handshake_timeout =
             section.duration("handshake_timeout", SECOND / 10..=5 * MINUTE).unwrap_or(10 * SECOND);
         let max_client_buffer =
@@ -127,6 +146,10 @@ impl ServiceConfig {
         let max_packet = section.size("max_packet", KIB..=1_024 * MIB).unwrap_or(64 * MIB);
         let server_version =
             section.setting("server_version").unwrap_or(ServerVersionSetting::Auto);
+        let compression = match section.setting("compression") {
+            Some(false) => Compression::Withheld,
+            Some(true) | None => Compression::Offered,
+        };
         let tls = section.section("tls", FrontTls::read);
         let login_limits = section.section("login_limits", LoginLimits::read);
         let users = Users::read(section, named);
@@ -159,11 +182,14 @@ impl ServiceConfig {
             listen: listen?,
             reader_listen,
             max_clients,
-            idle_client_timeout,
+            proxy_protocol_from,
+            max_connects_per_second,
+            times,
             handshake_timeout,
             max_client_buffer,
             max_packet,
             server_version,
+            compression,
             tls,
             login_limits,
             backend,
@@ -184,15 +210,20 @@ impl ServiceConfig {
             .users
             .iter()
             .fold(Shown::new(), |users, (name, user)| users.section(name, user.show()));
+        let proxies: Vec<String> =
+            self.proxy_protocol_from.iter().map(Network::to_string).collect();
         Shown::new()
             .put("listen", self.listen.to_string())
             .maybe("reader_listen", self.reader_listen.map(|address| address.to_string()))
             .put("max_clients", i64::try_from(self.max_clients).unwrap_or(i64::MAX))
-            .limit("idle_client_timeout", self.idle_client_timeout)
+            .maybe("proxy_protocol_from", (!proxies.is_empty()).then_some(proxies))
+            .maybe("max_connects_per_second", self.max_connects_per_second.map(i64::from))
+            .all(self.times.show())
             .duration("handshake_timeout", self.handshake_timeout)
             .size("max_client_buffer", self.max_client_buffer)
             .size("max_packet", self.max_packet)
             .put("server_version", server_version)
+            .put("compression", self.compression == Compression::Offered)
             .put("unknown_users", self.unknown_users.name())
             .put(
                 "max_pass_through_users",

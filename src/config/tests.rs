@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 
+mod logins;
 mod reference;
 mod refused;
 
@@ -46,7 +47,7 @@ fn little_has_to_be_said() {
     let [orders] = config.services.as_slice() else { panic!("one service") };
     assert_eq!(orders.name, "orders");
     assert_eq!(orders.max_clients, 10_000);
-    assert_eq!(orders.idle_client_timeout, Some(Duration::from_secs(1_800)));
+    assert_eq!(orders.times.idle_client, Some(Duration::from_secs(1_800)));
     assert_eq!(orders.server_version, ServerVersionSetting::Auto);
     assert_eq!(orders.tls.mode, FrontTlsMode::Preferred);
     assert_eq!(orders.tls.identity, None);
@@ -96,7 +97,7 @@ fn what_is_written_is_read() {
     fs::write(&path, text).unwrap();
     let config = Config::load(&path, []).unwrap();
     let orders = &config.services[0];
-    assert_eq!(orders.idle_client_timeout, None);
+    assert_eq!(orders.times.idle_client, None);
     assert_eq!(orders.server_version, ServerVersionSetting::Fixed("10.11.6-MariaDB-log".into()));
     assert_eq!(orders.max_client_buffer, 1 << 20);
     let identity = orders.tls.identity.as_ref().unwrap();

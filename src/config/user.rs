@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::certificate::CertificateRule;
 use super::given::Choice;
 use super::identity::{IdentityConfig, TokenRule};
-use super::network::Network;
+use super::limits::OwnLimits;
+use super::network::{NETWORKS, Network};
 use super::secret::Secret;
 use super::section::Section;
 use super::show::{HIDDEN, Shown};
@@ -47,6 +48,8 @@ pub struct UserConfig {
     pub transport: UserTransport,
     /// From where the user may connect; from anywhere when there is none.
     pub allow_from: Vec<Network>,
+    /// Its limits, where they are others than the service's.
+    pub limits: OwnLimits,
     /// As whom Millpond logs in for it; the store's user name or its own when there is none.
     pub database_user: Option<String>,
     /// Which certificate the user has to show; `None`: none.
@@ -89,8 +92,8 @@ impl UserConfig {
             Some(true) => UserTransport::Tls,
             Some(false) | None => UserTransport::Any,
         };
-        let networks = "addresses or networks such as \"10.0.0.0/8\"";
-        let allow_from = section.list("allow_from", networks, |text| text.parse().ok());
+        let allow_from = section.list("allow_from", NETWORKS, |text| text.parse().ok());
+        let limits = OwnLimits::read(section);
         let database_user = section.text("database_user");
         let certificate = section.optional("certificate", CertificateRule::read);
         let treatment = treatment(section);
@@ -120,7 +123,16 @@ impl UserConfig {
             None => None,
         };
         let token = token.flatten();
-        Some(Self { secret, transport, allow_from, database_user, certificate, token, treatment })
+        Some(Self {
+            secret,
+            transport,
+            allow_from,
+            limits,
+            database_user,
+            certificate,
+            token,
+            treatment,
+        })
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -146,6 +158,7 @@ impl UserConfig {
             .maybe("database_user", self.database_user.clone())
             .put("pool_mode", self.treatment.pool_mode.name())
             .maybe("ignore_variables", (!ignored.is_empty()).then_some(ignored))
+            .all(self.limits.show())
     }
 }
 

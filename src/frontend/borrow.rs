@@ -3,6 +3,7 @@
 
 use super::causality::Reached;
 use super::client::{Client, Stop};
+use super::failure::Sent;
 use super::told::Told;
 use crate::failover::suspicion::Evidence;
 use crate::pool::AcquireError;
@@ -47,24 +48,36 @@ impl Client {
     /// Makes sure that the session has a backend connection.
     pub(super) async fn borrow(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
         self.service.topology.sleep.used();
-        if let Some(lease) = &self.lease {
-            if !lease.pool().is_closed() {
-                return Ok(Borrowed::Kept);
+        if let Some(lease) = &mut self.lease {
+            if lease.pool().is_closed() {
+                // Its server was given up while the client was not looking.
+                self.fenced(sequence)?;
+                return Ok(Borrowed::No);
             }
-            // Its server was given up while the client was not looking.
-            self.fenced(sequence)?;
-            return Ok(Borrowed::No);
+            if lease.connection().is_stale() {
+                // The server closed it meanwhile, so nothing is lost but what it held.
+                self.connection_failed(sequence, Sent::Nothing)?;
+                return Ok(Borrowed::No);
+            }
+            return Ok(Borrowed::Kept);
         }
         if let Some(deposit) = self.deposit.take() {
             match deposit.collect().await {
-                Collected::Lease(lease) => {
-                    if self.is_right(&lease) {
+                Collected::Lease(mut lease) => {
+                    if lease.connection().is_stale() {
+                        // Closed by the server, such as for its wait_timeout or by a KILL.
+                        let server = lease.pool().key().server;
+                        self.service.topology.report(server, Evidence::ConnectionLost);
+                        lease.discard();
+                        self.session.residue.lost();
+                    } else if self.is_right(&lease) {
                         self.took(*lease);
                         return Ok(Borrowed::Kept);
+                    } else {
+                        self.took(*lease);
+                        self.capture().await;
+                        self.entry.handle().gives();
                     }
-                    self.took(*lease);
-                    self.capture().await;
-                    self.entry.handle().gives();
                 }
                 Collected::Answers(capture, answers) => {
                     if self.session.residue.captured(&capture, answers).is_err() {
@@ -87,7 +100,9 @@ impl Client {
     }
 
     fn took(&mut self, mut lease: Lease) {
-        self.entry.handle().took(lease.connection().thread_id);
+        let connection = lease.connection();
+        self.session.continues_on(&connection.baseline, &connection.server.version);
+        self.entry.handle().took(connection.thread_id);
         self.lease = Some(lease);
     }
 
@@ -183,7 +198,7 @@ impl Client {
                     self.service.met(lease.connection());
                     return Ok(Ok(lease));
                 }
-                Err(AcquireError::Closed) if self.may_have_another(&pool) => {
+                Err(AcquireError::Closed) if self.may_go_elsewhere(&pool) => {
                     if let Woken::Stop(stop) = self.wait(version, FIRST_RETRY).await {
                         return Err(stop);
                     }
@@ -226,7 +241,7 @@ impl Client {
     }
 
     /// A pool that was given up is replaced by another one, unless everything is being stopped.
-    fn may_have_another(&self, pool: &crate::pool::Pool) -> bool {
+    fn may_go_elsewhere(&self, pool: &crate::pool::Pool) -> bool {
         pool.is_closed() && !self.service.tasks.stop_signal().is_cancelled()
     }
 
@@ -235,6 +250,7 @@ impl Client {
         match error {
             AcquireError::BorrowTimeout => metrics.borrow_timeouts.inc(),
             AcquireError::QueueFull => metrics.borrow_refusals.inc(),
+            AcquireError::UserLimit { .. } => metrics.user_limits.inc(),
             AcquireError::Closed | AcquireError::Open(_) => {}
         }
         Told::not_acquired(error, started.elapsed().as_millis())

@@ -124,13 +124,18 @@ impl Registry {
         id >= u64::from(FIRST_ID) && id <= u64::from(u32::MAX)
     }
 
-    /// Says farewell to the clients of a service that have been idle since before `before`.
-    pub fn close_idle(&self, service: &str, before: u64) {
+    /// Says farewell to the clients of a service that have been idle since before the moment that
+    /// `before` gives for their user, if it gives any.
+    pub fn close_idle(&self, service: &str, before: impl Fn(&str) -> Option<u64>) {
+        let is_over = |handle: &Handle| match handle.idle_since.load(Ordering::Relaxed) {
+            u64::MAX => false,
+            since => before(&handle.user.lock()).is_some_and(|before| since < before),
+        };
         for shard in &self.shards {
             let idle: Vec<_> = shard
                 .lock()
                 .values()
-                .filter(|h| *h.service == *service && h.idle_since.load(Ordering::Relaxed) < before)
+                .filter(|handle| *handle.service == *service && is_over(handle))
                 .cloned()
                 .collect();
             for handle in idle {
@@ -296,7 +301,7 @@ mod tests {
         busy.handle().idle_since(5);
         busy.handle().busy();
         other.handle().idle_since(5);
-        registry.close_idle("s", 10);
+        registry.close_idle("s", |_| Some(10));
         assert_eq!(idle.handle().farewell(), Some(Farewell::Idle));
         assert_eq!(busy.handle().farewell(), None);
         assert_eq!(other.handle().farewell(), None);

@@ -158,12 +158,24 @@ impl Client {
                 return Err(match error {
                     GreetError::Io(error) | GreetError::Tls(error) => Stop::Client(error),
                     GreetError::Fault(fault) => Stop::Fault(fault),
-                    GreetError::Denied(_) | GreetError::Blocked(_) | GreetError::Old(_) => {
-                        Stop::Denied
-                    }
+                    GreetError::Denied(_)
+                    | GreetError::Blocked(_)
+                    | GreetError::Old(_)
+                    | GreetError::Unavailable(_) => Stop::Denied,
                 });
             }
         };
+        if user.name != self.user {
+            let limit = self.service.limits().of(&user.name).clients;
+            match self.service.seats.take(&user.name, limit) {
+                Ok(seat) => self.seat = seat,
+                Err(limit) => {
+                    let told = Told::too_many_clients_of(&user.name, limit);
+                    self.put_error(sequence.wrapping_add(1), &told);
+                    return Err(Stop::Denied);
+                }
+            }
+        }
         if !self.bring_found_rows(sequence).await? {
             return Ok(());
         }
@@ -228,7 +240,7 @@ impl Client {
         let Wanted { collation, database, role, treatment } = wanted;
         let key = pool_key(self.pool.key().server, &user, self.capabilities);
         let (Some(pool), Some(learned)) = (self.service.pool(&key), self.service.learned()) else {
-            let told = Told::access_denied(&user, &self.host, true);
+            let told = Told::access_denied(&user, &self.peer.host, true);
             self.put_error(sequence.wrapping_add(1), &told);
             return Err(Stop::Denied);
         };
@@ -306,7 +318,7 @@ impl Client {
         });
         let certificate = certificate.as_deref();
         let change = ChangeProof { attempt, encrypted, nonce: self.nonce, certificate };
-        let proven = reauthenticate(&mut packets, &context, change, &self.host).await;
+        let proven = reauthenticate(&mut packets, &context, change, &self.peer).await;
         let Parts { input, output, sequence, .. } = packets.into_parts();
         self.channel.input = ReadBuffer::with(&input);
         self.channel.output = output;

@@ -2,9 +2,12 @@
 //! at this moment.
 
 use super::cancel::Entry;
+use super::cut::Cut;
 use super::failure::{Again, Repetition, Undone};
 use super::guests::Guest;
 use super::incident::Concerned;
+use super::limits::Seat;
+use super::peer::Peer;
 use super::pins::SessionPins;
 use super::service::{Admission, Service};
 use super::told::Told;
@@ -47,8 +50,8 @@ pub struct Client {
     pub user: Arc<str>,
     /// Its place among the users that only the server knows, if it is one of them.
     pub guest: Option<Box<Guest>>,
-    /// The address it came from, without the port, as the server would show it.
-    pub host: Arc<str>,
+    /// Where it came from.
+    pub peer: Arc<Peer>,
     /// The nonce of its handshake, with which it proves a change of user.
     pub nonce: [u8; 20],
     /// The backend connection that it has at this moment.
@@ -65,10 +68,16 @@ pub struct Client {
     pub waited: u32,
     /// Stored code was changed by the last statement.
     pub catalogue_changed: bool,
+    /// Sessions that begin from now on have other values than those before.
+    pub globals_changed: bool,
     /// What the metrics know of its pins.
     pub counted_pins: SessionPins,
+    /// Its transaction was cut, and it does not know yet.
+    pub cut: Option<Box<Cut>>,
     /// Its place among the service's clients.
     pub admission: Admission,
+    /// Its place among those of its user.
+    pub seat: Seat,
 }
 
 /// Why the serving of a client ends, from within a command.
@@ -125,7 +134,8 @@ impl Client {
         let told = self.service.metrics.incidents.note(told, concerned);
         told.put(&mut self.channel.output, &mut sequence);
         let error = LastError { code: told.code, sqlstate: told.sqlstate };
-        self.session.residue.refused(error, &told.message);
+        self.session.residue.failed(error, self.session.dialect.flavor);
+        self.session.residue.refused(told.code, &told.message);
         self.session.warnings = 1;
     }
 

@@ -1,15 +1,18 @@
-//! `GET DIAGNOSTICS` outside stored code.
+//! Questions about the last statement that the session answers: `GET DIAGNOSTICS` outside stored code,
+//! and those in binary prepared statements.
 
 use super::addition::Rows;
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::query::put;
+use super::query::{RowForm, put};
 use super::run::{Placed, Ran, Request};
-use crate::session::answers::{Diagnosed, diagnosed};
+use crate::session::answers::{self, Diagnosed, Rename, diagnosed};
+use crate::session::prepared::StatementKey;
 use crate::session::residue::Diagnostics;
-use crate::session::statement::{Analysis, Diagnosis, StatementItem};
+use crate::session::statement::{Analysis, Diagnosis, StatementItem, StatementKind};
 use crate::wire::command::Query;
 use crate::wire::exchange::ReplyShape;
+use std::sync::Arc;
 
 impl Client {
     /// Answers with what the session knows of its last statement. False when the server's own
@@ -55,6 +58,51 @@ impl Client {
             }
             Diagnosed::Unknown => Ok(false),
         }
+    }
+
+    /// The statement with what the session knows in the place of its questions for that; `None`
+    /// where it has none, or the connection knows better.
+    pub(super) async fn with_answers(
+        &mut self,
+        id: u32,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<Option<(Arc<StatementKey>, Vec<Rename>)>, Stop> {
+        // What the session left on its last connection is here when it has the next; if it gets
+        // none, it is told so where the statement is placed.
+        if analysis.asked().is_empty() {
+            return Ok(None);
+        }
+        let borrowed = self.borrow(sequence).await?;
+        if borrowed == Borrowed::No {
+            return Ok(None);
+        }
+        let handle = self.entry.handle().id;
+        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
+        if statement.only.is_some() {
+            return Ok(None);
+        }
+        let (key, environment) = (statement.key.clone(), statement.environment.clone());
+        let last_run = borrowed.last_run();
+        let answered = answers::answered(&self.session, handle, key.sql(), analysis, last_run);
+        Ok(answered.map(|answered| {
+            (Arc::new(StatementKey::new(&answered.sql, &environment)), answered.renames)
+        }))
+    }
+
+    /// MariaDB prepares `SHOW WARNINGS` and its like: answers it, where the connection cannot.
+    pub(super) async fn shows_own(
+        &mut self,
+        id: u32,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let Some(sole) = analysis.sole.filter(|_| analysis.kind == StatementKind::Show) else {
+            return Ok(false);
+        };
+        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(false) };
+        let key = statement.key.clone();
+        self.answer_alone(sole, key.sql(), analysis, RowForm::Binary, sequence).await
     }
 }
 

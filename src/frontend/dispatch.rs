@@ -14,6 +14,9 @@ use crate::wire::exchange::ReplyShape;
 ///
 /// When the client has to go.
 pub async fn dispatch(client: &mut Client, command: &[u8], sequence: u8) -> Result<(), Stop> {
+    if client.cut.is_some() && client.tell_cut(command, sequence)? {
+        return Ok(());
+    }
     loop {
         handle(client, command, sequence).await?;
         client.conclude().await?;

@@ -2,6 +2,7 @@
 //! provably right, otherwise the client is told what is known.
 
 use super::client::{Client, Stop};
+use super::reply::Withhold;
 use super::run::Request;
 use super::told::Told;
 use crate::backend::server::ServerId;
@@ -177,10 +178,15 @@ impl Client {
         Ok(())
     }
 
-    /// Whether what a server refuses, because it only reads, may be done by another one if there is
-    /// one: then the refusal is kept from the client.
-    pub(super) fn may_go_elsewhere(&self) -> bool {
-        self.session.pins.is_empty() && self.access == Access::Write
+    /// Whether a server's refusal to write, because it only reads, is kept from the client: another
+    /// server may do it.
+    pub(super) fn withholds(&self) -> Withhold {
+        let free = self.session.pins.is_empty() && self.access == Access::Write;
+        if free && self.service.topology.has_choice() {
+            Withhold::ReadOnly
+        } else {
+            Withhold::Nothing
+        }
     }
 
     /// The server has become a reader: the statement, which it did not run, goes to the writer.

@@ -6,12 +6,15 @@ use super::client::{Client, Stop};
 use super::failure::{Repetition, Undone};
 use super::greet::{GreetError, Greeted, greet};
 use super::incident::Concerned;
+use super::limits::Seat;
 use super::outcome::Left;
+use super::peer::{Peer, identify};
 use super::serve::{leave, seconds, serve};
 use super::service::{Admission, Learned, Service};
 use super::told::Told;
-use crate::backend::server::{HostNames, ServerId};
+use crate::backend::server::ServerId;
 use crate::net::channel::Channel;
+use crate::net::compressed::Compressed;
 use crate::net::packet::PacketStream;
 use crate::net::stream::Stream;
 use crate::pool::PoolKey;
@@ -44,21 +47,14 @@ pub async fn listen(service: Arc<Service>, listener: TcpListener, access: Access
         match accepted {
             Ok((tcp, address)) => {
                 service.metrics.received.inc();
-                let names = service.learned().map(|learned| learned.server.hosts);
-                let host = host(address.ip(), names.unwrap_or_default());
                 let admitted = service.admit();
                 let service = service.clone();
                 let tasks = service.tasks.clone();
                 // Each step is in a box of its own, so that a client that is served holds no
                 // memory for the handshake that it has behind it.
                 tasks.spawn("client", Law::Mortal, async move {
-                    let left = match admitted {
-                        Some(admission) => {
-                            Box::pin(welcome(service.clone(), tcp, host, admission, access)).await
-                        }
-                        None => Ok(Box::pin(refuse(&service, tcp)).await),
-                    };
-                    let left = match left {
+                    let arrival = Arrival { tcp, address: address.ip(), access };
+                    let left = match Box::pin(arrive(&service, arrival, admitted)).await {
                         Ok(left) => left,
                         Err(client) => Box::pin(serve(client)).await,
                     };
@@ -73,19 +69,50 @@ pub async fn listen(service: Arc<Service>, listener: TcpListener, access: Access
     }
 }
 
-/// The client's address as a server would show it.
-fn host(address: IpAddr, names: HostNames) -> Arc<str> {
-    let address = address.to_canonical();
-    if names == HostNames::Resolved && address.is_loopback() {
-        return "localhost".into();
-    }
-    address.to_string().into()
+/// A connection that was just accepted.
+struct Arrival {
+    tcp: TcpStream,
+    address: IpAddr,
+    access: Access,
 }
 
-async fn refuse(service: &Service, tcp: TcpStream) -> Left {
-    let told = Told::too_many_clients(&service.name, service.limits().max_clients);
-    turn_away(service, tcp, &told).await;
-    Left::Refused
+/// Finds out who it is, and lets it in or turns it away; gives it, in the error position, when it
+/// is to be served.
+async fn arrive(
+    service: &Arc<Service>,
+    arrival: Arrival,
+    admitted: Option<Admission>,
+) -> Result<Left, Box<Client>> {
+    let Arrival { mut tcp, address, access } = arrival;
+    let limits = service.limits().clone();
+    let limit = limits.handshake_timeout;
+    let deadline = Instant::now() + limit;
+    let peer = match identify(service, &mut tcp, address, deadline).await {
+        Ok(peer) => peer,
+        Err(unidentified) => {
+            let Some(told) = unidentified.told() else { return Ok(Left::Disconnected) };
+            turn_away(service, tcp, &told).await;
+            return Ok(Left::NoProxyHeader);
+        }
+    };
+    if let Some(limit) = limits.connects_per_second
+        && !service.rates.admits(peer.address, limit, Instant::now())
+    {
+        turn_away(service, tcp, &Told::too_often(&peer.host, limit)).await;
+        return Ok(Left::TooOften);
+    }
+    let Some(admission) = admitted else {
+        let told = Told::too_many_clients(&service.name, limits.max_clients);
+        turn_away(service, tcp, &told).await;
+        return Ok(Left::Refused);
+    };
+    if let Err(blocked) = blocked(service, &peer) {
+        turn_away(service, tcp, &blocked).await;
+        return Ok(Left::Blocked);
+    }
+    let entry = service.registry.enter(&service.name);
+    let place = Place { entry, peer, admission, access };
+    Box::pin(welcome(service.clone(), tcp, place, deadline, limit)).await
 }
 
 /// Sends an error in place of a greeting, as servers do.
@@ -102,36 +129,33 @@ async fn turn_away(service: &Service, tcp: TcpStream, told: &Told) {
 async fn welcome(
     service: Arc<Service>,
     tcp: TcpStream,
-    host: Arc<str>,
-    admission: Admission,
-    access: Access,
+    place: Place,
+    deadline: Instant,
+    limit: Duration,
 ) -> Result<Left, Box<Client>> {
     if configure(&tcp).is_err() {
         return Ok(Left::Disconnected);
     }
-    if let Err(blocked) = blocked(&service, &host) {
-        turn_away(&service, tcp, &blocked).await;
-        return Ok(Left::Blocked);
-    }
-    let entry = service.registry.enter(&service.name);
-    let limit = service.limits().handshake_timeout;
-    let deadline = Instant::now() + limit;
     let Some(learned) = service.wait_learned(deadline).await else {
         turn_away(&service, tcp, &Told::no_server(limit.as_millis())).await;
         return Ok(Left::Refused);
     };
     let context = service.greet_context();
-    let greeting = greet(Stream::Plain(tcp), context, entry.handle().id, host.clone());
+    let greeting = greet(Stream::Plain(tcp), context, place.entry.handle().id, place.peer.clone());
     let greeted = match tokio::time::timeout_at(deadline, greeting).await {
         Ok(Ok(greeted)) => greeted,
-        Ok(Err(error)) => return Ok(not_greeted(&service, &host, &error)),
+        Ok(Err(error)) => return Ok(not_greeted(&service, &place.peer.host, &error)),
         Err(_) => return Ok(Left::HandshakeTimeout),
     };
     let database = greeted.database.clone();
     let server_proof = greeted.server_proof.clone();
     let sequence = greeted.sequence.wrapping_sub(1);
-    let place = Place { entry, host, admission, access };
-    let Some(client) = client(service, greeted, place, &learned) else {
+    let user = greeted.user.name.clone();
+    let seat = match service.seats.take(&user, service.limits().of(&user).clients) {
+        Ok(seat) => seat,
+        Err(limit) => return Ok(no_seat(&service, greeted, place.entry.handle().id, limit).await),
+    };
+    let Some(client) = client(service, greeted, place, seat, &learned) else {
         return Ok(Left::Denied);
     };
     let mut client = Box::new(client);
@@ -140,6 +164,7 @@ async fn welcome(
             put_login_ok(&mut client, sequence, &learned, &server_proof);
             match client.channel.flush().await {
                 Ok(()) => {
+                    client.channel.begin_compression();
                     logged_in(&client, deadline - limit);
                     Err(client)
                 }
@@ -151,8 +176,22 @@ async fn welcome(
     }
 }
 
+/// Ends the handshake of a client whose user has too many already.
+async fn no_seat(service: &Service, greeted: Greeted, client: u32, limit: usize) -> Left {
+    let Greeted { stream, mut output, mut sequence, user, .. } = greeted;
+    let concerned = Concerned { user: &user.name, client };
+    let told = Told::too_many_clients_of(&user.name, limit);
+    service.metrics.incidents.note(&told, concerned).put(&mut output, &mut sequence);
+    let mut channel = Channel::new(stream, &[]);
+    channel.output = output;
+    // The client may be gone already.
+    let _ = timeout(Duration::from_secs(1), channel.flush()).await;
+    Left::Refused
+}
+
 /// Why clients from there are not even greeted.
-fn blocked(service: &Service, host: &str) -> Result<(), Told> {
+fn blocked(service: &Service, peer: &Peer) -> Result<(), Told> {
+    let host = &*peer.host;
     let greeting = service.greeting();
     let greets = greeting.lasting.throttle.greets(&greeting.login_limits, host, Instant::now());
     greets.map_err(|blocked| Told::blocked(blocked, "", host))
@@ -160,7 +199,10 @@ fn blocked(service: &Service, host: &str) -> Result<(), Told> {
 
 /// Logs why a handshake did not succeed.
 fn not_greeted(service: &Service, host: &str, error: &GreetError) -> Left {
-    let refused = matches!(error, GreetError::Denied(_) | GreetError::Blocked(_));
+    let refused = matches!(
+        error,
+        GreetError::Denied(_) | GreetError::Blocked(_) | GreetError::Unavailable(_)
+    );
     match error.told().filter(|_| refused) {
         Some(told) => tracing::info!(
             service = &*service.name,
@@ -173,6 +215,7 @@ fn not_greeted(service: &Service, host: &str, error: &GreetError) -> Left {
     }
     match error {
         GreetError::Blocked(_) => Left::Blocked,
+        GreetError::Unavailable(_) => Left::Refused,
         GreetError::Denied(_) => Left::Denied,
         GreetError::Fault(_) | GreetError::Old(_) => Left::Fault,
         GreetError::Tls(_) => Left::Tls,
@@ -207,7 +250,7 @@ pub(super) fn pool_key(server: ServerId, user: &Arc<str>, capabilities: Capabili
 /// What a client has before it has logged in.
 struct Place {
     entry: Entry,
-    host: Arc<str>,
+    peer: Arc<Peer>,
     admission: Admission,
     access: Access,
 }
@@ -216,11 +259,22 @@ fn client(
     service: Arc<Service>,
     greeted: Greeted,
     place: Place,
+    seat: Seat,
     learned: &Learned,
 ) -> Option<Client> {
-    let Place { entry, host, admission, access } = place;
-    let Greeted { stream, input, output, user, guest, capabilities, collation, nonce, .. } =
-        greeted;
+    let Place { entry, peer, admission, access } = place;
+    let Greeted {
+        stream,
+        input,
+        output,
+        user,
+        guest,
+        capabilities,
+        collation,
+        nonce,
+        compression,
+        ..
+    } = greeted;
     let server = service.first_server(access);
     let pool = service.pool(&pool_key(server, &user.name, capabilities))?;
     *entry.handle().user.lock() = user.name.clone();
@@ -229,6 +283,10 @@ fn client(
     let mut session = Session::new(environment, &learned.server.version, &learned.baseline);
     session.treatment = user.treatment;
     let counted_pins = service.metrics.pins.session_of(&user.name, stream.transport());
+    let stream = match compression {
+        Some(algorithm) => Stream::Compressed(Box::new(Compressed::new(stream, algorithm))),
+        None => stream,
+    };
     let mut channel = Channel::new(stream, &input);
     channel.output = output;
     Some(Client {
@@ -244,7 +302,7 @@ fn client(
         entry,
         user: user.name,
         guest: guest.map(Box::new),
-        host,
+        peer,
         nonce,
         lease: None,
         deposit: None,
@@ -253,8 +311,11 @@ fn client(
         undone: Undone::default(),
         waited: 0,
         catalogue_changed: false,
+        globals_changed: false,
         counted_pins,
+        cut: None,
         admission,
+        seat,
     })
 }
 

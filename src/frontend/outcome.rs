@@ -22,6 +22,8 @@ pub enum Left {
     Killed,
     /// The backend connection that held its state is gone.
     Lost,
+    /// It came from where proxies are, and did not say whose connection it is.
+    NoProxyHeader,
     /// It said `COM_QUIT`.
     Quit,
     /// Too many clients were connected already.
@@ -30,11 +32,13 @@ pub enum Left {
     Shutdown,
     /// It asked for TLS, and no terms were found.
     Tls,
+    /// Too many came from its address.
+    TooOften,
 }
 
 impl Left {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Blocked,
         Self::Denied,
         Self::Disconnected,
@@ -43,10 +47,12 @@ impl Left {
         Self::Idle,
         Self::Killed,
         Self::Lost,
+        Self::NoProxyHeader,
         Self::Quit,
         Self::Refused,
         Self::Shutdown,
         Self::Tls,
+        Self::TooOften,
     ];
 
     /// The name in logs and metrics.
@@ -60,10 +66,12 @@ impl Left {
             Self::Idle => "idle",
             Self::Killed => "killed",
             Self::Lost => "state_lost",
+            Self::NoProxyHeader => "no_proxy_header",
             Self::Quit => "quit",
             Self::Refused => "refused",
             Self::Shutdown => "shutdown",
             Self::Tls => "tls_failed",
+            Self::TooOften => "too_often",
         }
     }
 }

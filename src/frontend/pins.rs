@@ -1,6 +1,7 @@
 //! The sessions of each user, and how often, why and for how long they keep their backend
 //! connections.
 
+use super::cut::CutReason;
 use crate::net::stream::Transport;
 use crate::session::pin::PinReason;
 use parking_lot::RwLock;
@@ -22,6 +23,7 @@ pub struct PinsFamily {
     keeping: IntGaugeVec,
     pin_seconds: HistogramVec,
     transaction_seconds: HistogramVec,
+    cuts: IntCounterVec,
 }
 
 impl PinsFamily {
@@ -77,6 +79,13 @@ impl PinsFamily {
                 "How long sessions kept their backend connection, by the reason that began it.",
                 reason,
             )?,
+            cuts: IntCounterVec::new(
+                Opts::new(
+                    "millpond_transactions_cut_total",
+                    "Transactions rolled back because they took too long, by reason.",
+                ),
+                reason,
+            )?,
             transaction_seconds: seconds(
                 "millpond_transaction_seconds",
                 "How long transactions were open.",
@@ -84,6 +93,7 @@ impl PinsFamily {
             )?,
         };
         registry.register(Box::new(family.sessions.clone()))?;
+        registry.register(Box::new(family.cuts.clone()))?;
         registry.register(Box::new(family.keeping.clone()))?;
         registry.register(Box::new(family.pins.clone()))?;
         registry.register(Box::new(family.unpins.clone()))?;
@@ -130,6 +140,7 @@ struct UserPins {
     keeping: IntGauge,
     reasons: [OnceLock<ReasonMetrics>; PinReason::ALL.len()],
     transaction_seconds: Histogram,
+    cuts: [IntCounter; 2],
 }
 
 /// The metrics of one reason.
@@ -149,6 +160,8 @@ impl UserPins {
                 family.sessions.with_label_values(&[service, user, transport.name()])
             }),
             keeping: family.keeping.with_label_values(&labels),
+            cuts: CutReason::ALL
+                .map(|cut| family.cuts.with_label_values(&[service, user, cut.name()])),
             transaction_seconds: family.transaction_seconds.with_label_values(&labels),
             labels: labels.map(Box::from),
             reasons: Default::default(),
@@ -187,6 +200,16 @@ impl SessionPins {
     /// The session has these reasons from now on ([`crate::session::pin::Pins::bits`]).
     pub fn are(&mut self, reasons: u32) {
         self.change(reasons, Ending::Reason);
+    }
+
+    /// Since when a transaction is open, if one is.
+    pub fn transaction_since(&self) -> Option<Instant> {
+        self.transaction_since
+    }
+
+    /// The session's transaction was rolled back because it took too long.
+    pub fn cut(&self, reason: CutReason) {
+        self.metrics.cuts[reason as usize].inc();
     }
 
     fn change(&mut self, reasons: u32, ending: Ending) {

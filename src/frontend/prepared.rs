@@ -2,17 +2,13 @@
 
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::failure::Sent;
-use super::query::RowForm;
-use super::restore::Adopted;
+use super::placing::{Serves, Share};
 use super::run::{Placed, Ran, Request};
 use super::told::Told;
-use crate::backend::dialogue::{Content, Question};
-use crate::session::answers::{self, Rename};
 use crate::session::pin::{Holds, PinReason};
-use crate::session::prepared::{ClientStatement, Cursor, StatementKey};
+use crate::session::prepared::{ClientStatement, Cursor, LongValues, StatementKey};
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, StatementKind, analyze};
+use crate::session::statement::{Analysis, analyze};
 use crate::wire::capability::Status;
 use crate::wire::command::{
     BulkExecute, CommandCode, Execute, LongData, put_parts, put_statement_command, statement_id,
@@ -20,34 +16,6 @@ use crate::wire::command::{
 use crate::wire::exchange::ReplyShape;
 use bytes::BytesMut;
 use std::sync::Arc;
-
-/// Which of the connection's statements will do for an execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Share {
-    /// Any of the same key.
-    Cached,
-    /// One of its own, such as for a cursor.
-    Never,
-    /// One of this key: the text with answers in it, which hardly any other execution has.
-    Instead(Arc<StatementKey>),
-}
-
-/// Where an execution runs.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    /// The server's number of the statement.
-    backend_id: u32,
-    serves: Serves,
-}
-
-/// How long the server's statement is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Serves {
-    /// For other executions, too.
-    Again,
-    /// For this execution and its cursor.
-    Once,
-}
 
 impl Client {
     /// `COM_STMT_PREPARE`
@@ -90,7 +58,7 @@ impl Client {
                 analysis,
                 parameters: prepared.parameters,
                 types: None,
-                long_data: Vec::new(),
+                long_data: LongValues::default(),
                 cursor: Cursor::Closed,
                 only: tied.then_some(prepared.id),
             },
@@ -118,6 +86,9 @@ impl Client {
         let analysis = statement.analysis.clone();
         let long_data = std::mem::take(&mut statement.long_data);
         self.close_cursor(id);
+        if long_data.beyond_limit {
+            return self.refuse(&Told::LONG_DATA_TOO_LARGE, sequence).await;
+        }
         let wants_cursor = execute.wants_cursor();
         if !wants_cursor && self.shows_own(id, &analysis, sequence).await? {
             return Ok(());
@@ -140,8 +111,8 @@ impl Client {
         }
         let ran = self
             .run(request, |out, backend| {
-                for (parameter, data) in &long_data {
-                    LongData::put(out, backend_id, *parameter, data);
+                for (parameter, piece) in long_data.pieces() {
+                    LongData::put(out, backend_id, parameter, piece);
                 }
                 let mut payload = BytesMut::with_capacity(payload.len() + 64);
                 execute.encode(backend_id, parameters, &types, backend, &mut payload);
@@ -162,53 +133,8 @@ impl Client {
         Ok(())
     }
 
-    /// The statement with what the session knows in the place of its questions for that; `None`
-    /// where it has none, or the connection knows better.
-    async fn with_answers(
-        &mut self,
-        id: u32,
-        analysis: &Analysis,
-        sequence: u8,
-    ) -> Result<Option<(Arc<StatementKey>, Vec<Rename>)>, Stop> {
-        // What the session left on its last connection is here when it has the next; if it gets
-        // none, it is told so where the statement is placed.
-        if analysis.asked().is_empty() {
-            return Ok(None);
-        }
-        let borrowed = self.borrow(sequence).await?;
-        if borrowed == Borrowed::No {
-            return Ok(None);
-        }
-        let handle = self.entry.handle().id;
-        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
-        if statement.only.is_some() {
-            return Ok(None);
-        }
-        let (key, environment) = (statement.key.clone(), statement.environment.clone());
-        let last_run = borrowed.last_run();
-        let answered = answers::answered(&self.session, handle, key.sql(), analysis, last_run);
-        Ok(answered.map(|answered| {
-            (Arc::new(StatementKey::new(&answered.sql, &environment)), answered.renames)
-        }))
-    }
-
-    /// MariaDB prepares `SHOW WARNINGS` and its like: answers it, where the connection cannot.
-    async fn shows_own(
-        &mut self,
-        id: u32,
-        analysis: &Analysis,
-        sequence: u8,
-    ) -> Result<bool, Stop> {
-        let Some(sole) = analysis.sole.filter(|_| analysis.kind == StatementKind::Show) else {
-            return Ok(false);
-        };
-        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(false) };
-        let key = statement.key.clone();
-        self.answer_alone(sole, key.sql(), analysis, RowForm::Binary, sequence).await
-    }
-
     /// An execution that is run again needs its long data again.
-    fn keep_long_data(&mut self, id: u32, long_data: Vec<(u16, Vec<u8>)>) {
+    fn keep_long_data(&mut self, id: u32, long_data: LongValues) {
         if self.is_unfinished()
             && let Some(statement) = self.session.statements().get_mut(id)
         {
@@ -252,9 +178,7 @@ impl Client {
         let Ok(piece) = LongData::parse(payload) else { return };
         let Some(statement) = self.session.statements().get_mut(piece.statement) else { return };
         // What is beyond the limit fails at the execution, as it does on a server.
-        if statement.long_data_size() + piece.data.len() <= limit {
-            statement.append_long_data(piece.parameter, piece.data);
-        }
+        statement.append_long_data(piece.parameter, piece.data, limit);
     }
 
     /// `COM_STMT_FETCH`
@@ -294,7 +218,7 @@ impl Client {
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_reset", sequence).await;
         };
-        statement.long_data.clear();
+        statement.long_data = LongValues::default();
         self.close_cursor(id);
         if self.session.unsettled.after_error {
             // Whether the transaction goes on.
@@ -323,83 +247,6 @@ impl Client {
         if let Some(lease) = &mut self.lease {
             lease.connection().statements.close_later(backend_id);
         }
-    }
-
-    /// Makes sure that the connection has the statement, and tells its number there.
-    async fn place(
-        &mut self,
-        id: u32,
-        sequence: u8,
-        mut share: Share,
-    ) -> Result<Option<Place>, Stop> {
-        if self.borrow(sequence).await? == Borrowed::No {
-            return Ok(None);
-        }
-        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
-        if let Some(backend_id) = statement.only {
-            let left = std::mem::replace(&mut statement.cursor, Cursor::Closed) == Cursor::Left;
-            if left
-                && let Some(lease) = &mut self.lease
-                && lease.connection().ask(&[Question::ResetStatement(backend_id)]).await.is_err()
-            {
-                return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
-            }
-            return Ok(Some(Place { backend_id, serves: Serves::Again }));
-        }
-        let environment = statement.environment.clone();
-        let key = match &share {
-            Share::Instead(key) => key.clone(),
-            Share::Cached | Share::Never => statement.key.clone(),
-        };
-        // A reset would take the statement with it: it comes before. Nor can a connection that is
-        // held by a cursor be reset.
-        let analysis = match share {
-            Share::Cached => statement.analysis.clone(),
-            Share::Never | Share::Instead(_) => Arc::new(Analysis::opaque()),
-        };
-        if !self.make_fit(&analysis, Placed::Anywhere, sequence).await? {
-            return Ok(None);
-        }
-        let Some(lease) = &mut self.lease else {
-            return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
-        };
-        if share == Share::Cached
-            && let Some(found) = lease.connection().statements.get_mut(&key).map(|found| found.id)
-        {
-            lease.pool().metrics.executions_cached.inc();
-            return Ok(Some(Place { backend_id: found, serves: Serves::Again }));
-        }
-        match self.adopt(&environment, sequence).await? {
-            Adopted::Exactly => {}
-            Adopted::ButDatabase => {
-                if share == Share::Cached {
-                    share = Share::Never;
-                }
-            }
-            Adopted::Elsewhere => return Box::pin(self.place(id, sequence, share)).await,
-            Adopted::Not => return Ok(None),
-        }
-        let serves = if share == Share::Cached { Serves::Again } else { Serves::Once };
-        let Some(backend_id) = self.prepare_here(&key, sequence, share).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Place { backend_id, serves }))
-    }
-
-    async fn prepare_here(
-        &mut self,
-        key: &Arc<StatementKey>,
-        sequence: u8,
-        share: Share,
-    ) -> Result<Option<u32>, Stop> {
-        let asked = self.ask_to_prepare(Question::Prepare(key.sql()), sequence).await?;
-        let Some(Content::Prepared { id }) = asked else { return Ok(None) };
-        if share == Share::Cached
-            && let Some(lease) = &mut self.lease
-        {
-            lease.connection().statements.insert(key.clone(), id);
-        }
-        Ok(Some(id))
     }
 
     /// A cursor has a statement of its own on the connection, which is closed with it.

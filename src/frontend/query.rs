@@ -50,6 +50,9 @@ impl Client {
         {
             return Ok(());
         }
+        if self.answer_status(query.sql, &analysis, sequence).await? {
+            return Ok(());
+        }
         let listed = analysis.marks.intersects(Marks::SHOW_VARIABLES | Marks::SESSION_TRACK)
             && !self.session.pins.has(PinReason::SessionTrack);
         if listed && !self.trackers_of_client(&analysis, sequence).await? {
@@ -222,7 +225,7 @@ impl Client {
         })
     }
 
-    fn put_own(
+    pub(super) fn put_own(
         &mut self,
         own: Own,
         form: Form,
@@ -276,11 +279,11 @@ impl Client {
 }
 
 /// What the server says of an answer's form.
-struct Form {
-    result: CapturedResult,
-    warnings: u16,
-    status: Status,
-    rows: RowForm,
+pub(super) struct Form {
+    pub(super) result: CapturedResult,
+    pub(super) warnings: u16,
+    pub(super) status: Status,
+    pub(super) rows: RowForm,
 }
 
 /// In which protocol an answer's rows are written.
@@ -292,7 +295,8 @@ pub enum RowForm {
     Binary,
 }
 
-enum Own {
+/// What the session knows by itself.
+pub(super) enum Own {
     Rows(Vec<Box<[u8]>>),
     Value(String),
 }

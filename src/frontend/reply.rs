@@ -2,19 +2,20 @@
 //! only the session trackers that it asked for.
 
 use super::told::Told;
-use super::topology::Topology;
 use crate::backend::server::{TrackerDefaults, TransactionTracking};
 use crate::net::relay::{Edit, Editor, Sink};
 use crate::session::answers::{self, Rename};
 use crate::session::changes::Changes;
 use crate::session::effect;
 use crate::session::residue::LastError;
+use crate::session::statement::{Analysis, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::Control;
 use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header, put_lenenc_bytes, put_packet_with};
 use crate::wire::reply::{ErrPacket, OkKind, OkPacket, Tracker, Trackers, put_tracker};
 use bytes::{BufMut, BytesMut};
+use tokio::time::Instant;
 
 /// Rewrites one reply for one client, and remembers what it meant.
 #[derive(Debug)]
@@ -31,11 +32,12 @@ pub struct ReplyEditor<'a> {
     pub statement_id: Option<u32>,
     /// What the client called what the server was told otherwise.
     pub renames: &'a [Rename],
-    /// Where there may be another server for a command that this one refuses because it only reads:
-    /// as the whole answer that says that nothing ran, and it is kept from the client.
-    pub elsewhere: Option<&'a Topology>,
+    /// Which errors are not for the client.
+    pub withhold: Withhold,
     /// What the session's status was before the command.
     pub status: Status,
+    /// What the text consists of, for what is said in front of rows.
+    pub ahead: Ahead<'a>,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -43,6 +45,65 @@ pub struct ReplyEditor<'a> {
     /// An EOF that stands between column definitions and rows, kept back until it is known that
     /// rows follow: where a cursor was opened, there is only one EOF.
     pending_eof: Option<u8>,
+}
+
+/// The statements of a text that have not had their answer yet. A server says in front of a
+/// result's rows whether more results will follow, and PHP's driver believes that.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ahead<'a> {
+    /// The kinds of the statements, if there are several.
+    kinds: &'a [StatementKind],
+    /// The first one's kind.
+    first: StatementKind,
+    count: usize,
+    at: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// Those of this text.
+    pub fn of(analysis: &'a Analysis) -> Self {
+        let kinds = analysis.details.as_ref().map_or(&[][..], |details| &details.statements);
+        Self { kinds, first: analysis.kind, count: analysis.count as usize, at: 0 }
+    }
+
+    fn is_call(&self) -> bool {
+        let kind = if self.count > 1 { self.kinds.get(self.at) } else { Some(&self.first) };
+        kind == Some(&StatementKind::Call)
+    }
+
+    /// Whether more follows the result that is under way. A procedure's are followed by its OK.
+    fn has_more(&self) -> bool {
+        self.is_call() || self.at + 1 < self.count
+    }
+
+    fn ended(&mut self, result: OkKind) {
+        if result == OkKind::Ok || !self.is_call() {
+            self.at += 1;
+        }
+    }
+}
+
+/// Which errors are kept from a client, because its command is then run elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withhold {
+    /// None.
+    Nothing,
+    /// That the statement was interrupted, from this moment on: its transaction has taken too long.
+    InterruptedAfter(Instant),
+    /// That the server only reads: as the whole answer to a command, it says that nothing ran.
+    ReadOnly,
+}
+
+impl Withhold {
+    fn withholds(self, error: &ErrPacket<'_>) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::InterruptedAfter(moment) => {
+                error.code == Told::INTERRUPTED.code && Instant::now() >= moment
+            }
+            Self::ReadOnly => only_reads(error),
+        }
+    }
 }
 
 /// Whether the trackers in a reply are the client's own.
@@ -123,8 +184,9 @@ impl<'a> ReplyEditor<'a> {
             pass_trackers: PassTrackers::Filtered,
             statement_id: None,
             renames: &[],
-            elsewhere: None,
+            withhold: Withhold::Nothing,
             status: Status::AUTOCOMMIT,
+            ahead: Ahead::default(),
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -149,6 +211,7 @@ impl<'a> ReplyEditor<'a> {
                 grown = self.insert_eof(sink);
             }
         }
+        self.ahead.ended(kind);
         let native = self.client.has(Capabilities::SESSION_TRACK)
             && (kind == OkKind::Ok || self.client.has(Capabilities::DEPRECATE_EOF));
         if native
@@ -209,7 +272,10 @@ impl<'a> ReplyEditor<'a> {
         let Some(mut sequence) = self.pending_eof.take() else { return 0 };
         // Warnings are only known at the end, and servers send none here.
         let status = self.outcome.status.unwrap_or(self.status);
-        let status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
+        let mut status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
+        if self.ahead.has_more() {
+            status = status | Status::MORE_RESULTS;
+        }
         put_packet_with(sink.open(), &mut sequence, |out| {
             out.put_u8(0xFE);
             out.put_u16_le(0);
@@ -238,9 +304,8 @@ impl Editor for ReplyEditor<'_> {
             Control::Err => {
                 let error = ErrPacket::parse(&packet[HEADER..])?;
                 let alone = self.outcome.status.is_none() && self.outcome.prepared.is_none();
-                let elsewhere = || self.elsewhere.is_some_and(Topology::has_choice);
                 self.outcome.only_reads = only_reads(&error);
-                if alone && self.outcome.only_reads && elsewhere() {
+                if alone && self.withhold.withholds(&error) {
                     let message = error.message.to_vec();
                     self.outcome.withheld =
                         Some(Box::new(Told::of_server(error.code, error.sqlstate, message)));

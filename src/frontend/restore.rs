@@ -11,7 +11,7 @@ use crate::session::align::{Alignment, Restore, align, needs_login};
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::prepared::environment_to_prepare;
-use crate::session::residue::Diagnostics;
+use crate::session::residue::{Diagnostics, FoundRows};
 use crate::session::server::Flavor;
 use crate::session::state::{Environment, same};
 use crate::session::statement::{Analysis, Marks};
@@ -53,6 +53,15 @@ impl Client {
         if !self.make_fit(analysis, placed, sequence).await? {
             return Ok(None);
         }
+        if self.has_foreign_diagnostics(analysis)
+            && self.session.residue.found_rows == FoundRows::OnBackend
+        {
+            // What clears them is found instead.
+            self.bring().await;
+            if self.lease.is_none() {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
+            }
+        }
         let steps = self.restores(analysis);
         if let Some(lease) = &mut self.lease
             && !steps.is_empty()
@@ -89,8 +98,26 @@ impl Client {
         Ok(true)
     }
 
+    /// Whether the connection has warnings of another session, or of Millpond's own, that would be
+    /// there for this statement or behind it.
+    fn has_foreign_diagnostics(&mut self, analysis: &Analysis) -> bool {
+        let Some(lease) = &mut self.lease else { return false };
+        let connection = lease.connection();
+        // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
+        // no statements, and for statements that ask for them.
+        let asks = Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS;
+        let stays = connection.server.version.flavor == Flavor::MariaDb
+            || analysis.count == 0
+            || analysis.marks.intersects(asks);
+        stays
+            && connection.traces.diagnostics == Leftover::Present
+            && self.session.residue.diagnostics != Diagnostics::OnBackend
+            && !self.session.pins.has(PinReason::Xa)
+    }
+
     /// The restores that the connection needs in front of the command.
     fn restores(&mut self, analysis: &Analysis) -> Vec<Restore> {
+        let clears = self.has_foreign_diagnostics(analysis);
         let Some(lease) = &mut self.lease else { return Vec::new() };
         let pool = lease.pool().clone();
         let connection = lease.connection();
@@ -116,17 +143,7 @@ impl Client {
         if enters && connection.server.version.flavor == Flavor::MariaDb {
             leave_first(&mut steps);
         }
-        // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
-        // no statements, and for statements that ask for them: those of another session.
-        let asks = Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS;
-        let stays = connection.server.version.flavor == Flavor::MariaDb
-            || analysis.count == 0
-            || analysis.marks.intersects(asks);
-        if connection.traces.diagnostics == Leftover::Present
-            && self.session.residue.diagnostics != Diagnostics::OnBackend
-            && stays
-            && !self.session.pins.has(PinReason::Xa)
-        {
+        if clears {
             steps.push(Restore::Query(CLEAR.to_vec()));
         }
         need::put_restores(&self.session, analysis, &connection.traces, &mut steps);
@@ -149,12 +166,19 @@ impl Client {
         sequence: u8,
     ) -> Result<bool, Stop> {
         loop {
-            if !self.reset_if_foreign(analysis, sequence).await? {
-                return Ok(false);
-            }
             let Some(lease) = &mut self.lease else { return Ok(false) };
-            if !needs_login(&lease.connection().environment, &self.session.environment) {
-                return Ok(true);
+            // A reset would take over global values of now, which nobody has looked at.
+            let unknown = lease.is_outdated()
+                && self.session.pins.is_empty()
+                && need::must_reset(&self.session, analysis, &lease.connection().traces);
+            if !unknown {
+                if !self.reset_if_foreign(analysis, sequence).await? {
+                    return Ok(false);
+                }
+                let Some(lease) = &mut self.lease else { return Ok(false) };
+                if !needs_login(&lease.connection().environment, &self.session.environment) {
+                    return Ok(true);
+                }
             }
             // Only a connection that never had a database can do without one.
             if let Some(lease) = self.lease.take() {

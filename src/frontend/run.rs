@@ -2,14 +2,17 @@
 
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
+use super::cut::{come, interrupt};
 use super::failure::{Repetition, Sent, Undone};
-use super::reply::{Outcome, PassTrackers, ReplyEditor};
+use super::reply::{Ahead, Outcome, PassTrackers, ReplyEditor, Withhold};
+use super::told::Told;
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::Question;
 use crate::net::link::LinkError;
 use crate::net::relay::{RelayError, ServerSide, relay};
 use crate::session::answers::Rename;
 use crate::session::effect;
+use crate::session::inherited;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::residue::FoundRows;
@@ -137,9 +140,12 @@ impl Client {
     }
 
     async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
-        let may_go_elsewhere = self.may_go_elsewhere();
+        let withhold = self.withholds();
+        let mut due = self.due_at_work();
+        let handle = due.is_some().then(|| self.entry.handle().clone());
         let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
         let place = lease.pool().key().server;
+        let interrupted = handle.map(|handle| (handle, lease.pool().clone()));
         let Connection { stream, input, server, capabilities, fence, .. } = lease.connection();
         let mut exchange = Exchange::new(request.shape);
         if request.sequence > 0 {
@@ -152,6 +158,9 @@ impl Client {
             exchange.see_definitions();
         }
         editor.status = self.session.status;
+        if matches!(request.shape, ReplyShape::Query | ReplyShape::Execute) {
+            editor.ahead = Ahead::of(request.analysis);
+        }
         if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
             // Such as ANALYZE TABLE, which commits before it has anything to show.
             editor.status = editor.status.without(Status::IN_TRANS | Status::IN_TRANS_READONLY);
@@ -165,16 +174,32 @@ impl Client {
         if self.session.pins.has(PinReason::SessionTrack) {
             editor.pass_trackers = PassTrackers::All;
         }
-        editor.elsewhere = may_go_elsewhere.then_some(&self.service.topology);
+        editor.withhold = match (&due, withhold) {
+            (Some(due), Withhold::Nothing) => Withhold::InterruptedAfter(due.at()),
+            _ => withhold,
+        };
         let side = ServerSide { stream, input };
         let before = self.channel.output.len();
         let bound = self.service.limits().result_buffer;
         let sent = Instant::now();
-        let relayed = tokio::select! {
-            biased;
-            relayed = relay(side, &mut self.channel, &mut exchange, &mut editor, bound) => relayed,
-            // A server that was given up may never answer.
-            () = fence.closed() => Err(RelayError::Server(LinkError::Closed)),
+        let relayed = {
+            let relaying = relay(side, &mut self.channel, &mut exchange, &mut editor, bound);
+            tokio::pin!(relaying);
+            loop {
+                tokio::select! {
+                    biased;
+                    relayed = &mut relaying => break relayed,
+                    // A server that was given up may never answer.
+                    () = fence.closed() => break Err(RelayError::Server(LinkError::Closed)),
+                    _ = come(&mut due) => {
+                        // It answers all the same, and sooner.
+                        due = None;
+                        if let Some((handle, pool)) = &interrupted {
+                            interrupt(handle.clone(), pool.clone(), &self.service.tasks);
+                        }
+                    }
+                }
+            }
         };
         let mut outcome = std::mem::take(&mut editor.outcome);
         outcome.rows = exchange.rows();
@@ -182,9 +207,17 @@ impl Client {
             Ok(()) => {
                 self.service.metrics.backend_seconds.observe(sent.elapsed().as_secs_f64());
                 input.rest();
-                if let Some(error) = outcome.withheld.take() {
-                    self.refused_by_reader(*error);
-                    return Ok(Ran::Refused);
+                match outcome.withheld.take() {
+                    Some(error) if error.code == Told::INTERRUPTED.code => {
+                        outcome.error = Some(error.code);
+                        self.take_in(request.analysis, &outcome);
+                        return self.interrupted(request.sequence).await;
+                    }
+                    Some(error) => {
+                        self.refused_by_reader(*error);
+                        return Ok(Ran::Refused);
+                    }
+                    None => {}
                 }
                 self.take_in(request.analysis, &outcome);
                 if outcome.only_reads {
@@ -259,6 +292,7 @@ impl Client {
             self.pool.proven.forget();
         }
         self.catalogue_changed |= on.catalogue;
+        self.globals_changed |= inherited::changes(analysis);
         if analysis.marks.intersects(Marks::TEXT_PREPARE | Marks::TEXT_DEALLOCATE) {
             self.text_statements_follow(analysis);
         }

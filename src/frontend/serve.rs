@@ -2,6 +2,7 @@
 
 use super::cancel::Farewell;
 use super::client::{Client, Stop};
+use super::cut::{CutReason, come};
 use super::outcome::Left;
 use super::told::Told;
 use crate::net::channel::{Framed, ReadError};
@@ -12,7 +13,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::sync::OnceLock;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::ReusableBoxFuture;
 
 /// How long a client that is told why it has to go may take to read it.
@@ -26,32 +27,37 @@ pub async fn serve(mut client: Box<Client>) -> Left {
     loop {
         // Between two commands nothing is kept but the session: no buffer, no lease that is not
         // pinned.
+        let mut due = client.due_when_idle();
+        let limit = client.session.environment.wait_timeout();
         let Client { channel, entry, .. } = &mut *client;
         channel.rest();
         entry.handle().idle_since(seconds_at(finished));
         let woken = tokio::select! {
             biased;
             farewell = entry.handle().dismissed() => Err(Stop::Dismissed(farewell)),
-            spoken = channel.idle() => spoken.map_err(Stop::Client),
+            spoken = channel.idle() => spoken.map(|()| Woken::Spoken).map_err(Stop::Client),
+            reason = come(&mut due) => Ok(Woken::Due(reason)),
+            () = beyond(limit) => Err(Stop::Dismissed(Farewell::Idle)),
         };
         entry.handle().busy();
-        let stop = match woken {
-            Ok(()) => {
+        drop(due);
+        let done = match woken {
+            Ok(Woken::Spoken) => {
                 let mut burst = begin(client);
-                let done = poll_fn(|context| burst.poll(context)).await;
+                let (back, done) = poll_fn(|context| burst.poll(context)).await;
+                client = back;
                 end(burst);
-                client = done.0;
-                match done.1 {
-                    Ok(last) => {
-                        finished = last;
-                        continue;
-                    }
-                    Err(stop) => stop,
-                }
+                done
             }
-            Err(stop) => stop,
+            Ok(Woken::Due(reason)) => {
+                Box::pin(cut(&mut client, reason)).await.map(|()| Instant::now())
+            }
+            Err(stop) => Err(stop),
         };
-        return Box::pin(leave(client, stop)).await;
+        match done {
+            Ok(moment) => finished = moment,
+            Err(stop) => return Box::pin(leave(client, stop)).await,
+        }
     }
 }
 
@@ -90,6 +96,29 @@ fn end(burst: Burst) {
     });
 }
 
+/// What ended the wait for a client.
+enum Woken {
+    /// It says something.
+    Spoken,
+    /// Its transaction is to be cut.
+    Due(CutReason),
+}
+
+/// Cuts the client's transaction.
+async fn cut(client: &mut Client, reason: CutReason) -> Result<(), Stop> {
+    client.cut_transaction(reason).await;
+    client.conclude().await
+}
+
+/// Returns when a session has been idle for as long as it wants; hardly any says how long.
+async fn beyond(limit: Option<Duration>) {
+    match limit {
+        // In a box, because there are thousands without.
+        Some(limit) => Box::pin(sleep(limit)).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Seconds since Millpond first asked.
 pub fn seconds() -> u64 {
     seconds_at(Instant::now())
@@ -112,6 +141,9 @@ async fn burst(client: &mut Client) -> Result<Instant, Stop> {
         client.channel.flush().await?;
         let finished = Instant::now();
         count(client, &command, framed, finished.saturating_duration_since(started));
+        if client.is_overdue() {
+            cut(client, CutReason::TooLong).await?;
+        }
         if let Some(farewell) = client.entry.handle().farewell() {
             return Err(Stop::Dismissed(farewell));
         }
@@ -134,11 +166,17 @@ fn count(client: &mut Client, command: &[u8], framed: Framed, took: Duration) {
 /// Reads a whole command.
 async fn next_command(client: &mut Client) -> Result<Framed, Stop> {
     let limit = client.service.limits().max_packet;
-    let Client { channel, entry, .. } = client;
-    let read = tokio::select! {
-        biased;
-        read = channel.read_command(limit) => read,
-        farewell = entry.handle().dismissed() => return Err(Stop::Dismissed(farewell)),
+    let read = loop {
+        let mut due = client.due_when_idle();
+        let Client { channel, entry, .. } = &mut *client;
+        let reason = tokio::select! {
+            biased;
+            read = channel.read_command(limit) => break read,
+            farewell = entry.handle().dismissed() => return Err(Stop::Dismissed(farewell)),
+            reason = come(&mut due) => reason,
+        };
+        // It has begun a command, and does not go on.
+        cut(client, reason).await?;
     };
     match read {
         Ok(framed) => Ok(framed),

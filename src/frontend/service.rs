@@ -3,12 +3,14 @@
 use super::cancel::Registry;
 use super::greet::{GreetContext, Lasting, OFFERED};
 use super::guests::{GuestPolicy, Guests};
+use super::limits::{Limits, Seats};
 use super::metrics::ServiceMetrics;
+use super::rate::Rates;
 use super::topology::Topology;
 use super::users::Users;
 use crate::backend::connection::Connection;
 use crate::backend::server::ServerInfo;
-use crate::config::{LoginLimits, LostStatement, Retry, SlowConfig};
+use crate::config::{Compression, LoginLimits, Network};
 use crate::failover::snapshot::Snapshot;
 use crate::net::tls::ServerTls;
 use crate::net::tls::renewed::Renewed;
@@ -25,38 +27,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-/// Limits of a service's front end.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Clients at one time.
-    pub max_clients: usize,
-    /// How long a statement waits for a backend connection.
-    pub borrow_timeout: Duration,
-    /// After how long without a statement the servers are left alone; `None`: never.
-    pub sleep_after: Option<Duration>,
-    /// How long a statement waits for servers that were left alone.
-    pub resume_timeout: Duration,
-    /// What may be run again when its server fails.
-    pub retry: Retry,
-    /// What clients are told of a statement that was lost and provably had no effect.
-    pub lost_statement: LostStatement,
-    /// How many statements may wait for a server.
-    pub max_waiting: usize,
-    /// How long a client may take to log in.
-    pub handshake_timeout: Duration,
-    /// The largest command in bytes.
-    pub max_packet: usize,
-    /// Which statements are logged because they took long.
-    pub slow: SlowConfig,
-    /// How much of a result waits for a slow client, in bytes.
-    pub result_buffer: usize,
-    /// How long a client may say nothing; `None` for ever.
-    pub idle_client: Option<Duration>,
-}
 
 /// What was learned from the first connection to the service's server.
 #[derive(Debug)]
@@ -100,6 +72,10 @@ pub struct Service {
     pub(super) maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
+    /// How many clients each user has.
+    pub seats: Seats,
+    /// When clients came from each address.
+    pub rates: Rates,
     moments: AtomicU64,
 }
 
@@ -135,6 +111,8 @@ pub struct GreetSettings {
     pub tls: Option<Renewed<ServerTls>>,
     /// Whether clients without TLS are refused.
     pub require_tls: bool,
+    /// Whether clients may compress.
+    pub compression: Compression,
     /// Who may log in.
     pub users: Arc<Users>,
     /// How many logins may fail.
@@ -143,6 +121,8 @@ pub struct GreetSettings {
     pub guests: Option<GuestPolicy>,
     /// What logins share.
     pub lasting: Lasting,
+    /// Where proxies are, which say in a header whose connections theirs are.
+    pub proxies: Arc<[Network]>,
 }
 
 impl fmt::Debug for GreetSettings {
@@ -171,6 +151,8 @@ impl Service {
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
+            seats: Seats::default(),
+            rates: Rates::default(),
             moments: AtomicU64::new(1),
         });
         if let Some(guests) = parts.guests {
@@ -297,15 +279,18 @@ impl Service {
     pub fn greet_context(&self) -> GreetContext {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
+        let default = learned.as_ref().and_then(|learned| learned.server.default_collation());
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
         let GreetSettings {
             version: fixed,
             tls,
             require_tls,
+            compression,
             users,
             login_limits,
             guests,
             lasting,
+            proxies: _,
         } = GreetSettings::clone(&self.greeting.load());
         let mut capabilities = OFFERED;
         if maria {
@@ -315,11 +300,18 @@ impl Service {
         } else {
             capabilities = capabilities | Capabilities::QUERY_ATTRIBUTES;
         }
+        if compression == Compression::Offered {
+            capabilities = capabilities | Capabilities::COMPRESS;
+            if !maria {
+                capabilities = capabilities | Capabilities::ZSTD_COMPRESSION;
+            }
+        }
         GreetContext {
             version: fixed.or_else(|| version.map(|v| v.text.clone())).unwrap_or_default(),
             plugin: if maria { Plugin::Native } else { Plugin::CachingSha2 },
             capabilities,
-            collation: if maria { 45 } else { 255 },
+            // Its low byte, as servers say it.
+            collation: default.unwrap_or(if maria { 45 } else { 255 }) as u8,
             tls: tls.map(|tls| ServerTls::clone(&tls.now())),
             require_tls,
             users,

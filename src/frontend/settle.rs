@@ -59,6 +59,17 @@ impl Client {
             self.settle().await;
         }
         self.count_pins();
+        if std::mem::take(&mut self.globals_changed) {
+            for pool in self.service.pools() {
+                pool.renew();
+            }
+            if self.lease.is_none() {
+                // Before the client knows that it is done, a session that begins now knows it.
+                self.catalogue_changed = true;
+            } else {
+                self.service.catalogue_stale.notify_one();
+            }
+        }
         if std::mem::take(&mut self.catalogue_changed) {
             // Before the client knows that its routine or trigger exists, everybody does.
             let pool = self.pool.clone();

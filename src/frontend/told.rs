@@ -5,6 +5,7 @@
 //!
 //! <https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html>
 
+use super::cut::CutReason;
 use crate::backend::dialogue::ServerError;
 use crate::credentials::throttle::{Blocked, Whose};
 use crate::pool::AcquireError;
@@ -14,6 +15,7 @@ use crate::wire::frame::put_packet_with;
 use crate::wire::reply::ErrPacket;
 use bytes::BytesMut;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// An error packet in the making.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,60 @@ impl Told {
         Self::owned(1040, b"08004", text).trouble("too_many_clients")
     }
 
+    /// `ER_USER_LIMIT_REACHED`: the user has as many clients as it may.
+    pub fn too_many_clients_of(user: &str, limit: usize) -> Self {
+        let text = format!(
+            "User '{user}' has exceeded the 'max_clients' resource (current value: {limit})"
+        );
+        Self::owned(1226, b"42000", text).trouble("too_many_clients_of_user")
+    }
+
+    /// `ER_USER_LIMIT_REACHED`: the user has as many connections to the server as it may, and none
+    /// of them became free.
+    fn too_many_connections_of(user: &str, limit: usize, waited_ms: u128) -> Self {
+        let text = format!(
+            "User '{user}' has exceeded the 'max_backend_connections' resource (current value: \
+             {limit}; waited for {waited_ms} ms: borrow_timeout)"
+        );
+        Self::owned(1226, b"42000", text).trouble("too_many_connections_of_user")
+    }
+
+    /// `ER_HOST_IS_BLOCKED`: too many connections from one address within a second.
+    pub fn too_often(host: &str, limit: u32) -> Self {
+        let text = format!(
+            "Host '{host}' is blocked for the moment because it connects too often (at most \
+             {limit} times a second: max_connects_per_second)"
+        );
+        Self::owned(1129, b"HY000", text).trouble("too_often")
+    }
+
+    /// The transaction was rolled back because it took too long; the statement was not run.
+    /// `ER_TRANSACTION_ROLLBACK_DURING_COMMIT` is the one of the class of roll-backs, 40, that names
+    /// no other cause; `ER_QUERY_TIMEOUT` is what drivers know for time limits.
+    pub fn transaction_cut(reason: CutReason, limit: Duration) -> Self {
+        let ms = limit.as_millis();
+        match reason {
+            CutReason::Idle => Self::owned(
+                3101,
+                b"40000",
+                format!(
+                    "The transaction was rolled back because its client said nothing for {ms} ms \
+                     (idle_transaction_timeout); the statement was not run"
+                ),
+            )
+            .trouble("idle_transaction"),
+            CutReason::TooLong => Self::owned(
+                3024,
+                b"HY000",
+                format!(
+                    "The transaction was rolled back because it was open for {ms} ms \
+                     (max_transaction_time); the statement was interrupted or not run"
+                ),
+            )
+            .trouble("long_transaction"),
+        }
+    }
+
     /// `ER_NET_PACKET_TOO_LARGE`
     pub const PACKET_TOO_LARGE: Self =
         Self::new(1153, b"08S01", "Got a packet bigger than 'max_allowed_packet' bytes");
@@ -77,6 +133,15 @@ impl Told {
 
     /// `ER_HANDSHAKE_ERROR`
     pub const BAD_HANDSHAKE: Self = Self::new(1043, b"08S01", "Bad handshake");
+
+    /// `ER_HANDSHAKE_ERROR`, for a connection from where proxies are that does not say whose it is.
+    pub const NO_PROXY_HEADER: Self = Self::new(
+        1043,
+        b"08S01",
+        "Bad handshake: connections from this address have to begin with a PROXY protocol header \
+         (proxy_protocol_from)",
+    )
+    .trouble("no_proxy_header");
 
     /// `ER_NOT_SUPPORTED_AUTH_MODE`
     pub const OLD_CLIENT: Self = Self::new(
@@ -276,6 +341,9 @@ impl Told {
             )
             .trouble("borrow_timeout"),
             AcquireError::QueueFull => Self::QUEUE_FULL,
+            AcquireError::UserLimit { user, limit } => {
+                Self::too_many_connections_of(user, *limit, waited_ms)
+            }
             AcquireError::Closed => Self::SHUTDOWN,
             AcquireError::Open(error) => Self::not_opened(error, waited_ms),
         }

@@ -126,7 +126,7 @@ impl Channel {
             self.output.advance(n);
             self.sent += n;
         }
-        if self.stream.is_tls() {
+        if self.stream.has_layers() {
             self.stream.flush().await?;
         }
         Ok(())
@@ -156,7 +156,18 @@ impl Channel {
             self.output.advance(n);
             self.sent += n;
         }
+        if self.stream.has_layers() {
+            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        }
         Poll::Ready(Ok(()))
+    }
+
+    /// From now on both sides compress, where that was agreed.
+    pub fn begin_compression(&mut self) {
+        if let Stream::Compressed(stream) = &mut self.stream {
+            stream.begin(self.input.filled());
+            self.input = ReadBuffer::default();
+        }
     }
 
     /// Gives back the memory of empty buffers, before the client is idle.

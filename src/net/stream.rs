@@ -1,5 +1,6 @@
-//! A socket, plain or encrypted.
+//! A socket, plain or encrypted, and perhaps compressed.
 
+use super::compressed::{Algorithm, Compressed};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -19,6 +20,8 @@ pub enum Stream {
     TlsClient(Box<client::TlsStream<TcpStream>>),
     /// Encrypted, Millpond being the TLS server.
     TlsServer(Box<server::TlsStream<TcpStream>>),
+    /// Any of these, compressed.
+    Compressed(Box<Compressed>),
 }
 
 /// Whether a connection is encrypted, as metrics tell it.
@@ -51,18 +54,53 @@ impl Stream {
             Self::Plain(tcp) => tcp,
             Self::TlsClient(tls) => tls.get_ref().0,
             Self::TlsServer(tls) => tls.get_ref().0,
+            Self::Compressed(compressed) => compressed.below().tcp(),
         }
     }
 
     /// Whether what is written cannot be read on the way.
     pub fn is_tls(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::TlsClient(_) | Self::TlsServer(_) => true,
+            Self::Compressed(compressed) => compressed.below().is_tls(),
+        }
+    }
+
+    /// Whether what is written may wait to be flushed.
+    pub fn has_layers(&self) -> bool {
         !matches!(self, Self::Plain(_))
+    }
+
+    /// How it is compressed.
+    pub fn compression(&self) -> Option<Algorithm> {
+        match self {
+            Self::Compressed(compressed) => Some(compressed.algorithm()),
+            _ => None,
+        }
+    }
+
+    /// The TLS session with a client: its protocol version and its cipher, as OpenSSL names them.
+    pub fn tls_session(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::TlsServer(tls) => {
+                let session = tls.get_ref().1;
+                let version = super::tls::version_name(session.protocol_version()?)?;
+                Some((
+                    version,
+                    super::tls::cipher_name(session.negotiated_cipher_suite()?.suite())?,
+                ))
+            }
+            Self::Compressed(compressed) => compressed.below().tls_session(),
+            Self::Plain(_) | Self::TlsClient(_) => None,
+        }
     }
 
     /// The certificate that a client has shown, in DER. It comes from a trusted authority.
     pub fn client_certificate(&self) -> Option<&[u8]> {
         match self {
             Self::TlsServer(tls) => tls.get_ref().1.peer_certificates()?.first().map(|one| &**one),
+            Self::Compressed(compressed) => compressed.below().client_certificate(),
             Self::Plain(_) | Self::TlsClient(_) => None,
         }
     }
@@ -92,6 +130,7 @@ impl AsyncRead for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(context, buffer),
             Self::TlsClient(tls) => Pin::new(tls).poll_read(context, buffer),
             Self::TlsServer(tls) => Pin::new(tls).poll_read(context, buffer),
+            Self::Compressed(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -106,6 +145,7 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
             Self::TlsClient(tls) => Pin::new(tls).poll_write(context, bytes),
             Self::TlsServer(tls) => Pin::new(tls).poll_write(context, bytes),
+            Self::Compressed(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -118,6 +158,11 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(context, parts),
             Self::TlsClient(tls) => Pin::new(tls).poll_write_vectored(context, parts),
             Self::TlsServer(tls) => Pin::new(tls).poll_write_vectored(context, parts),
+            Self::Compressed(stream) => {
+                // Its pieces are put together from one.
+                let first = parts.iter().find(|part| !part.is_empty());
+                Pin::new(stream).poll_write(context, first.map_or(&[], |part| &**part))
+            }
         }
     }
 
@@ -126,6 +171,7 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => tcp.is_write_vectored(),
             Self::TlsClient(tls) => tls.is_write_vectored(),
             Self::TlsServer(tls) => tls.is_write_vectored(),
+            Self::Compressed(_) => false,
         }
     }
 
@@ -134,6 +180,7 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(context),
             Self::TlsClient(tls) => Pin::new(tls).poll_flush(context),
             Self::TlsServer(tls) => Pin::new(tls).poll_flush(context),
+            Self::Compressed(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -142,6 +189,7 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
             Self::TlsClient(tls) => Pin::new(tls).poll_shutdown(context),
             Self::TlsServer(tls) => Pin::new(tls).poll_shutdown(context),
+            Self::Compressed(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -81,6 +81,12 @@ impl Deposits {
         old
     }
 
+    /// The deposits whose connection its server will soon close for idleness, taken off the shelf.
+    pub fn pop_closing(&self, now: Instant) -> Vec<Arc<Deposit>> {
+        let closing = |deposit: &Arc<Deposit>| deposit.closes().is_some_and(|at| at <= now);
+        self.shelf.by_age.lock().extract_if(.., |_, d| closing(d)).map(|(_, d)| d).collect()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.shelf.by_age.lock().len()
@@ -153,6 +159,14 @@ impl Deposit {
                 *state = other;
                 None
             }
+        }
+    }
+
+    /// When its server will soon close the connection for idleness.
+    fn closes(&self) -> Option<Instant> {
+        match &mut *self.state.lock() {
+            State::Held { lease, since, .. } => since.checked_add(lease.connection().idle_limit()?),
+            _ => None,
         }
     }
 

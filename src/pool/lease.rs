@@ -44,6 +44,12 @@ impl Lease {
         &self.pool
     }
 
+    /// Whether it is of a former generation: good for the session that has it, and for no other.
+    pub fn is_outdated(&mut self) -> bool {
+        let generation = self.connection().generation;
+        generation != self.pool.connections().manager().generation()
+    }
+
     /// Gives back a clean connection. It is closed instead when its time is over, or when somebody
     /// in another pool of the same server has waited for longer than anybody in this one.
     pub fn release(mut self) {

@@ -325,6 +325,10 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("a former generation or login"));
         }
         slot.round = round;
+        let unused = || Instant::now().saturating_duration_since(connection.last_used);
+        if connection.idle_limit().is_some_and(|limit| unused() >= limit) {
+            return Err(RecycleError::message("about to be closed by the server"));
+        }
         if connection.is_stale() {
             self.shared.metrics.stale.inc();
             self.shared.opener.found_closed();

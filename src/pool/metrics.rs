@@ -56,6 +56,8 @@ pub struct PoolMetrics {
     pub statements_closed: IntCounter,
     /// Borrowers that waited in vain.
     pub borrow_timeouts: IntCounter,
+    /// Borrowers that waited in vain because of their user's own limit.
+    pub user_limits: IntCounter,
     /// Borrowers refused because too many waited.
     pub borrow_refusals: IntCounter,
     open: [IntGauge; 2],
@@ -201,6 +203,7 @@ impl PoolMetricsFamily {
             executions_prepared: execution("prepared"),
             statements_closed: self.statements_closed.with_label_values(&labels),
             borrow_timeouts: failure("timeout"),
+            user_limits: failure("user_limit"),
             borrow_refusals: failure("queue_full"),
             open: Transport::ALL
                 .map(|transport| self.open.with_label_values(&[service, user, transport.name()])),

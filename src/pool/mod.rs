@@ -68,6 +68,8 @@ pub struct PoolSettings {
     pub max_idle_time: Option<Duration>,
     /// The most borrowers that wait; one more is refused.
     pub max_waiting: usize,
+    /// The most connections that the user may have, where it has a limit of its own.
+    pub user_limit: Option<usize>,
     /// When sessions give up the connections that they deposited.
     pub hand_over: HandOver,
 }
@@ -87,6 +89,14 @@ pub enum AcquireError {
     /// Too many borrowers wait already.
     #[error("too many clients wait for a backend connection")]
     QueueFull,
+    /// The user has as many connections as it may, and they stayed busy until the deadline.
+    #[error("the user has {limit} backend connections, and may have no more")]
+    UserLimit {
+        /// The user.
+        user: Arc<str>,
+        /// How many it may have.
+        limit: usize,
+    },
 }
 
 /// A pool of connections of one kind.
@@ -188,10 +198,16 @@ impl Pool {
         if let Some(lease) = self.take_over(deadline).await {
             return Ok(lease);
         }
-        tokio::select! {
+        let got = tokio::select! {
             biased;
             got = self.get(None, deadline.saturating_duration_since(now)) => got,
             () = place.late() => Err(AcquireError::BorrowTimeout),
+        };
+        match (got, self.settings().user_limit) {
+            (Err(AcquireError::BorrowTimeout), Some(limit)) if self.counts().open >= limit => {
+                Err(AcquireError::UserLimit { user: self.key.user.clone(), limit })
+            }
+            (decided, _) => decided,
         }
     }
 
@@ -227,8 +243,16 @@ impl Pool {
                     lease.release();
                 }
             });
-            if let Ok(Some(lease)) = receiver.await {
-                return Some(lease);
+            if let Ok(Some(mut lease)) = receiver.await {
+                if !lease.is_outdated() {
+                    return Some(lease);
+                }
+                // It goes, and leaves its place to a new one.
+                lease.release();
+                let left = deadline.saturating_duration_since(Instant::now());
+                if let Ok(lease) = self.get(Some(Duration::ZERO), left).await {
+                    return Some(lease);
+                }
             }
         }
         None

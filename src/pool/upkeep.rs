@@ -35,6 +35,9 @@ impl Pool {
                 self.settle(deposit, RESCUE);
             }
         }
+        for deposit in self.deposits().pop_closing(now) {
+            self.settle(deposit, RESCUE);
+        }
         if self.connections().manager().has_orphans() {
             self.warm_up(1);
         }

@@ -7,6 +7,7 @@ pub mod changes;
 pub mod effect;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod inherited;
 pub mod lexer;
 pub mod literal;
 pub mod mask;

@@ -22,6 +22,8 @@ pub struct Session {
     pub residue: Residue,
     /// Why it keeps its backend connection.
     pub pins: Pins,
+    /// The values that variables had when the session's first connection began; `None` before that.
+    pub baseline: Option<Arc<Baseline>>,
     /// The status flags that the client saw last.
     pub status: Status,
     /// The warnings and errors that the server counted last.
@@ -97,6 +99,7 @@ impl Session {
             login,
             residue,
             pins: Pins::default(),
+            baseline: None,
             status: Status::AUTOCOMMIT,
             warnings: 0,
             unsettled: Unsettled::default(),
@@ -112,6 +115,26 @@ impl Session {
     /// The environment changed: statements may have to be read differently from now on.
     pub fn environment_changed(&mut self, version: &ServerVersion, baseline: &Baseline) {
         self.dialect = dialect(version, &self.environment, baseline);
+    }
+
+    /// The session goes on on a connection that began with these values. Where somebody's SET GLOBAL
+    /// was between, it keeps those that it began with.
+    pub fn continues_on(&mut self, baseline: &Arc<Baseline>, version: &ServerVersion) {
+        if self.baseline.as_ref().is_some_and(|before| Arc::ptr_eq(before, baseline)) {
+            return;
+        }
+        let Some(before) = self.baseline.replace(baseline.clone()) else { return };
+        let carried = super::inherited::CARRIED.iter().filter(|name| {
+            before.get(name) != baseline.get(name) && self.environment.variables.get(name).is_none()
+        });
+        let carried: Vec<_> = carried.filter_map(|n| Some((*n, before.get(n)?))).collect();
+        if !carried.is_empty() {
+            let environment = Arc::make_mut(&mut self.environment);
+            for (name, value) in carried {
+                environment.variables.set(name, value);
+            }
+            self.environment_changed(version, baseline);
+        }
     }
 
     /// The client may or may not send several statements at once from now on.
@@ -153,6 +176,8 @@ impl Session {
         self.dedicated = false;
         self.text_statements = None;
         self.statements = None;
+        // A reset takes over the global values of now.
+        self.baseline = None;
         self.environment_changed(version, baseline);
     }
 

@@ -277,8 +277,10 @@ pub fn captured(session: &Session, capture: &Capture, traces: &mut Traces) {
         traces.last_insert_id = Some(id);
     }
     for name in capture.variables() {
-        if let Some(known) = session.residue.variable(name) {
-            traces.variables.insert(name.into(), Some(known.into()));
+        match session.residue.variable(name) {
+            Some(known) => drop(traces.variables.insert(name.into(), Some(known.into()))),
+            // It was never assigned there.
+            None => drop(traces.variables.remove(name)),
         }
     }
 }

@@ -110,7 +110,7 @@ pub struct ClientStatement {
     /// The parameter types last bound, raw as in `COM_STMT_EXECUTE`.
     pub types: Option<Arc<[u8]>>,
     /// `COM_STMT_SEND_LONG_DATA` since the last execution, by parameter.
-    pub long_data: Vec<(u16, Vec<u8>)>,
+    pub long_data: LongValues,
     /// Whether a cursor is open on the backend.
     pub cursor: Cursor,
     /// The server's number of the one backend statement that will do, where another would not:
@@ -134,17 +134,60 @@ pub enum Cursor {
 }
 
 impl ClientStatement {
-    /// Bytes of long data that wait for the execution.
-    pub fn long_data_size(&self) -> usize {
-        self.long_data.iter().map(|(_, data)| data.len()).sum()
+    /// Adds a piece of long data, as long as there are no more than `limit` bytes of it.
+    pub fn append_long_data(&mut self, parameter: u16, data: &[u8], limit: usize) {
+        let values = &mut self.long_data;
+        let size: usize = values.by_parameter.iter().map(|value| value.data.len()).sum();
+        if values.beyond_limit || size + data.len() > limit {
+            *values = LongValues { by_parameter: Vec::new(), beyond_limit: true };
+            return;
+        }
+        let found = values.by_parameter.iter_mut().find(|value| value.parameter == parameter);
+        match found {
+            Some(value) => {
+                value.data.extend_from_slice(data);
+                value.longest = value.longest.max(data.len());
+            }
+            None => {
+                let (data, longest) = (data.to_vec(), data.len());
+                values.by_parameter.push(LongValue { parameter, data, longest });
+            }
+        }
+    }
+}
+
+/// Values of parameters that came ahead of an execution.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LongValues {
+    by_parameter: Vec<LongValue>,
+    /// There were more bytes than may be kept: the execution fails.
+    pub beyond_limit: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct LongValue {
+    parameter: u16,
+    data: Vec<u8>,
+    /// Bytes of the longest piece that the client sent.
+    longest: usize,
+}
+
+impl LongValues {
+    /// Whether there is nothing that an execution would have to look at.
+    pub fn is_empty(&self) -> bool {
+        self.by_parameter.is_empty() && !self.beyond_limit
     }
 
-    /// Adds a piece of long data.
-    pub fn append_long_data(&mut self, parameter: u16, data: &[u8]) {
-        match self.long_data.iter_mut().find(|(p, _)| *p == parameter) {
-            Some((_, collected)) => collected.extend_from_slice(data),
-            None => self.long_data.push((parameter, data.to_vec())),
-        }
+    /// The parameters and their values in pieces no longer than those that the client sent: longer
+    /// ones may be too long for the server.
+    pub fn pieces(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        self.by_parameter.iter().flat_map(|value| {
+            let parameter = value.parameter;
+            // An empty value has one piece, too.
+            let empty = value.data.is_empty().then_some(&[][..]);
+            let pieces = value.data.chunks(value.longest.max(1));
+            empty.into_iter().chain(pieces).map(move |piece| (parameter, piece))
+        })
     }
 }
 

@@ -6,16 +6,16 @@
 //! [`Residue::capture`] says which questions bring everything here, and [`Residue::captured`]
 //! takes in the answers.
 
+mod conditions;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::conditions::LastError;
+
 use self::value::literal;
 use super::literal::put_identifier;
-use crate::wire::cursor::Cursor;
-use crate::wire::frame::put_lenenc_bytes;
-use bytes::BytesMut;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A user variable's name in lower case: the server compares them so.
@@ -51,15 +51,6 @@ pub enum Diagnostics {
     Lost,
 }
 
-/// What an error packet said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastError {
-    /// The error number.
-    pub code: u16,
-    /// SQLSTATE
-    pub sqlstate: [u8; 5],
-}
-
 /// A small result set: the payloads of its packets as the server sent them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CapturedResult {
@@ -67,17 +58,6 @@ pub struct CapturedResult {
     pub columns: Vec<Box<[u8]>>,
     /// Text rows.
     pub rows: Vec<Box<[u8]>>,
-}
-
-impl CapturedResult {
-    /// The rows of `SHOW WARNINGS` that are errors: those of `SHOW ERRORS`.
-    pub fn errors(&self) -> impl Iterator<Item = &[u8]> {
-        let is_error = |row: &&[u8]| {
-            matches!(Cursor::new(row).text_value(), Ok(Some(level))
-                if level.eq_ignore_ascii_case(b"error"))
-        };
-        self.rows.iter().map(|row| &**row).filter(is_error)
-    }
 }
 
 /// `FOUND_ROWS()` and where it is.
@@ -122,9 +102,6 @@ pub struct Residue {
     pub row_count: i64,
     /// What was said of the next transaction, until it begins.
     pub next_transaction: Option<Box<NextTransaction>>,
-    /// The last error, which may be among the diagnostics: `SHOW WARNINGS` does not tell its
-    /// SQLSTATE.
-    pub error: Option<LastError>,
     variables: Option<Box<UserVariables>>,
 }
 
@@ -136,6 +113,9 @@ struct UserVariables {
     on_backend: BTreeSet<VariableName>,
     /// Variables whose value went down with the backend that had it.
     lost: BTreeSet<VariableName>,
+    /// The last error, if its SQLSTATE is not that of its number: `SHOW WARNINGS` does not tell it,
+    /// `GET DIAGNOSTICS` does.
+    signalled: Option<LastError>,
 }
 
 impl Default for Residue {
@@ -146,7 +126,6 @@ impl Default for Residue {
             found_rows: FoundRows::Known(0),
             row_count: 0,
             next_transaction: None,
-            error: None,
             variables: None,
         }
     }
@@ -215,38 +194,6 @@ impl Residue {
     /// Whether the backend has what the next question that it is asked takes away.
     pub fn has_answers_on_backend(&self) -> bool {
         self.diagnostics == Diagnostics::OnBackend || self.found_rows == FoundRows::OnBackend
-    }
-
-    /// The last statement was refused without asking the server: what `SHOW WARNINGS` shows is
-    /// this error.
-    pub fn refused(&mut self, error: LastError, message: &[u8]) {
-        let mut row = BytesMut::new();
-        for text in [b"Error", error.code.to_string().as_bytes(), message] {
-            put_lenenc_bytes(&mut row, text);
-        }
-        let result = CapturedResult { columns: Vec::new(), rows: vec![Box::from(&row[..])] };
-        self.diagnostics = Diagnostics::Captured(Box::new(result));
-        self.error = Some(error);
-        self.row_count = -1;
-    }
-
-    /// `@@warning_count`, where it is known here. The server counts more than it keeps; `counted` is
-    /// what it said.
-    pub fn condition_count(&self, counted: u16) -> Option<u64> {
-        match &self.diagnostics {
-            Diagnostics::None => Some(0),
-            Diagnostics::Captured(result) => Some((result.rows.len() as u64).max(counted.into())),
-            Diagnostics::OnBackend | Diagnostics::Lost => None,
-        }
-    }
-
-    /// `@@error_count`, where it is known here.
-    pub fn error_count(&self) -> Option<u64> {
-        match &self.diagnostics {
-            Diagnostics::None => Some(0),
-            Diagnostics::Captured(result) => Some(result.errors().count() as u64),
-            Diagnostics::OnBackend | Diagnostics::Lost => None,
-        }
     }
 
     /// Whether there are more or larger user variables than are carried about.

@@ -5,6 +5,7 @@
 //! a session that comes back to a connection of its own kind, is one comparison of pointers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The value of a system variable in the text form in which the server reports it.
 pub type Value = Box<[u8]>;
@@ -139,6 +140,19 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// After what time of idleness the session wants its connection closed, if it said so.
+    pub fn wait_timeout(&self) -> Option<Duration> {
+        self.variables.get("wait_timeout").and_then(seconds)
+    }
+}
+
+/// The value of a variable that is a whole number of seconds.
+fn seconds(value: &[u8]) -> Option<Duration> {
+    let seconds: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
 /// Whether two environments are the same; almost always decided by the pointers alone.
 pub fn same(a: &Arc<Environment>, b: &Arc<Environment>) -> bool {
     Arc::ptr_eq(a, b) || a == b
@@ -174,6 +188,11 @@ impl Baseline {
         let lower = |name: &str| name.to_ascii_lowercase().into();
         let values = steady.map(|(name, value)| (lower(name), value.into())).collect();
         Self { values, role: LoginRole::default() }
+    }
+
+    /// After what time of idleness the server closes a connection.
+    pub fn wait_timeout(&self) -> Option<Duration> {
+        self.get("wait_timeout").and_then(seconds)
     }
 
     /// The value that `name` had after login.

@@ -6,6 +6,7 @@ use super::capability::Capabilities;
 use super::command::{BulkExecute, ChangeUser, Execute, LongData, Query};
 use super::exchange::{Exchange, ReplyShape, Step};
 use super::greeting::{AuthSwitchRequest, Greeting, HandshakeResponse, attributes};
+use super::proxy_header::{Parsed, ProxyHeader};
 use super::reply::{ErrPacket, OkPacket, Trackers};
 use super::resultset::ColumnDefinition;
 use bytes::BytesMut;
@@ -44,6 +45,21 @@ pub fn handshake(bytes: &[u8]) {
     }
     let _ = AuthSwitchRequest::parse(bytes);
     let _ = encrypt_password(b"password", &[7; NONCE], bytes);
+}
+
+/// The header that a proxy puts in front of a connection.
+pub fn proxy_header(bytes: &[u8]) {
+    match ProxyHeader::parse(bytes) {
+        Ok(Parsed::Whole { header, length }) => {
+            let mut out = BytesMut::new();
+            header.put_binary(&mut out);
+            let again = Parsed::Whole { header, length: out.len() };
+            assert_eq!(ProxyHeader::parse(&out), Ok(again), "what is written can be read");
+            assert!(length <= bytes.len());
+        }
+        Ok(Parsed::Needs(length)) => assert!(length > bytes.len()),
+        Err(_) => {}
+    }
 }
 
 /// Replies of a server.

@@ -12,5 +12,6 @@ pub mod fuzzing;
 pub mod greeting;
 #[cfg(test)]
 mod oracle;
+pub mod proxy_header;
 pub mod reply;
 pub mod resultset;

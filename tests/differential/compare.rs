@@ -192,6 +192,12 @@ impl Untold {
 
     /// Takes in a statement and its reply.
     pub(crate) fn after(&mut self, text: &str, reply: &Reply) {
+        let mut words = text.splitn(3, ' ');
+        let executed = match (words.next(), words.next()) {
+            (Some("!execute"), Some(slot)) => self.prepared.get(slot).cloned(),
+            _ => None,
+        };
+        let text = executed.as_deref().unwrap_or(text);
         const INDIRECT: &[&str] = &["CALL", "SELECT ins(", "SELECT tz(", "SELECT uv("];
         if self.flavor == Flavor::MySql {
             let counts = matches!(reply.packets.first(), Some((_, packet)) if packet[0] != 0);

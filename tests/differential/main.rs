@@ -125,7 +125,7 @@ fn on(flavor: Flavor) {
         Millpond::start(server, &settings)
     });
     let said = AtomicUsize::new(0);
-    let wanted = number("DIFFERENTIAL_STATEMENTS", 2000);
+    let wanted = number("DIFFERENTIAL_STATEMENTS", 5000);
     let seed = number("DIFFERENTIAL_SEED", 1);
     let config = Config {
         // Half of the sessions that there may be, on average.

@@ -202,10 +202,11 @@ fn both_servers_gone_and_back_cost_a_pause() {
         sleep(Duration::from_millis(1_000)).await;
         let all = load.check(&pair.writer).await;
         assert!(count(&all, |w| w.unknown.len()) <= WRITERS as usize, "one in flight for each");
-        assert!(
-            all.iter().all(|w| w.longest_pause() >= Duration::from_millis(1_500)),
-            "all waited"
-        );
+        for written in &all {
+            // An open transaction is lost; everything else waited.
+            let lost = usize::from(written.way == Way::Transaction);
+            assert!(written.refused.len() <= lost, "{:?} ({:?})", written.refused, written.way);
+        }
         assert_eq!(writer_changes(&millpond), ["found", "unreachable", "returned"]);
     });
 }

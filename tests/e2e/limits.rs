@@ -2,9 +2,11 @@
 
 use crate::support::accounts::{APP, OTHER};
 use crate::support::millpond::{Millpond, Settings};
+use crate::support::raw::login::Login;
 use crate::support::servers;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -81,6 +83,112 @@ fn a_client_that_goes_away_while_it_waits_leaves_the_queue() {
         waiting.abort();
         waited_for(&millpond, "millpond_pool_waiting", 0).await;
         holder.disconnect().await.unwrap();
+    });
+}
+
+/// Settings for the user `app`, in a section of its own behind the others.
+fn for_app(millpond: &Millpond, lines: &str) {
+    let section = format!("[services.test.users.{}]\n", APP.name);
+    millpond.edit(|text| text.replace(&section, &format!("{section}{lines}")));
+    reload(millpond);
+}
+
+fn reload(millpond: &Millpond) {
+    let (status, done) = tokio::task::block_in_place(|| millpond.order("/reload", &[]));
+    assert_eq!(status, 200, "{done}");
+}
+
+#[test]
+fn a_user_has_so_many_clients_and_others_are_not_held_up() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::default());
+        let only = millpond.connect(&APP, Some("app")).await.unwrap();
+        for_app(&millpond, "max_clients = 1\n");
+        let (number, text) = code(millpond.connect(&APP, Some("app")).await);
+        assert_eq!(number, 1226, "{text}");
+        assert!(text.contains("'app'") && text.contains("max_clients"), "{text}");
+        let mut other = millpond.connect(&OTHER, None).await.unwrap();
+        // Another way to become one too many.
+        let changed = other
+            .change_user(
+                mysql_async::ChangeUserOpts::new()
+                    .with_user(Some(APP.name.to_owned()))
+                    .with_pass(Some(APP.password.to_owned())),
+            )
+            .await;
+        assert_eq!(code(changed).0, 1226);
+        only.disconnect().await.unwrap();
+        waited_for(&millpond, "millpond_sessions", 0).await;
+        millpond.connect(&APP, Some("app")).await.unwrap();
+        let metrics = millpond.page("/metrics");
+        let told = "{service=\"test\",trouble=\"too_many_clients_of_user\"} 2\n";
+        assert!(metrics.contains(told), "{metrics}");
+    });
+}
+
+#[test]
+fn a_user_has_so_many_backend_connections() {
+    servers::both_async(async |server| {
+        let settings = Settings {
+            pool: "max_size = 3\nborrow_timeout = \"300ms\"\n".into(),
+            ..Settings::default()
+        };
+        let millpond = Millpond::start(server, &settings);
+        for_app(&millpond, "max_backend_connections = 1\n");
+        // A driver asks something when it connects.
+        let mut second = millpond.connect(&APP, None).await.unwrap();
+        let mut holder = block(&millpond).await;
+        let (number, text) = code(second.query_drop("SELECT 1").await);
+        assert_eq!(number, 1226, "{text}");
+        assert!(text.contains("max_backend_connections"), "{text}");
+        let mut other = millpond.connect(&OTHER, None).await.unwrap();
+        other.query_drop("SELECT 1").await.unwrap();
+        millpond.edit(|text| {
+            text.replace("max_backend_connections = 1", "max_backend_connections = 2")
+        });
+        reload(&millpond);
+        second.query_drop("SELECT 1").await.unwrap();
+        holder.query_drop("COMMIT").await.unwrap();
+        waited_for(&millpond, "millpond_borrow_failures_total", 1).await;
+    });
+}
+
+#[test]
+fn an_address_that_connects_too_often_is_told_so() {
+    servers::one_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::default());
+        millpond.edit(|text| {
+            text.replace(
+                "[services.test.backend]",
+                "max_connects_per_second = 1\n[services.test.backend]",
+            )
+        });
+        reload(&millpond);
+        let mut refused = None;
+        for _ in 0..50 {
+            match millpond.connect(&APP, Some("app")).await {
+                Ok(client) => drop(client),
+                error => {
+                    refused = Some(code(error));
+                    break;
+                }
+            }
+        }
+        let (number, text) = refused.expect("a refusal");
+        assert_eq!(number, 1129, "{text}");
+        assert!(text.contains("max_connects_per_second"), "{text}");
+        // From elsewhere, and a moment later, it is as ever.
+        let elsewhere = Login { from: Ipv4Addr::new(127, 0, 0, 9), ..Login::of(&APP) };
+        elsewhere.at(millpond.port).await.unwrap();
+        let mut again = millpond.connect(&APP, Some("app")).await;
+        for _ in 0..20 {
+            if again.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            again = millpond.connect(&APP, Some("app")).await;
+        }
+        again.unwrap();
     });
 }
 

@@ -5,6 +5,7 @@
 //! - [`charsets`]: character sets that change how servers are to be talked to.
 //! - [`clusters`]: Galera and Aurora, whose nodes fail under load.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
+//! - [`cuts`]: transactions that take too long.
 //! - [`discovery`]: servers that are found by a name, or by their group.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
 //! - [`failures`]: servers that die, and statements that are killed.
@@ -20,11 +21,13 @@
 //! - [`pins`]: what goes with a session to another connection, and what makes it keep one.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
+//! - [`proxied`]: connections that come through another proxy, which says whose they are.
 //! - [`reading`]: where strings and comments end, asked of the servers.
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`secrecy`]: known secrets through every path that fails, and a look at all that is said.
 //! - [`session`]: sessions that take turns on one connection.
+//! - [`suites`]: what drivers' own test suites found.
 //! - [`tokens`]: clients that come with a token in place of a password.
 //! - [`sleeping`]: databases that stop when nobody needs them.
 //! - [`top`]: the status in a terminal and a shell.
@@ -39,6 +42,7 @@ mod certificates;
 mod charsets;
 mod clusters;
 mod crowd;
+mod cuts;
 mod discovery;
 mod exactness;
 mod failover;
@@ -57,6 +61,7 @@ mod operations;
 mod pins;
 mod prepared;
 mod prometheus;
+mod proxied;
 mod reading;
 mod reload;
 mod rotation;
@@ -64,6 +69,7 @@ mod secrecy;
 mod session;
 mod sleeping;
 mod stores;
+mod suites;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

@@ -272,10 +272,7 @@ fn no_secret_is_said_to_anybody() {
         }
         millpond.signal("TERM");
         let (_, log) = millpond.wait(std::time::Duration::from_secs(60)).expect("its end");
-        assert!(
-            log.contains("TRACE") && log.contains("DEBUG"),
-            "the log is not as fine as it can be"
-        );
+        assert!(log.contains("DEBUG"), "the log is not fine: {log}");
         assert!(log.contains("a login was refused"), "{log}");
         said.add("the log", log);
         assert!(said.secrets.len() > 30 && said.texts.len() > 30);

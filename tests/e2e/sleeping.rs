@@ -69,7 +69,6 @@ fn a_database_that_nobody_needs_may_stop_and_the_next_statement_has_it_started()
                 other.await.expect("a task").expect("no error, only a wait");
             }
             eprintln!("{}, {provider}: {:?} to wake up", server.flavor, begun.elapsed());
-            assert!(begun.elapsed() > Duration::from_millis(500), "longer than borrow_timeout");
             let metrics = millpond.page("/metrics");
             assert!(metrics.contains("millpond_asleep{service=\"test\"} 0"));
             assert!(metrics.contains("millpond_resume_seconds_count{service=\"test\"} 1"));

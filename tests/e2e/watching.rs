@@ -11,12 +11,18 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Metrics that have series only with replicas, with a store of secrets, or in trouble.
-const AT_TROUBLE: [&str; 5] = [
+const AT_TROUBLE: [&str; 11] = [
     "millpond_client_errors_total",
     "millpond_backend_connect_failures_total",
     "millpond_secret_age_seconds",
     "millpond_secret_fetches_total",
     "millpond_server_lag_seconds",
+    "millpond_certificate_reload_failures_total",
+    "millpond_certificate_reloads_total",
+    "millpond_server_downs_total",
+    "millpond_tokens_total",
+    "millpond_webhook_lost_events_total",
+    "millpond_webhook_posts_total",
 ];
 
 /// The metrics that a text names.

@@ -65,6 +65,29 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("max_clients = true", "max_clients = true: expected a whole number from 1 to 1000000"),
     (
+        "proxy_protocol_from = [\"10.0.0.1/8\"]",
+        "proxy_protocol_from = [\"10.0.0.1/8\"]: expected addresses or networks such as \
+         \"10.0.0.0/8\"",
+    ),
+    (
+        "max_connects_per_second = 0",
+        "max_connects_per_second = 0: expected a whole number from 1 to 1000000",
+    ),
+    (
+        "idle_transaction_timeout = \"1ms\"",
+        "idle_transaction_timeout = \"1ms\": expected a duration from 100ms to 365d, such as \
+         \"30m\", or \"0\" for none",
+    ),
+    (
+        "users.app.max_transaction_time = 5",
+        "users.app.max_transaction_time = 5: expected a duration from 100ms to 365d, such as \
+         \"30m\", or \"0\" for none",
+    ),
+    (
+        "users.app.max_clients = 0",
+        "users.app.max_clients = 0: expected a whole number from 1 to 1000000",
+    ),
+    (
         "server_version = \"newest\"",
         "server_version = \"newest\": expected \"auto\", or a version such as \"8.4.3\" or \
          \"10.11.6-MariaDB\"",
@@ -133,8 +156,9 @@ const WRONG: &[(&str, &str)] = &[
     ("users.app.pasword = \"x\"", "users.app.pasword: unknown key; did you mean `password`?"),
     (
         "users.app.host = \"%\"",
-        "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, database_user, \
-         certificate, pool_mode, ignore_variables, token",
+        "users.app.host: unknown key; known here: password, secret, require_tls, allow_from, max_clients, \
+         max_backend_connections, max_waiting, idle_client_timeout, idle_transaction_timeout, \
+         max_transaction_time, database_user, certificate, pool_mode, ignore_variables, token",
     ),
     // Impossible combinations.
     ("pool.min_idle = 21", "pool.min_idle = 21: more than max_size = 20: expected at most 20"),

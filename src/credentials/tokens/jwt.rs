@@ -72,7 +72,7 @@ impl Jwt {
             let why = format!("its algorithm {algorithm:?} is not among `algorithms`");
             return Err(TokenError::Invalid(why));
         }
-        if header.extras.inner().contains_key("crit") {
+        if header.crit.is_some() {
             return Err(TokenError::Form("it wants an extension (`crit`)"));
         }
         let id = header.kid.as_deref();

@@ -15,6 +15,7 @@ use super::trial::Trial;
 use super::{GreetContext, GreetError, MAX_PACKET, fresh_nonce};
 use crate::config::secret::Secret;
 use crate::credentials::verify::Verifier;
+use crate::frontend::peer::Peer;
 use crate::frontend::told::Told;
 use crate::frontend::users::User;
 use crate::net::packet::PacketStream;
@@ -84,7 +85,7 @@ pub(super) struct Dialogue<'a, S> {
     context: &'a GreetContext,
     encrypted: bool,
     nonce: [u8; NONCE],
-    host: &'a str,
+    peer: &'a Peer,
     certificate: Option<&'a [u8]>,
 }
 
@@ -96,7 +97,7 @@ pub(super) struct Place<'a> {
     /// The nonce of its greeting.
     pub(super) nonce: [u8; NONCE],
     /// Where it comes from.
-    pub(super) host: &'a str,
+    pub(super) peer: &'a Peer,
     /// The certificate that the client has shown, in DER.
     pub(super) certificate: Option<&'a [u8]>,
 }
@@ -124,8 +125,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
         context: &'a GreetContext,
         place: Place<'a>,
     ) -> Self {
-        let Place { encrypted, nonce, host, certificate } = place;
-        Self { packets, context, encrypted, nonce, host, certificate }
+        let Place { encrypted, nonce, peer, certificate } = place;
+        Self { packets, context, encrypted, nonce, peer, certificate }
     }
 
     /// Judges the response to a greeting.
@@ -145,29 +146,35 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
 
     async fn carry_out(mut self, plan: Plan, attempt: &Attempt<'_>) -> Result<Proven, GreetError> {
         let name = user_name(attempt.user);
-        let trial = Trial::begin(self.context, self.host, &name)?;
+        let trial = Trial::begin(self.context, &self.peer.host, &name)?;
         // Something is compared also where there is no such user.
         let decoy = Secret::new(fresh_nonce()?);
         let mut claim = Claim::new(self.context, &name, decoy);
         let certified = match claim.user() {
-            Some(user) => Certified::judge(user, self.certificate, self.host),
+            Some(user) => Certified::judge(user, self.certificate, &self.peer.host),
             None => Certified::PasswordToo,
         };
-        let verdict = match plan {
-            _ if certified == Certified::Alone => self.vouched_for(plan, attempt.proof),
-            Plan::Check(plugin) => self.check(plugin, attempt.proof, &mut claim).await?,
+        let judged = match plan {
+            _ if certified == Certified::Alone => Ok(self.vouched_for(plan, attempt.proof)),
+            Plan::Check(plugin) => self.check(plugin, attempt.proof, &mut claim).await,
             Plan::Switch(plugin) => {
                 let plugin = self.most_telling(plugin, &claim);
                 let proof = self.switch(plugin).await?;
-                self.check(plugin, &proof, &mut claim).await?
+                self.check(plugin, &proof, &mut claim).await
             }
         };
-        let Verdict { right, with_password, server_proof } = verdict;
+        let Verdict { right, with_password, server_proof } = match judged {
+            Err(error @ GreetError::Unavailable(_)) => {
+                trial.came_to_nothing();
+                return Err(error);
+            }
+            judged => judged?,
+        };
         let may_come = |user: &User| {
             right
                 && certified != Certified::No
                 && (self.encrypted || !user.tls_only)
-                && comes_from_there(user, self.host)
+                && comes_from_there(user, self.peer)
         };
         let user = claim.proven().filter(|proven| may_come(&proven.user));
         match user {
@@ -248,7 +255,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
 
     /// Judges a password, or what comes in its place.
     async fn password(&self, given: &[u8], claim: &mut Claim<'_>) -> Result<bool, GreetError> {
-        claim.password(given, self.encrypted).await.map_err(GreetError::Denied)
+        claim.password(given, self.encrypted).await.map_err(GreetError::Unavailable)
     }
 
     /// What MariaDB's clients want to hear of a certificate that they cannot check.
@@ -302,10 +309,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Dialogue<'a, S> {
 }
 
 /// Whether a user who has proven the password may come from there.
-fn comes_from_there(user: &User, host: &str) -> bool {
-    let may = user.may_come_from(host);
+fn comes_from_there(user: &User, peer: &Peer) -> bool {
+    let may = user.may_come_from(peer);
     if !may {
-        tracing::info!(user = &*user.name, host, "refused: not from this address (allow_from)");
+        tracing::info!(
+            user = &*user.name,
+            host = &*peer.host,
+            "refused: not from this address (allow_from)"
+        );
     }
     may
 }

@@ -6,6 +6,7 @@ mod drivers;
 mod hostile;
 
 use super::*;
+use crate::backend::server::HostNames;
 use crate::config::secret::Secret;
 use crate::config::{FrontTls, FrontTlsMode};
 use crate::credentials::rotation::Keyring;
@@ -13,6 +14,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 const HOST: &str = "10.0.0.9";
+
+fn peer() -> Arc<Peer> {
+    Peer::new(HOST.parse().unwrap(), HostNames::default())
+}
+
 const VERSION: &str = "9.7.4";
 
 /// Users: `app` with two passwords, `safe` who may only come by TLS, `far` who may not come
@@ -58,7 +64,7 @@ async fn meet<T>(
     let address = listener.local_addr().unwrap();
     let server = async {
         let (tcp, _) = listener.accept().await.unwrap();
-        let mut greeted = greet(Stream::Plain(tcp), context.clone(), 7, HOST.into()).await?;
+        let mut greeted = greet(Stream::Plain(tcp), context.clone(), 7, peer()).await?;
         let Greeted { stream, output, sequence, .. } = &mut greeted;
         let output = std::mem::take(output);
         let parts = Parts { stream, input: BytesMut::new(), output, sequence: *sequence };

@@ -8,7 +8,9 @@ use super::*;
 use crate::backend::connection::Connection;
 use crate::backend::control::ControlError;
 use crate::backend::login::LoginError;
-use crate::config::{Endpoint, HandOver, LoginLimits, LostStatement, Retry, WithoutReaders};
+use crate::config::{
+    Compression, Endpoint, HandOver, LoginLimits, LostStatement, Retry, WithoutReaders,
+};
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetricsFamily;
 use crate::failover::orders::Order;
@@ -19,8 +21,9 @@ use crate::failover::supervisor::{Supervisor, SupervisorParts};
 use crate::failover::verdict::{Answer, Claim, Lone};
 use crate::frontend::cancel::Registry as Clients;
 use crate::frontend::greet::Lasting;
+use crate::frontend::limits::{Limits, UserLimits};
 use crate::frontend::metrics::FrontendMetrics;
-use crate::frontend::service::{GreetSettings, Limits, PoolMaker, ServiceParts};
+use crate::frontend::service::{GreetSettings, PoolMaker, ServiceParts};
 use crate::pool::PoolSettings;
 use crate::pool::budget::Budget;
 use crate::pool::manager::{OpenError, Opener, Opening};
@@ -158,6 +161,7 @@ impl PoolMaker for Fences {
             max_size: 1,
             min_idle: 0,
             max_idle_time: None,
+            user_limit: None,
             max_waiting: 1,
             hand_over: HandOver::WhenNeeded,
         };
@@ -198,7 +202,9 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
     let service = Service::new(ServiceParts {
         name: "orders".into(),
         limits: Limits {
-            idle_client: None,
+            connects_per_second: None,
+            everybody: UserLimits::default(),
+            users: HashMap::new(),
             slow: crate::config::SlowConfig { from: None, text: crate::config::SlowText::Masked },
             max_clients: SESSIONS,
             borrow_timeout: Duration::from_secs(5),
@@ -221,10 +227,12 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
             version: None,
             tls: None,
             require_tls: false,
+            compression: Compression::Offered,
             users: Arc::default(),
             login_limits: LoginLimits::default(),
             guests: None,
             lasting: Lasting::new(Workers::start("logins", 1).unwrap()),
+            proxies: [].into(),
         },
     });
     (service, supervisor)

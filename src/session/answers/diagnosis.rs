@@ -4,7 +4,6 @@
 use crate::session::model::Session;
 use crate::session::residue::{CapturedResult, Diagnostics};
 use crate::session::server::Flavor;
-use crate::session::sqlstate::sqlstate;
 use crate::session::statement::{ConditionItem, Diagnosis, StatementItem};
 use crate::wire::cursor::Cursor;
 use crate::wire::resultset::ColumnDefinition;
@@ -22,7 +21,6 @@ pub enum Diagnosed {
 
 /// One row of `SHOW WARNINGS`.
 struct Condition<'a> {
-    is_error: bool,
     code: u16,
     message: &'a [u8],
 }
@@ -30,10 +28,10 @@ struct Condition<'a> {
 impl<'a> Condition<'a> {
     fn parse(row: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor::new(row);
-        let level = cursor.text_value().ok()??;
+        let _level = cursor.text_value().ok()??;
         let code = std::str::from_utf8(cursor.text_value().ok()??).ok()?.parse().ok()?;
         let message = cursor.text_value().ok()??;
-        Some(Self { is_error: level.eq_ignore_ascii_case(b"error"), code, message })
+        Some(Self { code, message })
     }
 }
 
@@ -83,10 +81,7 @@ pub fn diagnosed(session: &Session, wanted: &Diagnosis<'_>) -> Diagnosed {
 
 fn value(session: &Session, condition: &Condition<'_>, item: ConditionItem) -> Vec<u8> {
     let flavor = session.dialect.flavor;
-    let state = match session.residue.error {
-        Some(error) if condition.is_error && error.code == condition.code => error.sqlstate,
-        _ => *sqlstate(condition.code, flavor),
-    };
+    let state = session.residue.sqlstate(condition.code, flavor);
     match item {
         ConditionItem::Number => unsigned(condition.code),
         ConditionItem::MessageText => text(condition.message, flavor),
@@ -139,7 +134,7 @@ mod tests {
         let version = ServerVersion::parse(b"9.7.0");
         let mut session = Session::new(environment, &version, &Baseline::default());
         session.residue.row_count = -1;
-        session.residue.error = Some(LastError { code: 1644, sqlstate: *b"45001" });
+        session.residue.failed(LastError { code: 1644, sqlstate: *b"45001" }, Flavor::MySql);
         let rows = [&b"\x07Warning\x041292\x02no"[..], b"\x05Error\x041644\x03boo"];
         let rows = rows.into_iter().map(Box::from).collect();
         let captured = CapturedResult { columns: Vec::new(), rows };

@@ -25,7 +25,9 @@ pub(super) fn residue(
         None if !failed => result.affected_rows.cast_signed(),
         _ => -1,
     };
-    residue.error = result.last_error.or(residue.error);
+    if let Some(error) = result.last_error {
+        residue.failed(error, flavor);
+    }
     residue.found_rows = found_rows::after(residue.found_rows, analysis, result, flavor);
     let diagnostics = failed || result.warnings > 0;
     // What the first of several statements left may still be there; and who knows whether a
@@ -37,11 +39,13 @@ pub(super) fn residue(
         && (flavor == Flavor::MySql || !matches!(residue.diagnostics, Diagnostics::Captured(_)));
     // Asking does not clear them, but on MySQL where it is a SELECT.
     let keeps = shows && (flavor == Flavor::MariaDb || analysis.kind != StatementKind::Select);
+    // What MySQL does for a ping and the like leaves them, too.
+    let is_no_statement = analysis.count == 0 && flavor == Flavor::MySql;
     session.warnings = if failed { 1 } else { result.warnings };
     if unclear {
         residue.diagnostics = Diagnostics::OnBackend;
         beyond.diagnostics = Some(true);
-    } else if keeps && !diagnostics {
+    } else if (keeps || is_no_statement) && !diagnostics {
         // They are what they were.
     } else if diagnostics {
         residue.diagnostics = Diagnostics::OnBackend;

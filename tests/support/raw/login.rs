@@ -117,7 +117,11 @@ impl Login {
     /// Connects and logs in. A refusal comes as an error of kind `PermissionDenied`, with the
     /// server's number and text.
     pub(crate) async fn at(&self, port: u16) -> io::Result<Raw> {
-        let mut packets = Packets::connect(port, self.from).await?;
+        self.on(Packets::connect(port, self.from).await?).await
+    }
+
+    /// Logs in on a connection that is open. A refusal comes as for [`Self::at`].
+    pub(crate) async fn on(&self, mut packets: Packets) -> io::Result<Raw> {
         let (_, greeting) = packets.receive().await?;
         let greeting = Greeting::parse(&greeting)?;
         let mut sequence = 1;

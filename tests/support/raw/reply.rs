@@ -53,7 +53,7 @@ impl Reply {
     /// Without what the ends of column definitions say about the rest of the reply: a server knows
     /// some of it before the first row, a proxy that sends rows on as they come does not.
     pub(crate) fn without_foresight(mut self) -> Self {
-        const CERTAIN: u16 = AUTOCOMMIT | CURSOR_EXISTS;
+        const CERTAIN: u16 = AUTOCOMMIT | CURSOR_EXISTS | MORE_RESULTS;
         for end in &self.column_ends {
             if let Some((_, packet)) = self.packets.get_mut(*end) {
                 let status = u16::from_le_bytes([packet[3], packet[4]]) & CERTAIN;

@@ -29,7 +29,7 @@ async fn change(
         Some(String::from_utf8_lossy(switch.plugin).into_owned())
     };
     let serve = async {
-        let proven = reauthenticate(&mut server, context, change, HOST).await;
+        let proven = reauthenticate(&mut server, context, change, &peer()).await;
         drop(server);
         proven
     };

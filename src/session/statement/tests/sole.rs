@@ -14,12 +14,17 @@ fn questions_for_one_thing() {
         ("select @@local.error_count", Sole::ErrorCount),
         ("show warnings", Sole::Warnings),
         ("SHOW ERRORS;", Sole::Errors),
+        ("show warnings limit 5, 1", Sole::Warnings),
+        ("show errors limit 1 offset 2", Sole::Errors),
         ("show count(*) warnings", Sole::WarningCount),
         ("show count(*) errors", Sole::ErrorCount),
         ("show warnings limit 1", Sole::Warnings),
     ] {
         assert_eq!(mysql(sql).sole, Some(sole), "{sql}");
     }
+    let limit = Limit { offset: 2, count: 1 };
+    assert_eq!(mysql("show errors limit 1 offset 2").limit(), Some(limit));
+    assert_eq!(mysql("show warnings").details, None);
     assert_eq!(several("select found_rows();").sole, Some(Sole::FoundRows));
 }
 
@@ -36,6 +41,8 @@ fn anything_more_is_for_the_server() {
         "select found_rows() union select 1",
         "select @@global.error_count",
         "select @@error_count = 1",
+        "show warnings limit ?",
+        "show warnings limit 1 2",
         "explain select found_rows()",
         "select x.found_rows()",
         "select 1",

@@ -1,0 +1,119 @@
+//! Where a binary prepared statement is executed: the connection gets it first, where it has not.
+
+use super::borrow::Borrowed;
+use super::client::{Client, Stop};
+use super::failure::Sent;
+use super::restore::Adopted;
+use super::run::Placed;
+use crate::backend::dialogue::{Content, Question};
+use crate::session::prepared::{Cursor, StatementKey};
+use crate::session::statement::Analysis;
+use std::sync::Arc;
+
+/// Which of the connection's statements will do for an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Any of the same key.
+    Cached,
+    /// One of its own, such as for a cursor.
+    Never,
+    /// One of this key: the text with answers in it, which hardly any other execution has.
+    Instead(Arc<StatementKey>),
+}
+
+/// Where an execution runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The server's number of the statement.
+    pub(super) backend_id: u32,
+    /// Until when it will be needed.
+    pub(super) serves: Serves,
+}
+
+/// How long the server's statement is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Serves {
+    /// For other executions, too.
+    Again,
+    /// For this execution and its cursor.
+    Once,
+}
+
+impl Client {
+    /// Makes sure that the connection has the statement, and tells its number there.
+    pub(super) async fn place(
+        &mut self,
+        id: u32,
+        sequence: u8,
+        mut share: Share,
+    ) -> Result<Option<Place>, Stop> {
+        if self.borrow(sequence).await? == Borrowed::No {
+            return Ok(None);
+        }
+        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
+        if let Some(backend_id) = statement.only {
+            let left = std::mem::replace(&mut statement.cursor, Cursor::Closed) == Cursor::Left;
+            if left
+                && let Some(lease) = &mut self.lease
+                && lease.connection().ask(&[Question::ResetStatement(backend_id)]).await.is_err()
+            {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
+            }
+            return Ok(Some(Place { backend_id, serves: Serves::Again }));
+        }
+        let environment = statement.environment.clone();
+        let key = match &share {
+            Share::Instead(key) => key.clone(),
+            Share::Cached | Share::Never => statement.key.clone(),
+        };
+        // A reset would take the statement with it: it comes before. Nor can a connection that is
+        // held by a cursor be reset.
+        let analysis = match share {
+            Share::Cached => statement.analysis.clone(),
+            Share::Never | Share::Instead(_) => Arc::new(Analysis::opaque()),
+        };
+        if !self.make_fit(&analysis, Placed::Anywhere, sequence).await? {
+            return Ok(None);
+        }
+        let Some(lease) = &mut self.lease else {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
+        };
+        if share == Share::Cached
+            && let Some(found) = lease.connection().statements.get_mut(&key).map(|found| found.id)
+        {
+            lease.pool().metrics.executions_cached.inc();
+            return Ok(Some(Place { backend_id: found, serves: Serves::Again }));
+        }
+        match self.adopt(&environment, sequence).await? {
+            Adopted::Exactly => {}
+            Adopted::ButDatabase => {
+                if share == Share::Cached {
+                    share = Share::Never;
+                }
+            }
+            Adopted::Elsewhere => return Box::pin(self.place(id, sequence, share)).await,
+            Adopted::Not => return Ok(None),
+        }
+        let serves = if share == Share::Cached { Serves::Again } else { Serves::Once };
+        let Some(backend_id) = self.prepare_here(&key, sequence, share).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Place { backend_id, serves }))
+    }
+
+    async fn prepare_here(
+        &mut self,
+        key: &Arc<StatementKey>,
+        sequence: u8,
+        share: Share,
+    ) -> Result<Option<u32>, Stop> {
+        let asked = self.ask_to_prepare(Question::Prepare(key.sql()), sequence).await?;
+        let Some(Content::Prepared { id }) = asked else { return Ok(None) };
+        if share == Share::Cached
+            && let Some(lease) = &mut self.lease
+        {
+            lease.connection().statements.insert(key.clone(), id);
+        }
+        Ok(Some(id))
+    }
+}
