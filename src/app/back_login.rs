@@ -39,13 +39,14 @@ impl BackLogin {
         Self { backing, as_whom: user.database_user.clone() }
     }
 
-    /// Whether a connection that was opened then has had its time with a former password.
-    pub(super) fn is_outdated(&self, opened: Instant, number: u32, now: Instant) -> bool {
+    /// When a connection that was opened then has had its time with a former password, if it is
+    /// one.
+    pub(super) fn outdated_from(&self, opened: Instant, number: u32) -> Option<Instant> {
         match &self.backing {
-            Backing::Kept(keyring) => keyring.is_outdated(opened, number, now),
+            Backing::Kept(keyring) => keyring.outdated_from(opened, number),
             // A signature is of the moment of the login.
             #[cfg(feature = "rds-iam")]
-            Backing::RdsIam(_) => false,
+            Backing::RdsIam(_) => None,
         }
     }
 

@@ -215,8 +215,8 @@ impl Opener for ServerOpener {
         })
     }
 
-    fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
-        self.login().is_outdated(connection.opened, connection.thread_id, now)
+    fn outdated_from(&self, connection: &Connection) -> Option<Instant> {
+        self.login().outdated_from(connection.opened, connection.thread_id)
     }
 
     fn found_closed(&self) {

@@ -1,6 +1,7 @@
 //! One connection to a server, with everything that Millpond knows about its state.
 
 use super::dialogue::{Content, Question, Reply, ServerError, read_reply};
+use super::fence::Fence;
 use super::server::ServerInfo;
 use crate::net::buffer::ReadBuffer;
 use crate::net::link::{LinkError, send};
@@ -17,7 +18,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
 /// The set-up of session trackers, said after every login and every reset (both switch them
 /// off). Everything is tracked; what a client did not ask for is filtered on the way to it.
@@ -67,8 +67,8 @@ pub struct Connection {
     pub last_used: Instant,
     /// The pool generation it was opened in: connections of former ones are not used again.
     pub generation: u64,
-    /// Cancelled when its server is given up, which may never answer then.
-    pub fence: CancellationToken,
+    /// Closed when its server is given up, which may never answer then.
+    pub fence: Fence,
 }
 
 /// Why a connection could not be brought into a known state.
@@ -240,11 +240,11 @@ impl Connection {
 
 /// What comes of `work`, unless its server was given up some time ago.
 async fn within<T>(
-    fence: &CancellationToken,
+    fence: &Fence,
     work: impl Future<Output = Result<T, LinkError>>,
 ) -> Result<T, LinkError> {
     let given_up = async {
-        fence.cancelled().await;
+        fence.closed().await;
         sleep(LAST_WORDS).await;
     };
     tokio::select! {

@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, StateError, TRACKERS};
 use super::dialogue::{Content, Question, Reply, read_reply, rows};
+use super::fence::Fence;
 use super::login::LoggedIn;
 use super::server::{HostNames, NameCase, ServerInfo, TrackerDefaults};
 use crate::net::buffer::ReadBuffer;
@@ -18,7 +19,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// The collation that Millpond logs in with: `utf8mb4_general_ci`, which every server has.
 pub const LOGIN_COLLATION: u16 = 45;
@@ -129,7 +129,7 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         expires: now + setup.lifetime,
         last_used: now,
         generation: setup.generation,
-        fence: CancellationToken::new(),
+        fence: Fence::default(),
     })
 }
 

@@ -185,15 +185,16 @@ impl Keyring {
         self.works.store((*pair != known.current).then(|| Arc::new(pair.clone())));
     }
 
-    /// Whether a connection that was opened then has had its time with a former password. Those of
-    /// one change go one after another: `number` decides which when.
-    pub fn is_outdated(&self, opened: Instant, number: u32, now: Instant) -> bool {
+    /// When a connection that was opened then has had its time with a former password; `None` for
+    /// one with the present password. Those of one change go one after another: `number` decides
+    /// which when.
+    pub fn outdated_from(&self, opened: Instant, number: u32) -> Option<Instant> {
         let known = self.known.load();
-        let Some(changed) = known.changed.filter(|changed| opened < *changed) else { return false };
+        let changed = known.changed.filter(|changed| opened < *changed)?;
         // Scattered, so that connections with numbers in a row are not next to each other.
         let place = f64::from(number.wrapping_mul(0x9E37_79B1)) / f64::from(u32::MAX);
         let policy = self.source.as_ref().map_or_else(RefreshConfig::default, |s| s.policy);
-        now >= changed + policy.replace_over.mul_f64(place)
+        Some(changed + policy.replace_over.mul_f64(place))
     }
 
     /// Asks the store whether there is something newer than version `seen`. All who ask at the same

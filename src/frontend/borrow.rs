@@ -158,15 +158,14 @@ impl Client {
                 continue;
             }
             let pool = self.pool.clone();
+            let Self { channel, entry, .. } = self;
             let acquired = tokio::select! {
                 biased;
-                acquired = pool.acquire(deadline) => acquired,
-                // A server that was given up may take its time to refuse a connection.
-                () = pool.closed() => Err(AcquireError::Closed),
-                () = self.channel.closed(limit) => {
+                acquired = pool.acquire(started, deadline) => acquired,
+                () = channel.closed(limit) => {
                     return Err(Stop::Client(std::io::ErrorKind::UnexpectedEof.into()));
                 }
-                farewell = self.entry.handle().dismissed() => {
+                farewell = entry.handle().dismissed() => {
                     return Err(Stop::Dismissed(farewell));
                 }
             };
@@ -196,10 +195,7 @@ impl Client {
                     pool.metrics.borrow_seconds.observe(waited.as_secs_f64());
                     let waited = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
                     self.waited = self.waited.saturating_add(waited);
-                    let connection = lease.connection();
-                    if self.service.learned().is_some() {
-                        self.service.learn(connection.server.clone(), connection.baseline.clone());
-                    }
+                    self.service.met(lease.connection());
                     return Ok(Ok(lease));
                 }
                 Err(AcquireError::Closed) if self.may_go_elsewhere(&pool) => {

@@ -4,10 +4,13 @@
 //! the number of whichever backend connection runs it at this moment; and while a KILL is on its
 //! way to that connection, the connection must not pass to another session.
 
+use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::task::Poll;
 use tokio::sync::Notify;
 
 /// The first number given to a client: above any number that a server gives, so that a `KILL` of
@@ -39,14 +42,20 @@ pub struct Handle {
     pub user: Mutex<Arc<str>>,
     /// Seconds since the start of the process when it last finished something.
     idle_since: AtomicU64,
-    farewell: Mutex<Option<Farewell>>,
-    told: Notify,
+    /// A [`Farewell`], or [`NONE_YET`].
+    farewell: AtomicU8,
+    /// The client's own task, where it waits for a farewell.
+    told: AtomicWaker,
     running: Mutex<Running>,
     kills_done: Notify,
 }
 
+/// Nothing was said to a client that would end its connection.
+const NONE_YET: u8 = u8::MAX;
+
 /// Why Millpond ends a client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Farewell {
     /// It said nothing for `idle_client_timeout`.
     Idle,
@@ -54,6 +63,10 @@ pub enum Farewell {
     Killed,
     /// Millpond stops.
     Shutdown,
+}
+
+impl Farewell {
+    const ALL: [Self; 3] = [Self::Idle, Self::Killed, Self::Shutdown];
 }
 
 #[derive(Debug, Default)]
@@ -90,8 +103,8 @@ impl Registry {
                 service: service.clone(),
                 user: Mutex::new("".into()),
                 idle_since: AtomicU64::new(u64::MAX),
-                farewell: Mutex::new(None),
-                told: Notify::new(),
+                farewell: AtomicU8::new(NONE_YET),
+                told: AtomicWaker::new(),
                 running: Mutex::default(),
                 kills_done: Notify::new(),
             });
@@ -178,25 +191,31 @@ impl Handle {
 
     /// Ends the client's connection when it is next idle, or at once when it is.
     pub fn dismiss(&self, farewell: Farewell) {
-        self.farewell.lock().get_or_insert(farewell);
-        self.told.notify_one();
+        // The first word counts.
+        let (said, order) = (farewell as u8, Ordering::AcqRel);
+        let _ = self.farewell.compare_exchange(NONE_YET, said, order, Ordering::Acquire);
+        self.told.wake();
     }
 
     /// The farewell that was said to the client, if any.
     pub fn farewell(&self) -> Option<Farewell> {
-        *self.farewell.lock()
+        let said = self.farewell.load(Ordering::Acquire);
+        Farewell::ALL.into_iter().find(|farewell| *farewell as u8 == said)
     }
 
-    /// Waits for a farewell.
+    /// Waits for a farewell. Only the client's own task may: there is one place to wait.
     ///
     /// Cancel safe.
     pub async fn dismissed(&self) -> Farewell {
-        loop {
+        poll_fn(|context| {
             if let Some(farewell) = self.farewell() {
-                return farewell;
+                return Poll::Ready(farewell);
             }
-            self.told.notified().await;
-        }
+            self.told.register(context.waker());
+            // One that was said meanwhile may have found nobody to wake.
+            self.farewell().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     /// The client has this backend connection from now on.

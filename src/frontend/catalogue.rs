@@ -112,9 +112,9 @@ impl Service {
 
     /// Reads the catalogue anew. Says whether that succeeded.
     pub async fn refresh_catalogue(&self, pool: &Arc<Pool>) -> bool {
-        let deadline = Instant::now() + LIMIT;
+        let now = Instant::now();
         let hidden = self.limits().hidden_triggers;
-        let mut lease = match pool.acquire(deadline).await {
+        let mut lease = match pool.acquire(now, now + LIMIT).await {
             Ok(lease) => lease,
             Err(error) => {
                 tracing::debug!(service = &*self.name, %error, "the catalogue was not read");

@@ -68,7 +68,7 @@ impl Service {
             return Some(asked.position.clone());
         }
         let at = Instant::now();
-        let mut lease = self.writer_pool(user)?.acquire(deadline).await.ok()?;
+        let mut lease = self.writer_pool(user)?.acquire(at, deadline).await.ok()?;
         let connection = lease.connection();
         let question: &[u8] = match connection.server.version.flavor {
             Flavor::MariaDb => b"SELECT @@GLOBAL.gtid_current_pos",
@@ -92,8 +92,10 @@ impl Client {
     /// Not cancel safe: the lease must be dropped.
     pub(super) async fn catch_up(&mut self, lease: &mut Lease, deadline: Instant) -> Reached {
         let server = lease.pool().key().server;
-        let is_writer = self.service.topology.snapshot().writer().is_some_and(|w| w.id == server);
-        if self.access != Access::Read || !self.moved || is_writer {
+        if self.access != Access::Read
+            || !self.moved
+            || self.service.topology.snapshot().writer().is_some_and(|w| w.id == server)
+        {
             self.moved = false;
             return Reached::Yes;
         }

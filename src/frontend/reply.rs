@@ -3,7 +3,7 @@
 
 use super::told::Told;
 use crate::backend::server::{TrackerDefaults, TransactionTracking};
-use crate::net::relay::Editor;
+use crate::net::relay::{Edit, Editor, Sink};
 use crate::session::answers::{self, Rename};
 use crate::session::changes::Changes;
 use crate::session::effect;
@@ -193,7 +193,7 @@ impl<'a> ReplyEditor<'a> {
         }
     }
 
-    fn ok(&mut self, kind: OkKind, packet: &[u8], out: &mut BytesMut) -> Result<u8, Fault> {
+    fn ok(&mut self, kind: OkKind, packet: &[u8], sink: &mut Sink<'_>) -> Result<Edit, Fault> {
         let ok = OkPacket::parse(&packet[HEADER..], self.backend)?;
         self.outcome.changes.absorb(ok.state_changes);
         self.outcome.status = Some(ok.status);
@@ -208,7 +208,7 @@ impl<'a> ReplyEditor<'a> {
                 // The reply has just the one EOF that tells of the cursor.
                 self.pending_eof = None;
             } else {
-                grown = self.insert_eof(out);
+                grown = self.insert_eof(sink);
             }
         }
         self.ahead.ended(kind);
@@ -218,14 +218,13 @@ impl<'a> ReplyEditor<'a> {
             && grown == 0
             && (ok.state_changes.is_empty() || self.pass_trackers == PassTrackers::All)
         {
-            out.put_slice(packet);
-            return Ok(0);
+            return Ok(Edit::Keep);
         }
         let shown = self.shown(ok.state_changes)?;
         let mut sequence = sequence(packet)?.wrapping_add(grown);
         let ok = OkPacket { state_changes: &shown, ..ok };
-        put_packet_with(out, &mut sequence, |out| ok.encode(kind, self.client, out));
-        Ok(grown)
+        put_packet_with(sink.open(), &mut sequence, |out| ok.encode(kind, self.client, out));
+        Ok(Edit::Instead { grown })
     }
 
     /// The trackers that the client would have got from its own connection.
@@ -261,7 +260,15 @@ impl<'a> ReplyEditor<'a> {
         Ok(shown)
     }
 
-    fn insert_eof(&mut self, out: &mut BytesMut) -> u8 {
+    /// In a place between packets.
+    fn eof_here(&mut self, sink: &mut Sink<'_>) -> Edit {
+        match self.insert_eof(sink) {
+            0 => Edit::Keep,
+            grown => Edit::Instead { grown },
+        }
+    }
+
+    fn insert_eof(&mut self, sink: &mut Sink<'_>) -> u8 {
         let Some(mut sequence) = self.pending_eof.take() else { return 0 };
         // Warnings are only known at the end, and servers send none here.
         let status = self.outcome.status.unwrap_or(self.status);
@@ -269,7 +276,7 @@ impl<'a> ReplyEditor<'a> {
         if self.ahead.has_more() {
             status = status | Status::MORE_RESULTS;
         }
-        put_packet_with(out, &mut sequence, |out| {
+        put_packet_with(sink.open(), &mut sequence, |out| {
             out.put_u8(0xFE);
             out.put_u16_le(0);
             out.put_u16_le(status.0);
@@ -289,11 +296,11 @@ impl Editor for ReplyEditor<'_> {
         kind: Control,
         packet: &[u8],
         next: u8,
-        out: &mut BytesMut,
-    ) -> Result<u8, Fault> {
+        sink: &mut Sink<'_>,
+    ) -> Result<Edit, Fault> {
         match kind {
-            Control::Ok => self.ok(OkKind::Ok, packet, out),
-            Control::ResultEnd => self.ok(OkKind::ResultEnd, packet, out),
+            Control::Ok => self.ok(OkKind::Ok, packet, sink),
+            Control::ResultEnd => self.ok(OkKind::ResultEnd, packet, sink),
             Control::Err => {
                 let error = ErrPacket::parse(&packet[HEADER..])?;
                 let alone = self.outcome.status.is_none() && self.outcome.prepared.is_none();
@@ -302,49 +309,48 @@ impl Editor for ReplyEditor<'_> {
                     let message = error.message.to_vec();
                     self.outcome.withheld =
                         Some(Box::new(Told::of_server(error.code, error.sqlstate, message)));
-                    return Ok(0);
+                    return Ok(Edit::Instead { grown: 0 });
                 }
-                let grown = self.insert_eof(out);
                 self.outcome.error = Some(error.code);
                 self.outcome.last_error =
                     Some(LastError { code: error.code, sqlstate: error.sqlstate });
+                let grown = self.insert_eof(sink);
+                if grown == 0 && self.renames.is_empty() {
+                    return Ok(Edit::Keep);
+                }
                 let mut sequence = sequence(packet)?.wrapping_add(grown);
                 let payload = answers::rename(&packet[HEADER..], self.renames);
-                put_packet_with(out, &mut sequence, |out| out.put_slice(&payload));
-                Ok(grown)
+                put_packet_with(sink.open(), &mut sequence, |out| out.put_slice(&payload));
+                Ok(Edit::Instead { grown })
             }
             Control::Column => {
                 let mut sequence = sequence(packet)?;
                 let payload = renamed(&packet[HEADER..], self.renames)?;
-                put_packet_with(out, &mut sequence, |out| out.put_slice(&payload));
-                Ok(0)
+                put_packet_with(sink.open(), &mut sequence, |out| out.put_slice(&payload));
+                Ok(Edit::Instead { grown: 0 })
             }
             Control::ColumnsEnd | Control::ParametersEnd => {
                 if self.client.has(Capabilities::DEPRECATE_EOF) {
-                    return Ok(0);
+                    return Ok(Edit::Keep);
                 }
                 self.pending_eof = Some(next);
                 // Definitions of a prepared statement are followed by nothing that would tell.
                 let now = kind == Control::ParametersEnd || self.outcome.prepared.is_some();
-                Ok(if now { self.insert_eof(out) } else { 0 })
+                Ok(if now { self.eof_here(sink) } else { Edit::Keep })
             }
-            Control::RowsBegin => Ok(self.insert_eof(out)),
+            Control::RowsBegin => Ok(self.eof_here(sink)),
             Control::PrepareOk => {
                 let (prepared, warnings) = prepared(packet)?;
                 self.outcome.prepared = Some(prepared);
                 self.outcome.warnings = warnings;
-                let start = out.len();
+                let Some(id) = self.statement_id else { return Ok(Edit::Keep) };
+                let out = sink.open();
+                let at = out.len() + HEADER + 1;
                 out.put_slice(packet);
-                if let Some(id) = self.statement_id {
-                    let at = start + HEADER + 1;
-                    out[at..at + 4].copy_from_slice(&id.to_le_bytes());
-                }
-                Ok(0)
+                out[at..at + 4].copy_from_slice(&id.to_le_bytes());
+                Ok(Edit::Instead { grown: 0 })
             }
-            Control::ColumnCount | Control::LocalInfile | Control::Statistics => {
-                out.put_slice(packet);
-                Ok(0)
-            }
+            Control::ColumnCount | Control::LocalInfile | Control::Statistics => Ok(Edit::Keep),
         }
     }
 }

@@ -110,7 +110,8 @@ impl Client {
             return Ok(Ran::Refused);
         };
         // In a distributed transaction that has come to its end, no statement works.
-        let proven = !self.session.pins.has(PinReason::Xa) && self.pool.proven.all(&steps);
+        let proven = steps.is_empty()
+            || !self.session.pins.has(PinReason::Xa) && self.pool.proven.all(&steps);
         if !proven && !self.restore_first(&steps, request.sequence).await? {
             return Ok(Ran::Refused);
         }
@@ -141,17 +142,16 @@ impl Client {
     async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
         let withhold = self.withholds();
         let mut due = self.due_at_work();
-        let interrupted = due.is_some().then(|| self.entry.handle().clone());
+        let handle = due.is_some().then(|| self.entry.handle().clone());
         let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
-        let fence = lease.pool().clone();
-        let connection = lease.connection();
-        let server = connection.server.clone();
+        let place = lease.pool().key().server;
+        let interrupted = handle.map(|handle| (handle, lease.pool().clone()));
+        let Connection { stream, input, server, capabilities, fence, .. } = lease.connection();
         let mut exchange = Exchange::new(request.shape);
         if request.sequence > 0 {
             exchange = Exchange::after(request.shape, request.sequence);
         }
-        let mut editor =
-            ReplyEditor::new(self.capabilities, connection.capabilities, &server.trackers);
+        let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
         editor.statement_id = request.statement_id;
         if !request.renames.is_empty() {
             editor.renames = request.renames;
@@ -178,7 +178,7 @@ impl Client {
             (Some(due), Withhold::Nothing) => Withhold::InterruptedAfter(due.at()),
             _ => withhold,
         };
-        let side = ServerSide { stream: &mut connection.stream, input: &mut connection.input };
+        let side = ServerSide { stream, input };
         let before = self.channel.output.len();
         let bound = self.service.limits().result_buffer;
         let sent = Instant::now();
@@ -194,8 +194,8 @@ impl Client {
                     _ = come(&mut due) => {
                         // It answers all the same, and sooner.
                         due = None;
-                        if let Some(handle) = &interrupted {
-                            interrupt(handle.clone(), fence.clone(), &self.service.tasks);
+                        if let Some((handle, pool)) = &interrupted {
+                            interrupt(handle.clone(), pool.clone(), &self.service.tasks);
                         }
                     }
                 }
@@ -206,7 +206,7 @@ impl Client {
         match relayed {
             Ok(()) => {
                 self.service.metrics.backend_seconds.observe(sent.elapsed().as_secs_f64());
-                connection.input.rest();
+                input.rest();
                 match outcome.withheld.take() {
                     Some(error) if error.code == Told::INTERRUPTED.code => {
                         outcome.error = Some(error.code);
@@ -221,7 +221,7 @@ impl Client {
                 }
                 self.take_in(request.analysis, &outcome);
                 if outcome.only_reads {
-                    self.refused_to_client(fence.key().server).await?;
+                    self.refused_to_client(place).await?;
                 }
                 Ok(Ran::Answered(outcome))
             }

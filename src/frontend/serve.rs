@@ -9,9 +9,12 @@ use crate::net::channel::{Framed, ReadError};
 use crate::wire::command::CommandCode;
 use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::ReusableBoxFuture;
 
 /// How long a client that is told why it has to go may take to read it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -20,37 +23,77 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// Cancel safe in the sense that nothing leaks: a backend connection in use is closed.
 pub async fn serve(mut client: Box<Client>) -> Left {
+    let mut finished = Instant::now();
     loop {
         // Between two commands nothing is kept but the session: no buffer, no lease that is not
         // pinned.
-        client.channel.rest();
-        let handle = client.entry.handle().clone();
-        handle.idle_since(seconds());
         let mut due = client.due_when_idle();
         let limit = client.session.environment.wait_timeout();
+        let Client { channel, entry, .. } = &mut *client;
+        channel.rest();
+        entry.handle().idle_since(seconds_at(finished));
         let woken = tokio::select! {
             biased;
-            farewell = handle.dismissed() => Err(Stop::Dismissed(farewell)),
-            spoken = client.channel.idle() => spoken.map(|()| Woken::Spoken).map_err(Stop::Client),
+            farewell = entry.handle().dismissed() => Err(Stop::Dismissed(farewell)),
+            spoken = channel.idle() => spoken.map(|()| Woken::Spoken).map_err(Stop::Client),
             reason = come(&mut due) => Ok(Woken::Due(reason)),
             () = beyond(limit) => Err(Stop::Dismissed(Farewell::Idle)),
         };
-        handle.busy();
-        drop((handle, due));
-        // Boxed, so that the thousands that are idle do not hold room for a command's work.
-        let stop = match woken {
-            Ok(Woken::Spoken) => match Box::pin(burst(&mut client)).await {
-                Ok(()) => continue,
-                Err(stop) => stop,
-            },
-            Ok(Woken::Due(reason)) => match Box::pin(cut(&mut client, reason)).await {
-                Ok(()) => continue,
-                Err(stop) => stop,
-            },
-            Err(stop) => stop,
+        entry.handle().busy();
+        drop(due);
+        let done = match woken {
+            Ok(Woken::Spoken) => {
+                let mut burst = begin(client);
+                let (back, done) = poll_fn(|context| burst.poll(context)).await;
+                client = back;
+                end(burst);
+                done
+            }
+            Ok(Woken::Due(reason)) => {
+                Box::pin(cut(&mut client, reason)).await.map(|()| Instant::now())
+            }
+            Err(stop) => Err(stop),
         };
-        return Box::pin(leave(client, stop)).await;
+        match done {
+            Ok(moment) => finished = moment,
+            Err(stop) => return Box::pin(leave(client, stop)).await,
+        }
     }
+}
+
+/// A burst of commands under way: not a part of what serves a client, so that the thousands that
+/// are idle do not hold room for a command's work.
+type Burst = ReusableBoxFuture<'static, (Box<Client>, Result<Instant, Stop>)>;
+
+/// How many of them each thread keeps for their memory.
+const KEPT: usize = 32;
+
+thread_local! {
+    static OVER: RefCell<Vec<Burst>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Begins a burst, in the memory of one that is over if there is one.
+fn begin(mut client: Box<Client>) -> Burst {
+    let commands = async move {
+        let done = burst(&mut client).await;
+        (client, done)
+    };
+    match OVER.with_borrow_mut(Vec::pop) {
+        Some(mut over) => {
+            over.set(commands);
+            over
+        }
+        None => Burst::new(commands),
+    }
+}
+
+/// Keeps the memory of a burst that is over.
+fn end(burst: Burst) {
+    OVER.with_borrow_mut(|over| {
+        if over.len() < KEPT {
+            over.push(burst);
+        }
+    });
 }
 
 /// What ended the wait for a client.
@@ -78,12 +121,17 @@ async fn beyond(limit: Option<Duration>) {
 
 /// Seconds since Millpond first asked.
 pub fn seconds() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_secs()
+    seconds_at(Instant::now())
 }
 
-/// The commands that the client has sent by now, in their order.
-async fn burst(client: &mut Client) -> Result<(), Stop> {
+/// The same of a moment.
+fn seconds_at(moment: Instant) -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    moment.saturating_duration_since(*START.get_or_init(|| moment)).as_secs()
+}
+
+/// The commands that the client has sent by now, in their order; when it had the last answer.
+async fn burst(client: &mut Client) -> Result<Instant, Stop> {
     loop {
         let framed = next_command(client).await?;
         let started = Instant::now();
@@ -91,7 +139,8 @@ async fn burst(client: &mut Client) -> Result<(), Stop> {
         let command = take_command(client, framed);
         super::dispatch::dispatch(client, &command, framed.sequence).await?;
         client.channel.flush().await?;
-        count(client, &command, framed, started);
+        let finished = Instant::now();
+        count(client, &command, framed, finished.saturating_duration_since(started));
         if client.is_overdue() {
             cut(client, CutReason::TooLong).await?;
         }
@@ -99,14 +148,13 @@ async fn burst(client: &mut Client) -> Result<(), Stop> {
             return Err(Stop::Dismissed(farewell));
         }
         if !client.channel.has_input() {
-            return Ok(());
+            return Ok(finished);
         }
     }
 }
 
 /// Counts a command that has its answer.
-fn count(client: &mut Client, command: &[u8], framed: Framed, started: Instant) {
-    let took = started.elapsed();
+fn count(client: &mut Client, command: &[u8], framed: Framed, took: Duration) {
     client.log_if_slow(command, took);
     let metrics = &client.service.metrics;
     let transport = client.channel.stream.transport() as usize;
@@ -118,13 +166,13 @@ fn count(client: &mut Client, command: &[u8], framed: Framed, started: Instant) 
 /// Reads a whole command.
 async fn next_command(client: &mut Client) -> Result<Framed, Stop> {
     let limit = client.service.limits().max_packet;
-    let handle = client.entry.handle().clone();
     let read = loop {
         let mut due = client.due_when_idle();
+        let Client { channel, entry, .. } = &mut *client;
         let reason = tokio::select! {
             biased;
-            read = client.channel.read_command(limit) => break read,
-            farewell = handle.dismissed() => return Err(Stop::Dismissed(farewell)),
+            read = channel.read_command(limit) => break read,
+            farewell = entry.handle().dismissed() => return Err(Stop::Dismissed(farewell)),
             reason = come(&mut due) => reason,
         };
         // It has begun a command, and does not go on.
@@ -160,6 +208,8 @@ fn take_command(client: &mut Client, framed: Framed) -> Vec<u8> {
         at += header.length;
     }
     input.consume(framed.length);
+    // Many may wait for a connection at a time, each with a command, but none with a buffer.
+    input.rest();
     payload
 }
 

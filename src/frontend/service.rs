@@ -8,6 +8,7 @@ use super::metrics::ServiceMetrics;
 use super::rate::Rates;
 use super::topology::Topology;
 use super::users::Users;
+use crate::backend::connection::Connection;
 use crate::backend::server::ServerInfo;
 use crate::config::{Compression, LoginLimits, Network};
 use crate::failover::snapshot::Snapshot;
@@ -234,6 +235,19 @@ impl Service {
         if !same {
             self.learned.store(Some(Arc::new(Learned { server, baseline })));
             self.learned_now.notify_waiters();
+        }
+    }
+
+    /// A session came to a connection: its server may be another than the one that clients are told
+    /// of.
+    pub fn met(&self, connection: &Connection) {
+        let known = self.learned.load();
+        let same = known.as_ref().is_none_or(|known| {
+            Arc::ptr_eq(&known.server, &connection.server)
+                && Arc::ptr_eq(&known.baseline, &connection.baseline)
+        });
+        if !same {
+            self.learn(connection.server.clone(), connection.baseline.clone());
         }
     }
 

@@ -221,11 +221,10 @@ impl Client {
     }
 
     async fn give_back(&mut self) -> Result<(), Stop> {
-        let handle = self.entry.handle().clone();
-        if !handle.gives() {
+        if !self.entry.handle().gives() {
             // A KILL meant for this session must not hit the next one.
             self.channel.flush().await?;
-            handle.kills_settled().await;
+            self.entry.handle().kills_settled().await;
         }
         let Some(lease) = self.lease.take() else { return Ok(()) };
         if self.session.residue.is_portable() {

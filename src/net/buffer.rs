@@ -21,7 +21,9 @@ thread_local! {
 #[derive(Debug, Default)]
 pub struct ReadBuffer {
     bytes: Vec<u8>,
+    /// The unconsumed bytes lie from here
     start: usize,
+    /// to here; both are at the end of a small buffer that a read filled and that was consumed.
     end: usize,
 }
 
@@ -52,10 +54,21 @@ impl ReadBuffer {
         self.start == self.end
     }
 
+    /// Whether it has no memory.
+    pub fn is_at_rest(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Whether the last read left no room, and all of it was consumed: more is probably waiting, and
+    /// a larger buffer pays.
+    fn was_filled(&self) -> bool {
+        self.start == self.bytes.len() && self.bytes.len() == SMALL
+    }
+
     /// Passes over the first `n` bytes, at most as many as there are.
     pub fn consume(&mut self, n: usize) {
         self.start = (self.start + n).min(self.end);
-        if self.is_empty() {
+        if self.is_empty() && !self.was_filled() {
             self.start = 0;
             self.end = 0;
         }
@@ -65,12 +78,13 @@ impl ReadBuffer {
     pub fn spare(&mut self) -> &mut [u8] {
         if self.bytes.is_empty() {
             self.bytes = take(&SMALL_STORE, SMALL);
+        } else if self.was_filled() {
+            self.grow(LARGE);
         } else if self.end == self.bytes.len() {
             if self.start > 0 {
                 self.compact();
             } else {
-                let larger = (self.bytes.len() * 2).max(LARGE);
-                self.grow(larger);
+                self.grow((self.bytes.len() * 2).max(LARGE));
             }
         }
         &mut self.bytes[self.end..]
@@ -78,6 +92,9 @@ impl ReadBuffer {
 
     /// Makes room for `total` unconsumed bytes in all.
     pub fn reserve(&mut self, total: usize) {
+        if self.was_filled() {
+            self.grow(LARGE);
+        }
         if self.bytes.len() - self.start >= total && !self.bytes.is_empty() {
             return;
         }
@@ -90,11 +107,6 @@ impl ReadBuffer {
     /// Says that `n` bytes were read into [`Self::spare`].
     pub fn advance(&mut self, n: usize) {
         self.end = (self.end + n).min(self.bytes.len());
-    }
-
-    /// Whether the last read left no room: more is probably waiting, and a larger buffer pays.
-    pub fn is_full(&self) -> bool {
-        self.end == self.bytes.len() && !self.bytes.is_empty()
     }
 
     /// Gives the memory back if nothing is unconsumed.
@@ -187,6 +199,21 @@ mod tests {
         fill(&mut buffer, b"x");
         buffer.rest();
         assert_eq!(buffer.filled(), b"x");
+    }
+
+    #[test]
+    fn a_buffer_that_a_read_filled_is_larger_for_the_next() {
+        let mut buffer = ReadBuffer::default();
+        let room = buffer.spare().len();
+        assert_eq!(room, SMALL);
+        buffer.advance(room - 1);
+        buffer.consume(room);
+        assert_eq!(buffer.spare().len(), SMALL);
+        buffer.advance(SMALL);
+        buffer.consume(SMALL);
+        assert_eq!(buffer.spare().len(), LARGE);
+        buffer.rest();
+        assert_eq!(buffer.spare().len(), SMALL);
     }
 
     #[test]

@@ -66,7 +66,9 @@ impl Channel {
             return Ok(());
         }
         match &self.stream {
-            Stream::Plain(tcp) => tcp.readable().await,
+            Stream::Plain(tcp) => {
+                std::future::poll_fn(|context| tcp.poll_read_ready(context)).await
+            }
             // A TLS record may be half read inside rustls: only a read tells.
             _ => {
                 let mut head = [0; HEADER];
@@ -130,6 +132,20 @@ impl Channel {
         Ok(())
     }
 
+    /// Sends some of `bytes`, past an empty output; gives how many.
+    pub(crate) fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let n = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        if n == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.sent += n;
+        Poll::Ready(Ok(n))
+    }
+
     /// Sends as much of the output as the socket takes now.
     pub(crate) fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.output.is_empty() {
@@ -173,7 +189,7 @@ impl Channel {
             }
             // Many may wait at a time: no buffer is taken before there is something to read.
             if let Stream::Plain(tcp) = &self.stream
-                && tcp.readable().await.is_err()
+                && std::future::poll_fn(|context| tcp.poll_read_ready(context)).await.is_err()
             {
                 return;
             }

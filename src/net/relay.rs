@@ -14,20 +14,20 @@ use crate::wire::frame::{HEADER, Header};
 use bytes::{BufMut, BytesMut};
 use std::io;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 /// The largest control packet: an OK packet can carry a long list of GTIDs, hardly more.
 const MAX_CONTROL: usize = 1 << 24;
 
-/// The room that a reply gets at first.
-const FIRST_ROOM: usize = 1024;
+/// How much of a reply goes on its way before its end is there; less waits for that.
+const HURRY: usize = super::buffer::SMALL / 2;
 
 /// Sees the control packets of a reply and says what the client gets for them.
 pub trait Editor {
-    /// Appends to `out` what the client is to get instead of `packet` (its header included; empty
-    /// for the places between packets). `next` is the client's sequence number behind it. Returns
-    /// by how many packets more than it took the client's reply has grown.
+    /// Says what the client is to get for `packet` (its header included; empty for the places
+    /// between packets), and puts that into `sink` where it is something else. `next` is the
+    /// client's sequence number behind it.
     ///
     /// # Errors
     ///
@@ -37,8 +37,45 @@ pub trait Editor {
         kind: Control,
         packet: &[u8],
         next: u8,
-        out: &mut BytesMut,
-    ) -> Result<u8, Fault>;
+        sink: &mut Sink<'_>,
+    ) -> Result<Edit, Fault>;
+}
+
+/// What a client gets for a control packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// The packet as it is.
+    Keep,
+    /// What is in the sink, by so many packets more than the one that it stands for.
+    Instead {
+        /// How many packets more.
+        grown: u8,
+    },
+}
+
+/// Where an [`Editor`] puts what the client gets instead of a packet.
+#[derive(Debug)]
+pub struct Sink<'a> {
+    /// What the client gets in front of it, still where it was read.
+    before: &'a [u8],
+    opened: bool,
+    output: &'a mut BytesMut,
+}
+
+impl<'a> Sink<'a> {
+    /// A sink that ends in `output`.
+    pub fn new(before: &'a [u8], output: &'a mut BytesMut) -> Self {
+        Self { before, opened: false, output }
+    }
+
+    /// What the client gets, to be appended to.
+    pub fn open(&mut self) -> &mut BytesMut {
+        if !self.opened {
+            self.opened = true;
+            self.output.put_slice(self.before);
+        }
+        self.output
+    }
 }
 
 /// Why a reply did not reach its end. Whichever side failed, the server's connection is in the
@@ -78,39 +115,112 @@ pub async fn relay<E: Editor>(
     bound: usize,
 ) -> Result<(), RelayError> {
     let ServerSide { stream, input } = server;
-    // Most replies are small, and go out in one piece.
-    client.output.reserve(FIRST_ROOM);
     loop {
-        match exchange.step(input.filled_mut()).map_err(LinkError::Fault)? {
-            Step::Done => return Ok(()),
-            Step::Pass(n) => {
-                client.output.put_slice(&input.filled()[..n]);
-                input.consume(n);
-            }
-            Step::Control { kind, length } => {
-                let packet = &input.filled()[..length];
-                let next = exchange.next_sequence();
-                let grown = editor.control(kind, packet, next, &mut client.output);
-                let grown = grown.map_err(LinkError::Fault)?;
-                input.consume(length);
-                if grown > 0 {
-                    exchange.shift_sequence(grown);
+        let mut kept = 0;
+        let stop = pass(input, &mut kept, client, exchange, editor);
+        match stop {
+            Ok(Stop::NeedMore(n)) => {
+                hand_over(input, kept, client).await.map_err(RelayError::Client)?;
+                if !input.is_at_rest() {
+                    input.reserve(n);
                 }
-                if kind == Control::LocalInfile {
-                    client.flush().await.map_err(RelayError::Client)?;
-                    let last = forward_file(stream, client).await?;
-                    exchange.infile_sent(last);
-                }
-            }
-            Step::NeedMore(n) => {
-                if n > MAX_CONTROL {
-                    return Err(LinkError::Fault(Fault::TooLarge { limit: MAX_CONTROL }).into());
-                }
-                input.reserve(n);
                 advance(stream, input, client, bound).await?;
+            }
+            Ok(Stop::LocalInfile) => {
+                keep(input, kept, client);
+                client.flush().await.map_err(RelayError::Client)?;
+                let last = forward_file(stream, client).await?;
+                exchange.infile_sent(last);
+            }
+            Ok(Stop::Done) => {
+                keep(input, kept, client);
+                return Ok(());
+            }
+            Err(fault) => {
+                // What came before it is the client's.
+                keep(input, kept, client);
+                return Err(LinkError::Fault(fault).into());
             }
         }
     }
+}
+
+/// Why no more of the input can pass now.
+enum Stop {
+    Done,
+    LocalInfile,
+    NeedMore(usize),
+}
+
+/// Lets pass what has been read. The first `kept` bytes of the input are then the client's as they
+/// are; what an editor put instead of others is in the client's output.
+fn pass<E: Editor>(
+    input: &mut ReadBuffer,
+    kept: &mut usize,
+    client: &mut Channel,
+    exchange: &mut Exchange,
+    editor: &mut E,
+) -> Result<Stop, Fault> {
+    loop {
+        match exchange.step(&mut input.filled_mut()[*kept..])? {
+            Step::Done => return Ok(Stop::Done),
+            Step::Pass(n) => *kept += n,
+            Step::Control { kind, length } => {
+                let (before, rest) = input.filled().split_at(*kept);
+                let packet = &rest[..length];
+                let mut sink = Sink::new(before, &mut client.output);
+                let edit = editor.control(kind, packet, exchange.next_sequence(), &mut sink);
+                match edit {
+                    Err(fault) => {
+                        if sink.opened {
+                            input.consume(std::mem::take(kept));
+                        }
+                        return Err(fault);
+                    }
+                    Ok(Edit::Keep) if !sink.opened => *kept += length,
+                    Ok(Edit::Keep) => {
+                        sink.open().put_slice(packet);
+                        input.consume(std::mem::take(kept) + length);
+                    }
+                    Ok(Edit::Instead { grown }) => {
+                        sink.open();
+                        input.consume(std::mem::take(kept) + length);
+                        exchange.shift_sequence(grown);
+                    }
+                }
+                if kind == Control::LocalInfile {
+                    return Ok(Stop::LocalInfile);
+                }
+            }
+            Step::NeedMore(n) if n > MAX_CONTROL => {
+                return Err(Fault::TooLarge { limit: MAX_CONTROL });
+            }
+            Step::NeedMore(n) => return Ok(Stop::NeedMore(n)),
+        }
+    }
+}
+
+/// The first `kept` bytes of the input wait in the client's output.
+fn keep(input: &mut ReadBuffer, kept: usize, client: &mut Channel) {
+    client.output.put_slice(&input.filled()[..kept]);
+    input.consume(kept);
+}
+
+/// Sends the first `kept` bytes of the input from where they are, as far as the client takes them
+/// now; what it does not take, and what is little, waits in its output.
+async fn hand_over(input: &mut ReadBuffer, kept: usize, client: &mut Channel) -> io::Result<()> {
+    let mut sent = 0;
+    if client.output.is_empty() && kept >= HURRY {
+        let bytes = &input.filled()[..kept];
+        sent = std::future::poll_fn(|context| match client.poll_write(context, bytes) {
+            Poll::Ready(written) => Poll::Ready(written),
+            Poll::Pending => Poll::Ready(Ok(0)),
+        })
+        .await?;
+    }
+    input.consume(sent);
+    keep(input, kept - sent, client);
+    Ok(())
 }
 
 /// Reads more from the server, and meanwhile sends to the client what it takes.
@@ -121,7 +231,7 @@ async fn advance(
     bound: usize,
 ) -> Result<(), RelayError> {
     // A small reply is sent in one piece at its end; only what fills a read goes ahead of it.
-    let hurry = client.output.len() >= super::buffer::SMALL / 2;
+    let hurry = client.output.len() >= HURRY;
     let n = std::future::poll_fn(|context| {
         if (hurry || client.output.len() > bound)
             && let Poll::Ready(Err(error)) = client.poll_send(context)
@@ -131,9 +241,8 @@ async fn advance(
         if client.output.len() > bound {
             return Poll::Pending;
         }
-        let mut buffer = ReadBuf::new(input.spare());
-        match Pin::new(&mut *server).poll_read(context, &mut buffer) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.filled().len())),
+        match poll_fill(server, input, context) {
+            Poll::Ready(Ok(n)) => Poll::Ready(Ok(n)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(LinkError::Io(error).into())),
             // Nothing to read now: the client need not wait for what is there.
             Poll::Pending => match client.poll_send(context) {
@@ -148,6 +257,23 @@ async fn advance(
     }
     input.advance(n);
     Ok(())
+}
+
+/// Reads into the buffer's room, which is not taken before there is something to read: what many
+/// wait for at a time comes through one buffer, then, that is still in the processor's cache.
+fn poll_fill(
+    server: &mut Stream,
+    input: &mut ReadBuffer,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    if input.is_at_rest()
+        && let Stream::Plain(tcp) = &*server
+    {
+        ready!(tcp.poll_read_ready(context))?;
+    }
+    let mut buffer = ReadBuf::new(input.spare());
+    ready!(Pin::new(server).poll_read(context, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 /// `LOAD DATA LOCAL`: passes the client's file on, up to the empty packet that ends it. Returns

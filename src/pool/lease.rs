@@ -28,8 +28,13 @@ impl Lease {
 
     /// The connection.
     pub fn connection(&mut self) -> &mut Connection {
+        self.parts().0
+    }
+
+    /// The connection, and the pool it came from.
+    pub fn parts(&mut self) -> (&mut Connection, &Arc<Pool>) {
         match &mut self.object {
-            Some(object) => &mut object.connection,
+            Some(object) => (&mut object.connection, &self.pool),
             None => unreachable!("a lease holds its object until it is consumed"),
         }
     }
@@ -124,7 +129,7 @@ impl Pool {
     pub(in crate::pool) fn retire(&self, slot: Slot) {
         self.metrics.closed.inc();
         self.tasks().spawn("farewell to a backend connection", Law::Mortal, async move {
-            let Slot { connection, held } = slot;
+            let Slot { connection, held, .. } = slot;
             // The server has the connection on its books until it has read the farewell.
             let _ = timeout(CLEANING, connection.quit()).await;
             drop(held);

@@ -3,6 +3,7 @@
 use super::budget::{Budget, Granted, Member, Permit};
 use super::metrics::{Open, PoolMetrics};
 use crate::backend::connection::{Connection, StateError};
+use crate::backend::fence::Fences;
 use crate::backend::login::LoginError;
 use crate::runtime::{Law, Tasks};
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
@@ -12,7 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Slot {
     /// The connection.
     pub connection: Box<Connection>,
+    /// The round of upkeep in which its login was looked at last.
+    pub round: u32,
     /// What ends with the connection; in a box, since each session with a connection has a slot.
     pub held: Box<Held>,
 }
@@ -81,11 +84,11 @@ pub trait Opener: Send + Sync + fmt::Debug {
     /// An idle connection was found closed by the server.
     fn found_closed(&self);
 
-    /// Whether a connection is to be replaced as soon as nobody uses it, because one that is opened
-    /// now would be logged in otherwise.
-    fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
-        let _ = (connection, now);
-        false
+    /// From when on a connection is to be replaced as soon as nobody uses it, because one that is
+    /// opened now would be logged in otherwise; `None` if it would not.
+    fn outdated_from(&self, connection: &Connection) -> Option<Instant> {
+        let _ = connection;
+        None
     }
 }
 
@@ -101,7 +104,9 @@ struct Shared {
     tasks: Tasks,
     metrics: PoolMetrics,
     generation: AtomicU64,
+    round: AtomicU32,
     closing: CancellationToken,
+    fences: Fences,
     openings: Mutex<Openings>,
 }
 
@@ -136,7 +141,9 @@ impl Manager {
             tasks,
             metrics,
             generation: AtomicU64::new(0),
+            round: AtomicU32::new(0),
             closing,
+            fences: Fences::default(),
             openings: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -153,14 +160,26 @@ impl Manager {
     }
 
     /// Whether a connection is not to be lent again, although the server has nothing against it.
-    pub fn is_outdated(&self, connection: &Connection, now: Instant) -> bool {
+    pub fn is_outdated(&self, connection: &Connection) -> bool {
+        // The clock is only asked for connections of a former login.
+        let outdated = || self.shared.opener.outdated_from(connection);
         connection.generation != self.generation()
-            || self.shared.opener.is_outdated(connection, now)
+            || outdated().is_some_and(|from| from <= Instant::now())
     }
 
     /// From now on, connections that are open already are closed when they come back.
     pub fn begin_generation(&self) {
         self.shared.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// From now on, each connection's login is looked at once more before it is lent.
+    pub fn begin_round(&self) {
+        self.shared.round.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells everybody who has a connection that its server was given up.
+    pub fn close_fences(&self) {
+        self.shared.fences.close();
     }
 
     /// The pool's place in the server's budget.
@@ -201,10 +220,11 @@ impl Shared {
         let result = self.opener.open(self.generation.load(Ordering::Acquire)).await;
         match result {
             Ok(mut connection) => {
-                connection.fence = self.closing.clone();
+                connection.fence = self.fences.enclose();
                 let open = self.metrics.opened(connection.stream.transport(), started.elapsed());
                 let held = Box::new(Held { permit, open });
-                Ok(Slot { connection: Box::new(connection), held })
+                let round = self.round.load(Ordering::Relaxed);
+                Ok(Slot { connection: Box::new(connection), round, held })
             }
             Err(error) => {
                 self.metrics.open_failed(&error);
@@ -287,17 +307,26 @@ impl managed::Manager for Manager {
             }
             receiver
         };
-        receiver.await.unwrap_or(Err(OpenError::GivenUp))
+        tokio::select! {
+            biased;
+            opened = receiver => opened.unwrap_or(Err(OpenError::GivenUp)),
+            // A server that was given up may take its time to refuse a connection.
+            () = self.shared.closing.cancelled() => Err(OpenError::GivenUp),
+        }
     }
 
     /// Refuses a connection that the server closed, that is too old, or of a former generation.
     async fn recycle(&self, slot: &mut Slot, _: &Metrics) -> RecycleResult<OpenError> {
         let connection = &mut slot.connection;
-        if self.is_outdated(connection, Instant::now()) {
+        let round = self.shared.round.load(Ordering::Relaxed);
+        if connection.generation != self.generation()
+            || (slot.round != round && self.is_outdated(connection))
+        {
             return Err(RecycleError::message("a former generation or login"));
         }
-        let unused = Instant::now().saturating_duration_since(connection.last_used);
-        if connection.idle_limit().is_some_and(|limit| unused >= limit) {
+        slot.round = round;
+        let unused = || Instant::now().saturating_duration_since(connection.last_used);
+        if connection.idle_limit().is_some_and(|limit| unused() >= limit) {
             return Err(RecycleError::message("about to be closed by the server"));
         }
         if connection.is_stale() {

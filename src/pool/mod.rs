@@ -32,7 +32,7 @@ use arc_swap::{ArcSwap, Guard};
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -112,6 +112,8 @@ pub struct Pool {
     budget: Arc<Budget>,
     tasks: Tasks,
     closing: CancellationToken,
+    /// The same, to be looked at by each statement.
+    closed: AtomicBool,
     /// What alignments are known to work here.
     pub proven: Proven,
     /// What is counted.
@@ -155,6 +157,7 @@ impl Pool {
             budget,
             tasks,
             closing,
+            closed: AtomicBool::new(false),
             proven: Proven::default(),
             metrics,
         })
@@ -167,7 +170,7 @@ impl Pool {
 
     /// Borrows a connection, in this order: an idle one, a new one where there is room, the oldest
     /// deposit of another session; otherwise waits for whichever comes first, in the order of
-    /// asking. Everything together takes at most until `deadline`.
+    /// asking. Everything together, begun at `now`, takes at most until `deadline`.
     ///
     /// Cancel safe: a borrower that goes away leaves the queue at once; a connection that was
     /// being opened for it joins the pool.
@@ -175,22 +178,32 @@ impl Pool {
     /// # Errors
     ///
     /// See [`AcquireError`].
-    pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease, AcquireError> {
-        match self.get(Some(Duration::ZERO), deadline).await {
+    pub async fn acquire(
+        self: &Arc<Self>,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<Lease, AcquireError> {
+        let at_once = Some(Duration::ZERO);
+        match self.get(at_once, deadline.saturating_duration_since(now)).await {
             Err(AcquireError::BorrowTimeout) => {}
             decided => return decided,
         }
         if let Some(lease) = self.take_over(deadline).await {
             return Ok(lease);
         }
-        let _place = Waiting::enter(self)?;
+        let now = Instant::now();
+        let place = Waiting::enter(self, now, deadline)?;
         // A session that deposited before it could see this borrower waiting is found here; one
         // that looks later sees it.
         if let Some(lease) = self.take_over(deadline).await {
             return Ok(lease);
         }
-        let wait = deadline.saturating_duration_since(Instant::now());
-        match (self.get(Some(wait), deadline).await, self.settings().user_limit) {
+        let got = tokio::select! {
+            biased;
+            got = self.get(None, deadline.saturating_duration_since(now)) => got,
+            () = place.late() => Err(AcquireError::BorrowTimeout),
+        };
+        match (got, self.settings().user_limit) {
             (Err(AcquireError::BorrowTimeout), Some(limit)) if self.counts().open >= limit => {
                 Err(AcquireError::UserLimit { user: self.key.user.clone(), limit })
             }
@@ -201,13 +214,13 @@ impl Pool {
     async fn get(
         self: &Arc<Self>,
         wait: Option<Duration>,
-        deadline: Instant,
+        create: Duration,
     ) -> Result<Lease, AcquireError> {
-        let create = deadline.saturating_duration_since(Instant::now());
         let timeouts = Timeouts { wait, create: Some(create), recycle: None };
         match self.connections.timeout_get(&timeouts).await {
             Ok(object) => Ok(Lease::new(object, self.clone())),
             Err(PoolError::Timeout(_)) => Err(AcquireError::BorrowTimeout),
+            Err(PoolError::Backend(_)) if self.is_closed() => Err(AcquireError::Closed),
             Err(PoolError::Backend(error)) => Err(AcquireError::Open(Arc::new(error))),
             Err(PoolError::Closed) => Err(AcquireError::Closed),
             Err(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
@@ -236,7 +249,8 @@ impl Pool {
                 }
                 // It goes, and leaves its place to a new one.
                 lease.release();
-                if let Ok(lease) = self.get(Some(Duration::ZERO), deadline).await {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if let Ok(lease) = self.get(Some(Duration::ZERO), left).await {
                     return Some(lease);
                 }
             }
@@ -358,8 +372,10 @@ impl Pool {
     /// Closes the pool: borrowers get [`AcquireError::Closed`], idle connections are closed, lent
     /// ones when they come back.
     pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         self.connections.close();
         self.closing.cancel();
+        self.connections.manager().close_fences();
         // What belongs to sessions is fetched while the server may still answer.
         while let Some(deposit) = self.deposits.pop_oldest() {
             self.settle(deposit, LAST_RESCUE);
@@ -375,7 +391,7 @@ impl Pool {
 
     /// Whether the pool was closed: its connections must not be used any more.
     pub fn is_closed(&self) -> bool {
-        self.closing.is_cancelled()
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Waits until the pool is closed.

@@ -25,6 +25,7 @@ impl Pool {
     /// back for, and opens connections up to the warm minimum. Called about once a second, off
     /// every query's path.
     pub fn maintain(self: &Arc<Self>, now: Instant, warmth: Warmth) {
+        self.connections().manager().begin_round();
         self.close_outdated(now);
         self.count();
         if let Some(idle) = self.settings().max_idle_time
@@ -61,7 +62,7 @@ impl Pool {
         let mut beyond_minimum = self.counts().idle.saturating_sub(self.settings().min_idle);
         let removed = self.connections().retain(|slot, _| {
             let connection = &slot.connection;
-            if connection.expires <= now || manager.is_outdated(connection, now) {
+            if connection.expires <= now || manager.is_outdated(connection) {
                 return false;
             }
             let unused = now.saturating_duration_since(connection.last_used);
@@ -81,9 +82,8 @@ impl Pool {
         for _ in 0..count {
             let pool = self.clone();
             self.tasks().spawn("warming of a pool", Law::Mortal, async move {
-                let deadline = Instant::now() + RESCUE;
                 // Only where there is room: a warm connection must not displace anything.
-                match pool.get(Some(Duration::ZERO), deadline).await {
+                match pool.get(Some(Duration::ZERO), RESCUE).await {
                     Ok(lease) => lease.release(),
                     Err(AcquireError::Open(error)) => {
                         tracing::debug!(%error, "a warm connection could not be opened");

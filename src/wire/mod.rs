@@ -10,6 +10,8 @@ pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod greeting;
+#[cfg(test)]
+mod oracle;
 pub mod proxy_header;
 pub mod reply;
 pub mod resultset;

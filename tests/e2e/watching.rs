@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Metrics that have series only with replicas, with a store of secrets, or in trouble.
-const AT_TROUBLE: [&str; 11] = [
+const AT_TROUBLE: [&str; 12] = [
     "millpond_client_errors_total",
     "millpond_backend_connect_failures_total",
     "millpond_secret_age_seconds",
@@ -23,6 +23,7 @@ const AT_TROUBLE: [&str; 11] = [
     "millpond_tokens_total",
     "millpond_webhook_lost_events_total",
     "millpond_webhook_posts_total",
+    "millpond_secret_lease_seconds",
 ];
 
 /// The metrics that a text names.

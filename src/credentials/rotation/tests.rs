@@ -90,17 +90,19 @@ async fn old_connections_are_replaced_one_after_another() {
     let desk = Desk::new("app = 'one'");
     let keyring = desk.keyring(POLICY).await.unwrap();
     let opened = Instant::now();
-    assert!(!keyring.is_outdated(opened, 1, opened + POLICY.replace_over));
+    assert_eq!(keyring.outdated_from(opened, 1), None);
     desk.write("app = 'two'");
     keyring.refresh(0).await;
     let changed = keyring.known().changed.unwrap();
     let outdated = |part| {
         let now = changed + POLICY.replace_over.mul_f64(part);
-        (0..1_000).filter(|number| keyring.is_outdated(opened, *number, now)).count()
+        (0..1_000)
+            .filter(|number| keyring.outdated_from(opened, *number).is_some_and(|at| at <= now))
+            .count()
     };
     assert!((450..550).contains(&outdated(0.5)), "{}", outdated(0.5));
     assert_eq!(outdated(1.0), 1_000);
-    assert!(!keyring.is_outdated(changed, 1, changed + POLICY.replace_over), "a new one stays");
+    assert_eq!(keyring.outdated_from(changed, 1), None, "a new one stays");
 }
 
 #[tokio::test]
