@@ -92,6 +92,10 @@ pub fn after(
     if analysis.touches_session() || sets {
         take_in_text(session, analysis, result, flavor, &mut beyond);
     }
+    if session.pins.has(PinReason::Xa) {
+        // It has begun, which XA START does not report.
+        session.residue.next_transaction = None;
+    }
     diagnostics::residue(session, analysis, result, flavor, &mut beyond);
     beyond
 }

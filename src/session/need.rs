@@ -189,7 +189,8 @@ const END: &[u8] = b"COMMIT AND NO CHAIN NO RELEASE";
 /// Adds what the session said of its next transaction behind all other restores, of which each may
 /// take it back; and in front of them, the end of what another session said of its own.
 pub fn put_next_transaction(session: &Session, traces: &Traces, steps: &mut Vec<Restore>) {
-    if session.pins.has(PinReason::NextTransaction) {
+    let begun = session.pins.has(PinReason::Transaction) || session.pins.has(PinReason::Xa);
+    if begun || session.pins.has(PinReason::NextTransaction) {
         // What is there is the session's own.
         return;
     }
