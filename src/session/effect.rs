@@ -74,6 +74,10 @@ pub fn after(
             session.unsettled.after_error = false;
         }
     }
+    let begins = analysis.kind.changes_rows() || analysis.marks.has(Marks::ENDS_TRANSACTION);
+    if begins && analysis.count == 1 && result.error.is_none() {
+        session.pins.put(PinReason::NextTransaction, Holds::No);
+    }
     if result.error.is_some() {
         let outside =
             session.status.has(Status::AUTOCOMMIT) && !session.pins.has(PinReason::Transaction);
