@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use millpond::admin::Reloads;
-use millpond::admin::health::{self, Probe};
+use millpond::admin::door::{Door, Keys};
+use millpond::admin::health::{self, Probe, Unhealthy};
 use millpond::admin::top;
 use millpond::app;
-use millpond::config::Config;
+use millpond::config::{CertificateFiles, Config, Secret};
 use millpond::runtime::logging::{self, Log};
 use millpond::runtime::{Signal, Signals};
 use tokio_util::sync::CancellationToken;
@@ -45,9 +46,9 @@ enum Command {
     /// Serve until SIGTERM or Ctrl-C, then let transactions finish
     Run(ConfigFile),
     /// Ask a running Millpond on this machine what it is doing
-    Status(StatusArguments),
+    Status(DoorArguments),
     /// The same, live in this terminal
-    Top(StatusArguments),
+    Top(DoorArguments),
 }
 
 #[derive(Args)]
@@ -57,22 +58,30 @@ struct ConfigFile {
     config: PathBuf,
 }
 
+/// Which Millpond to ask, and what to bring. A token that is in no configuration comes in the
+/// variable MILLPOND_ADMIN_TOKEN.
 #[derive(Args)]
-struct StatusArguments {
+struct DoorArguments {
     #[command(flatten)]
     file: ConfigFile,
     /// The admin port's address, instead of the configuration's
     #[arg(long, value_name = "IP:PORT", conflicts_with = "config")]
     admin: Option<SocketAddr>,
+    /// What the admin port's certificate comes from, or the certificate itself: it speaks TLS
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A certificate of one's own, where the admin port asks for one
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// Its private key
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct HealthArguments {
     #[command(flatten)]
-    file: ConfigFile,
-    /// The admin port's address, instead of the configuration's
-    #[arg(long, value_name = "IP:PORT", conflicts_with = "config")]
-    admin: Option<SocketAddr>,
+    door: DoorArguments,
     /// Ask whether it wants clients, too
     #[arg(long)]
     ready: bool,
@@ -131,41 +140,53 @@ fn check(path: &Path) -> Result<(), Failure> {
     io::stdout().write_all(shown.as_bytes()).map_err(Failure::new)
 }
 
-fn admin_address(given: Option<SocketAddr>, file: &ConfigFile) -> Result<SocketAddr, Failure> {
-    let address = match given {
-        Some(address) => address,
-        None => load(&file.config)?.admin.listen,
-    };
-    Ok(health::reachable(address))
+fn door(arguments: &DoorArguments) -> Result<Door, Failure> {
+    let token =
+        env::var_os("MILLPOND_ADMIN_TOKEN").map(|token| Secret::new(token.as_encoded_bytes()));
+    let files = arguments.certificate.clone().zip(arguments.key.clone());
+    let identity = files.map(|(certificate, key)| CertificateFiles { certificate, key });
+    let keys = Keys { token, ca: arguments.ca.clone(), identity };
+    match arguments.admin {
+        Some(address) => Door::at(address, keys),
+        None => Door::of(&load(&arguments.file.config)?.admin, keys),
+    }
+    .map_err(Failure::new)
 }
 
-fn show_status(arguments: &StatusArguments) -> Result<(), Failure> {
-    let address = admin_address(arguments.admin, &arguments.file)?;
-    let status =
-        health::status(address).map_err(|error| Failure::new(format!("{address}: {error}")))?;
+/// Says whom something is about that did not work.
+fn at(door: &Door) -> impl Fn(Unhealthy) -> Failure {
+    let address = door.address();
+    move |error| Failure::new(format!("{address}: {error}"))
+}
+
+fn show_status(arguments: &DoorArguments) -> Result<(), Failure> {
+    let door = door(arguments)?;
+    let status = health::status(&door).map_err(at(&door))?;
     io::stdout().write_all(health::status_text(&status).as_bytes()).map_err(Failure::new)
 }
 
-fn show_top(arguments: &StatusArguments) -> Result<(), Failure> {
+fn show_top(arguments: &DoorArguments) -> Result<(), Failure> {
     if !io::stdout().is_terminal() {
         return Err(Failure::new(
             "top: this is no terminal; `millpond status` prints the same once",
         ));
     }
-    let address = admin_address(arguments.admin, &arguments.file)?;
+    let door = door(arguments)?;
     // What cannot be asked is told here, and not on a screen of its own.
-    health::status(address).map_err(|error| Failure::new(format!("{address}: {error}")))?;
-    top::run(|| health::status(address)).map_err(Failure::new)
+    health::status(&door).map_err(at(&door))?;
+    top::run(|| health::status(&door)).map_err(Failure::new)
 }
 
 fn ask_health(arguments: &HealthArguments) -> Result<(), Failure> {
-    let address = admin_address(arguments.admin, &arguments.file)?;
+    let door = door(&arguments.door)?;
     let probe = if arguments.ready { Probe::Ready } else { Probe::Alive };
-    health::ask(address, probe).map_err(|error| Failure::new(format!("{address}: {error}")))
+    health::ask(&door, probe).map_err(at(&door))
 }
 
 fn run(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
+    // Before there are other threads: the process's environment changes.
+    let sockets = app::Sockets::of_manager().map_err(Failure::new)?;
     let log = logging::install(&config.log).map_err(Failure::new)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let threads = match config.runtime.threads {
@@ -176,20 +197,25 @@ fn run(path: &Path) -> Result<(), Failure> {
     };
     builder.worker_threads(threads);
     let runtime = builder.enable_all().build().map_err(Failure::new)?;
-    let outcome = runtime.block_on(serve(config, path.to_owned(), log));
+    let outcome = runtime.block_on(serve(config, path.to_owned(), log, sockets));
     runtime.shutdown_timeout(LAST_WAIT);
     outcome
 }
 
 /// Runs the application, and tells it what the signals ask.
-async fn serve(config: Config, path: PathBuf, log: Log) -> Result<(), Failure> {
+async fn serve(
+    config: Config,
+    path: PathBuf,
+    log: Log,
+    sockets: app::Sockets,
+) -> Result<(), Failure> {
     let mut signals = Signals::install().map_err(Failure::new)?;
     let stop = CancellationToken::new();
     let refresh = app::Refresh::default();
     let (reloads, requests) = Reloads::channel();
     let load = Box::new(move || Config::load(&path, env::vars_os()));
     let source = app::Source { load, reloads: reloads.clone(), requests };
-    let app = app::run(config, source, &refresh, log, stop.clone().cancelled_owned());
+    let app = app::run(config, source, &refresh, log, sockets, stop.clone().cancelled_owned());
     tokio::pin!(app);
     loop {
         let signal = tokio::select! {

@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 use millpond::backend::dialogue::{Content, Question, read_reply};
 use millpond::backend::login::{LoginError, LoginRequest, login};
 use millpond::config::secret::Secret;
-use millpond::config::{BackTls, BackTlsMode, Endpoint};
+use millpond::config::{BackTls, BackTlsMode, Endpoint, ProxyProtocol};
 use millpond::net::buffer::ReadBuffer;
 use millpond::net::link::{LinkError, fill, send};
 use millpond::net::stream::Stream;
@@ -34,6 +34,7 @@ impl Target {
             secret: Secret::new(password),
             extra: Capabilities::default(),
             database: (!database.is_empty()).then(|| database.to_owned()),
+            proxy_protocol: ProxyProtocol::Off,
         };
         let mode = if tls { BackTlsMode::Required } else { BackTlsMode::Disabled };
         let tls = connector(&BackTls { mode, ca: None, identity: None }).ok()?;

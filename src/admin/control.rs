@@ -1,15 +1,15 @@
 //! Orders to a running Millpond: who may give them, how they are written, what is answered.
 
+use super::guard::Refusal;
 use super::pages::{given, text};
 use super::reload::{NotReloaded, Reloaded, Reloads};
-use crate::config::{Secret, parse_duration};
+use crate::config::parse_duration;
 use crate::frontend::operate::{Done, NotDone, Operation, Operator, Request, Stragglers};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Response, StatusCode, Uri};
 use serde_json::json;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,15 +20,11 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// How long a switchover holds statements at most, unless it says otherwise.
 const SWITCHOVER: Duration = Duration::from_secs(60);
 
-/// What somebody who may not, or not so, is answered.
-type Refusal = Box<Response<Full<Bytes>>>;
-
-/// Who may give orders.
+/// What takes orders.
 #[derive(Clone, Debug)]
 pub struct Control {
     operators: Arc<[Operator]>,
     reloads: Reloads,
-    token: Option<Secret>,
 }
 
 /// An order that may be carried out.
@@ -41,10 +37,9 @@ pub(super) enum Authorized {
 }
 
 impl Control {
-    /// Orders to these services. With a token, whoever has it may give them; without one, whoever
-    /// is on this machine.
-    pub fn new(operators: Vec<Operator>, reloads: Reloads, token: Option<Secret>) -> Self {
-        Self { operators: operators.into(), reloads, token }
+    /// Orders to these services.
+    pub fn new(operators: Vec<Operator>, reloads: Reloads) -> Self {
+        Self { operators: operators.into(), reloads }
     }
 
     /// Whether a path is one for orders.
@@ -52,20 +47,19 @@ impl Control {
         matches!(path, "/pause" | "/resume" | "/drain" | "/switchover" | "/reload")
     }
 
-    /// Reads an order, and whether its sender may give it.
+    /// Reads an order of somebody whose right to give it `admitted` looks at.
     pub(super) fn read(
         &self,
         method: &Method,
         uri: &Uri,
-        headers: &HeaderMap,
-        peer: IpAddr,
+        admitted: impl FnOnce() -> Result<(), Refusal>,
     ) -> Result<Authorized, Refusal> {
         if method != Method::POST {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "an order: only POST\n");
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return Err(Box::new(refusal));
         }
-        self.admit(headers, peer)?;
+        admitted()?;
         if uri.path() == "/reload" {
             return Ok(Authorized::Reload(self.reloads.clone()));
         }
@@ -109,30 +103,6 @@ impl Control {
         let patience = deadline.unwrap_or(PATIENCE);
         let request = Request { operation, patience, limit, stragglers };
         Ok(Authorized::Operate(operator, request))
-    }
-
-    /// Whether somebody may give orders.
-    pub(super) fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Refusal> {
-        match &self.token {
-            Some(token) => {
-                let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-                let sent = sent.and_then(|value| value.strip_prefix(b"Bearer "));
-                if sent.is_some_and(|sent| Secret::new(sent) == *token) {
-                    return Ok(());
-                }
-                let why = "expected Authorization: Bearer, and admin.control_token\n";
-                let mut refusal = text(StatusCode::UNAUTHORIZED, why);
-                let scheme = HeaderValue::from_static("Bearer");
-                refusal.headers_mut().insert(WWW_AUTHENTICATE, scheme);
-                Err(Box::new(refusal))
-            }
-            // A page in a browser on this machine is not somebody on this machine.
-            None if peer.to_canonical().is_loopback() && !headers.contains_key(ORIGIN) => Ok(()),
-            None => {
-                let why = "orders come from this machine only, unless admin.control_token is set\n";
-                Err(Box::new(text(StatusCode::FORBIDDEN, why)))
-            }
-        }
     }
 
     /// The service that is meant; a lone one need not be named.
@@ -205,51 +175,25 @@ fn reloaded(outcome: &Result<Reloaded, NotReloaded>) -> Response<Full<Bytes>> {
 mod tests {
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
-
-    fn control(token: Option<&str>) -> Control {
+    fn read(uri: &str, admitted: impl FnOnce() -> Result<(), Refusal>) -> u16 {
         let operator = |name: &str| Operator::channel(&name.into()).0;
-        Control::new(
-            vec![operator("orders"), operator("users")],
-            Reloads::channel().0,
-            token.map(Secret::new),
-        )
-    }
-
-    fn read(control: &Control, uri: &str, headers: &[(&str, &str)], peer: IpAddr) -> u16 {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            let name = hyper::header::HeaderName::from_bytes(name.as_bytes()).unwrap();
-            map.insert(name, HeaderValue::from_str(value).unwrap());
-        }
-        match control.read(&Method::POST, &uri.parse().unwrap(), &map, peer) {
+        let operators = vec![operator("orders"), operator("users")];
+        let control = Control::new(operators, Reloads::channel().0);
+        match control.read(&Method::POST, &uri.parse().unwrap(), admitted) {
             Ok(_) => 200,
             Err(refusal) => refusal.status().as_u16(),
         }
     }
 
     #[test]
-    fn without_a_token_only_this_machine_gives_orders_and_no_page_in_its_browser() {
-        let control = control(None);
-        let uri = "/pause?service=orders";
-        assert_eq!(read(&control, uri, &[], HERE), 200);
-        assert_eq!(read(&control, uri, &[], THERE), 403);
-        assert_eq!(read(&control, uri, &[("origin", "http://evil")], HERE), 403);
-    }
-
-    #[test]
-    fn with_a_token_only_who_has_it_gives_orders() {
-        let control = control(Some("sesame"));
-        let uri = "/pause?service=orders";
-        assert_eq!(read(&control, uri, &[], HERE), 401);
-        assert_eq!(read(&control, uri, &[("authorization", "Bearer sesam")], HERE), 401);
-        assert_eq!(read(&control, uri, &[("authorization", "Bearer sesame")], THERE), 200);
+    fn who_may_give_none_does_not_learn_whether_an_order_is_right() {
+        let refused = || Err(Box::new(text(StatusCode::UNAUTHORIZED, "no\n")));
+        assert_eq!(read("/pause?service=orders", refused), 401);
+        assert_eq!(read("/pause?service=nobody", refused), 401);
     }
 
     #[test]
     fn what_is_not_an_order_is_told_so() {
-        let control = control(None);
         for (uri, status) in [
             ("/pause", 404),
             ("/pause?service=nobody", 404),
@@ -262,7 +206,7 @@ mod tests {
             ("/pause?service=orders&stragglers=kill", 400),
             ("/pause?service=orders&dedline=1m", 400),
         ] {
-            assert_eq!(read(&control, uri, &[], HERE), status, "{uri}");
+            assert_eq!(read(uri, || Ok(())), status, "{uri}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,7 +19,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::control::Control;
+use super::guard::Visitor;
 use super::pages::Pages;
+use crate::net::stream::Stream;
+use crate::net::tls::{self, ServerTls};
 use crate::runtime::{Law, Tasks};
 
 /// How long one request may take, from the connection to the last byte of its answer.
@@ -41,8 +45,8 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// Serves `pages` on `listener`.
-    pub fn start(listener: TcpListener, pages: Pages) -> io::Result<Self> {
+    /// Serves `pages` on `listener`, encrypted where there is TLS.
+    pub fn start(listener: TcpListener, pages: Pages, tls: Option<ServerTls>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -55,7 +59,7 @@ impl AdminServer {
         let (alive, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             let _alive: oneshot::Sender<()> = alive;
-            runtime.block_on(serve(listener, pages, stopped));
+            runtime.block_on(serve(listener, pages, tls, stopped));
         })?;
         Ok(Self { address, stop, ended, thread: Some(thread) })
     }
@@ -84,7 +88,12 @@ impl Drop for AdminServer {
     }
 }
 
-async fn serve(listener: tokio::net::TcpListener, pages: Pages, stop: CancellationToken) {
+async fn serve(
+    listener: tokio::net::TcpListener,
+    pages: Pages,
+    tls: Option<ServerTls>,
+    stop: CancellationToken,
+) {
     let tasks = Tasks::new();
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let accept = async || {
@@ -94,9 +103,11 @@ async fn serve(listener: tokio::net::TcpListener, pages: Pages, stop: Cancellati
     while let Some((place, accepted)) = stop.run_until_cancelled(accept()).await {
         match accepted {
             Ok((stream, peer)) => {
-                let pages = pages.clone();
+                let (pages, tls) = (pages.clone(), tls.clone());
                 tasks.spawn("admin connection", Law::Mortal, async move {
-                    answer(stream, peer.ip(), pages).await;
+                    if let Some(stream) = encrypted(stream, tls).await {
+                        answer(stream, peer.ip(), pages).await;
+                    }
                     drop(place);
                 });
             }
@@ -112,22 +123,39 @@ async fn serve(listener: tokio::net::TcpListener, pages: Pages, stop: Cancellati
     }
 }
 
+/// The connection as its requests are read from it; `None` when there is no TLS where there has to
+/// be.
+async fn encrypted(tcp: TcpStream, tls: Option<ServerTls>) -> Option<Stream> {
+    let Some(tls) = tls else { return Some(Stream::Plain(tcp)) };
+    match tokio::time::timeout(PATIENCE, tls::accept(&tls, tcp, BytesMut::new())).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no TLS on the admin port");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 /// Answers one request; a connection is not kept for a second one, so none is ever idle.
-async fn answer(stream: TcpStream, peer: IpAddr, pages: Pages) {
+async fn answer(stream: Stream, peer: IpAddr, pages: Pages) {
+    let right = stream.client_certificate().and_then(|shown| pages.guard().right(shown));
+    let visitor = Visitor { peer, right };
     // An order may take longer than looking at something.
     let limit = watch::Sender::new(Instant::now() + PATIENCE);
     let answer = service_fn(async |request: Request<Incoming>| {
-        let (method, uri) = (request.method(), request.uri());
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let admitted = || pages.guard().may_control(headers, visitor);
         if uri.path() == "/log" && method == Method::POST {
-            return Ok(match pages.control().admit(request.headers(), peer) {
+            return Ok(match admitted() {
                 Ok(()) => pages.change_level(uri),
                 Err(refusal) => *refusal,
             });
         }
         if !Control::knows(uri.path()) {
-            return Ok::<_, Infallible>(pages.answer(method, uri));
+            return Ok::<_, Infallible>(pages.answer(method, uri, headers, visitor));
         }
-        Ok(match pages.control().read(method, uri, request.headers(), peer) {
+        Ok(match pages.control().read(method, uri, admitted) {
             Ok(order) => {
                 limit.send_replace(Instant::now() + order.patience() + PATIENCE);
                 order.carry_out().await

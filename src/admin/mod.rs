@@ -2,6 +2,8 @@
 //! a port of its own.
 
 mod control;
+pub mod door;
+mod guard;
 pub mod health;
 mod http;
 mod level;
@@ -15,6 +17,7 @@ pub mod top;
 mod view;
 
 pub use control::Control;
+pub use guard::Guard;
 pub use http::AdminServer;
 pub use pages::Pages;
 pub use readiness::Readiness;

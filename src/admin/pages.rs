@@ -2,7 +2,7 @@
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode, Uri};
 use prometheus::{Registry, TextEncoder};
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::control::Control;
+use super::guard::{Guard, Visitor};
 use super::level;
 use super::readiness::Readiness;
 use super::status::status;
@@ -32,24 +33,32 @@ pub struct Pages {
     readiness: watch::Receiver<Readiness>,
     events: Arc<Events>,
     control: Control,
+    guard: Guard,
     log: Log,
 }
 
 impl Pages {
     /// The metrics of `registry`, the readiness that its owner keeps up to date, what happened to
-    /// the servers, orders, and the log.
+    /// the servers, orders, who may look and give them, and the log.
     pub fn new(
         registry: Registry,
         readiness: watch::Receiver<Readiness>,
         events: Arc<Events>,
         control: Control,
+        guard: Guard,
         log: Log,
     ) -> Self {
-        Self { registry, readiness, events, control, log }
+        Self { registry, readiness, events, control, guard, log }
     }
 
     /// The answer to one request.
-    pub(super) fn answer(&self, method: &Method, uri: &Uri) -> Response<Full<Bytes>> {
+    pub(super) fn answer(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        visitor: Visitor,
+    ) -> Response<Full<Bytes>> {
         let page = match uri.path() {
             "/events" => Page::Events,
             "/" => Page::Look,
@@ -65,6 +74,11 @@ impl Pages {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
+        }
+        if page.tells_something()
+            && let Err(refusal) = self.guard.may_look(headers, visitor)
+        {
+            return *refusal;
         }
         match page {
             Page::Events => self.events(uri.query().unwrap_or_default()),
@@ -99,6 +113,11 @@ impl Pages {
         level::change(&self.log, uri.query().unwrap_or_default())
     }
 
+    /// Who may look, and who may give orders.
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// What takes orders.
     pub(super) fn control(&self) -> &Control {
         &self.control
@@ -129,6 +148,17 @@ enum Page {
     Metrics,
     Readiness,
     Status,
+}
+
+impl Page {
+    /// Whether it is only for those who may look. What a prober asks, and the page that shows what
+    /// its reader may fetch, are for everybody.
+    fn tells_something(&self) -> bool {
+        match self {
+            Self::Events | Self::Level | Self::Metrics | Self::Status => true,
+            Self::Health | Self::Look | Self::Readiness => false,
+        }
+    }
 }
 
 fn of_kind(mut page: Response<Full<Bytes>>, kind: &'static str) -> Response<Full<Bytes>> {

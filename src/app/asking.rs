@@ -1,7 +1,7 @@
 //! Asks a server whether it takes a password that Millpond does not know.
 
 use crate::backend::login::{LoginRequest, login};
-use crate::config::Secret;
+use crate::config::{ProxyProtocol, Secret};
 use crate::failover::snapshot::{Health, Snapshot};
 use crate::frontend::guests::{AskServer, Asking};
 use crate::frontend::told::Told;
@@ -21,6 +21,8 @@ const AT_A_TIME: usize = 4;
 pub(super) struct Asker {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     pub tls: Renewed<ClientTls>,
+    /// What its connections begin with.
+    pub proxy_protocol: ProxyProtocol,
     /// How long it may take.
     pub limit: Duration,
     pub turns: Arc<Semaphore>,
@@ -30,9 +32,10 @@ impl Asker {
     pub(super) fn new(
         snapshot: watch::Receiver<Arc<Snapshot>>,
         tls: Renewed<ClientTls>,
+        proxy_protocol: ProxyProtocol,
         limit: Duration,
     ) -> Self {
-        Self { snapshot, tls, limit, turns: Arc::new(Semaphore::new(AT_A_TIME)) }
+        Self { snapshot, tls, proxy_protocol, limit, turns: Arc::new(Semaphore::new(AT_A_TIME)) }
     }
 
     async fn log_in(self, user: String, secret: Secret) -> Result<bool, Told> {
@@ -41,7 +44,13 @@ impl Asker {
         let server = snapshot.writer().or_else(up);
         let unreachable = || Told::no_server(self.limit.as_millis());
         let Some(server) = server else { return Err(unreachable()) };
-        let request = LoginRequest { user, secret, extra: Capabilities::default(), database: None };
+        let request = LoginRequest {
+            user,
+            secret,
+            extra: Capabilities::default(),
+            database: None,
+            proxy_protocol: self.proxy_protocol,
+        };
         let tls = self.tls.now();
         let asking = async {
             // It is never closed.

@@ -61,8 +61,12 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
     let events = parts.events.clone();
     let (supervision, watched) = supervise(service, &back_logins, &back_tls, metrics, events)
         .map_err(|source| Error::Resolver { service: service.name.clone(), source })?;
-    let asker =
-        Asker::new(watched.snapshot.clone(), back_tls.clone(), service.pool.connect_timeout);
+    let asker = Asker::new(
+        watched.snapshot.clone(),
+        back_tls.clone(),
+        service.backend.proxy_protocol,
+        service.pool.connect_timeout,
+    );
     let metrics = parts.guests.of(&service.name);
     let guests = Guests::new(Arc::new(asker), back_logins.clone(), metrics);
     let maker = Arc::new(Maker::new(MakerParts {
@@ -70,6 +74,7 @@ pub(super) async fn build(service: &ServiceConfig, parts: Parts<'_>) -> Result<B
         snapshot: watched.snapshot.clone(),
         suspicions: watched.suspicions.clone(),
         tls: back_tls.clone(),
+        proxy_protocol: service.backend.proxy_protocol,
         settings: service.pool.clone(),
         users: user_limits(service),
         logins: back_logins.clone(),
@@ -157,6 +162,7 @@ pub(super) fn limits(service: &ServiceConfig, slow: SlowConfig) -> Limits {
         max_waiting: service.pool.max_waiting.unwrap_or(usize::MAX),
         handshake_timeout: service.handshake_timeout,
         max_packet: service.max_packet,
+        hidden_triggers: service.backend.hidden_triggers,
         result_buffer: service.max_client_buffer,
         everybody,
         users: users

@@ -5,7 +5,7 @@ use crate::backend::connection::Connection;
 use crate::backend::login::LoginRequest;
 use crate::backend::server::{ServerId, ServerInfo};
 use crate::backend::setup::{Setup, set_up};
-use crate::config::{OwnLimits, PoolConfig, PoolSize};
+use crate::config::{OwnLimits, PoolConfig, PoolSize, ProxyProtocol};
 use crate::failover::snapshot::Snapshot;
 use crate::failover::suspicion::{Evidence, Suspicions};
 use crate::frontend::service::PoolMaker;
@@ -34,6 +34,7 @@ pub(super) struct MakerParts {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     pub suspicions: Suspicions,
     pub tls: Renewed<ClientTls>,
+    pub proxy_protocol: ProxyProtocol,
     pub settings: PoolConfig,
     pub users: HashMap<String, OwnLimits>,
     pub logins: Logins,
@@ -158,6 +159,7 @@ impl PoolMaker for Maker {
             secret: user.keyring.known().current.password.clone(),
             extra,
             database: None,
+            proxy_protocol: parts.proxy_protocol,
         };
         let opener = ServerOpener {
             server: server.clone(),

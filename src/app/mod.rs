@@ -7,16 +7,18 @@ mod certificates;
 mod logins;
 mod maker;
 mod reload;
+mod sockets;
 mod supervision;
 
 pub use self::logins::Refresh;
 pub use self::reload::Source;
+pub use self::sockets::{Sockets, Unfit};
 
 use self::build::{Built, Parts, build};
 use self::logins::Logins;
 use self::reload::{Live, Reloader};
-use crate::admin::{self, AdminServer, Control, Pages, Readiness};
-use crate::config::{Config, ServiceConfig};
+use crate::admin::{self, AdminServer, Control, Guard, Pages, Readiness};
+use crate::config::{Config, FrontTls, FrontTlsMode, ServiceConfig};
 use crate::credentials::metrics::SecretMetricsFamily;
 use crate::credentials::stores::StoreError;
 use crate::credentials::tokens::metrics::TokenMetrics;
@@ -29,8 +31,8 @@ use crate::frontend::metrics::{FrontendMetrics, GuestMetrics};
 use crate::frontend::operate::Operator;
 use crate::frontend::serve::seconds;
 use crate::frontend::service::Service;
-use crate::net::tls::TlsError;
 use crate::net::tls::metrics::CertificateMetrics;
+use crate::net::tls::{self, TlsError};
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::pool::upkeep::Warmth;
 use crate::router::Access;
@@ -68,6 +70,12 @@ pub enum Error {
     /// There are no threads for logins.
     #[error("threads for logins: {0}")]
     Threads(#[source] io::Error),
+    /// TLS cannot be set up on the admin port.
+    #[error("admin: {0}")]
+    AdminTls(#[source] TlsError),
+    /// A socket of the service manager's is for nothing.
+    #[error(transparent)]
+    Sockets(#[from] Unfit),
     /// A metric cannot be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -115,7 +123,7 @@ const UPKEEP: Duration = Duration::from_secs(1);
 
 /// Runs Millpond until `stop` resolves, and drains it then. `refresh` is for those who want the
 /// secrets fetched again now, `source` for those who want the configuration read again, `log` what
-/// its operators can change.
+/// its operators can change, `sockets` what is bound already.
 ///
 /// # Errors
 ///
@@ -125,8 +133,10 @@ pub async fn run(
     source: Source,
     refresh: &Refresh,
     log: Log,
+    mut sockets: Sockets,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
+    sockets.assign(&config)?;
     let tasks = Tasks::new();
     let metrics = Registry::new();
     admin::metrics::register(&metrics)?;
@@ -173,21 +183,21 @@ pub async fn run(
     let readiness = watch::Sender::new(Readiness::Starting);
     let (operators, requests): (Vec<_>, Vec<_>) =
         built.iter().map(|(_, built)| Operator::channel(&built.service.name)).unzip();
-    let control =
-        Control::new(operators, source.reloads.clone(), config.admin.control_token.clone());
+    let control = Control::new(operators, source.reloads.clone());
+    let guard = Guard::new(&config.admin);
     if let Some(webhook) = webhook {
         let posting = webhook.run(events.clone(), tasks.stop_signal().clone());
         tasks.spawn("webhook", Law::Mortal, posting);
     }
-    let pages = Pages::new(metrics, readiness.subscribe(), events, control, log.clone());
-    let mut admin = open_admin(&config, pages)?;
+    let pages = Pages::new(metrics, readiness.subscribe(), events, control, guard, log.clone());
+    let mut admin = open_admin(&config, pages, &mut sockets)?;
     tasks.spawn("repeats in the log", Law::Vital, tell_repeats(log, tasks.stop_signal().clone()));
     let (mut services, mut live) = (Vec::new(), Vec::new());
     for ((configured, built), requests) in built.into_iter().zip(requests) {
         services.push(built.service.clone());
         live.push(Live::of(&built));
         tasks.spawn("operations", Law::Vital, built.service.clone().operate(requests));
-        start(configured, built, &tasks)?;
+        start(configured, built, &tasks, &mut sockets)?;
     }
     let drain_timeout = config.runtime.drain_timeout;
     let following = certificates::follow(live.clone(), certificates, tasks.stop_signal().clone());
@@ -228,17 +238,34 @@ fn login_threads(configured: usize) -> io::Result<Workers> {
     Workers::start("logins", threads)
 }
 
-fn open_admin(config: &Config, pages: Pages) -> Result<AdminServer, Error> {
+fn open_admin(config: &Config, pages: Pages, sockets: &mut Sockets) -> Result<AdminServer, Error> {
     let address = config.admin.listen;
     let refused = |source| Error::Bind { key: "admin.listen".into(), address, source };
-    let listener = std::net::TcpListener::bind(address).map_err(refused)?;
-    let admin = AdminServer::start(listener, pages).map_err(refused)?;
+    let tls = match &config.admin.tls {
+        None => None,
+        Some(tls) => tls::acceptor(&FrontTls {
+            mode: FrontTlsMode::Required,
+            identity: Some(tls.identity.clone()),
+            client_ca: tls.client_ca.clone(),
+        })
+        .map_err(Error::AdminTls)?,
+    };
+    let listener = match sockets.take("admin.listen") {
+        Some(listener) => listener,
+        None => std::net::TcpListener::bind(address).map_err(refused)?,
+    };
+    let admin = AdminServer::start(listener, pages, tls).map_err(refused)?;
     tracing::info!(address = %admin.address(), "admin port open");
     Ok(admin)
 }
 
 /// Binds a service's port and starts its tasks.
-fn start(configured: &ServiceConfig, built: Built, tasks: &Tasks) -> Result<(), Error> {
+fn start(
+    configured: &ServiceConfig,
+    built: Built,
+    tasks: &Tasks,
+    sockets: &mut Sockets,
+) -> Result<(), Error> {
     let Built { service, supervision, .. } = built;
     let listeners = [
         ("listen", Some(configured.listen), Access::Write),
@@ -246,7 +273,11 @@ fn start(configured: &ServiceConfig, built: Built, tasks: &Tasks) -> Result<(), 
     ];
     for (key, address, access) in listeners {
         let Some(address) = address else { continue };
-        let listener = bind(format!("services.{}.{key}", configured.name), address)?;
+        let full = format!("services.{}.{key}", configured.name);
+        let listener = match sockets.take(&full) {
+            Some(listener) => adopt(full, address, listener)?,
+            None => bind(full, address)?,
+        };
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(service = configured.name, %address, key, "listening");
         tasks.spawn("listener", Law::Vital, listen(service.clone(), listener, access));
@@ -296,6 +327,16 @@ fn bind(key: String, address: SocketAddr) -> Result<TcpListener, Error> {
         socket.listen(4096)
     };
     bound().map_err(|source| Error::Bind { key, address, source })
+}
+
+/// Goes on with a socket that is bound already.
+fn adopt(
+    key: String,
+    address: SocketAddr,
+    listener: std::net::TcpListener,
+) -> Result<TcpListener, Error> {
+    let adopted = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+    adopted.map_err(|source| Error::Bind { key, address, source })
 }
 
 /// Logs what was kept out of the log because it repeated itself.

@@ -3,7 +3,7 @@
 use super::back_login::{BackLogin, Place};
 use crate::backend::control::ControlConnection;
 use crate::backend::login::{LoginError, LoginRequest};
-use crate::config::{InstanceHost, Provider, ServiceConfig};
+use crate::config::{InstanceHost, Provider, ProxyProtocol, ServiceConfig};
 use crate::failover::events::Events;
 use crate::failover::metrics::FailoverMetrics;
 use crate::failover::probe::{Connecting, ProbeSettings, Prober, Questioned};
@@ -35,6 +35,7 @@ pub(super) fn supervise(
         logins: logins.clone(),
         tls: tls.clone(),
         dialect: dialect(service.backend.provider),
+        proxy_protocol: service.backend.proxy_protocol,
         instances: service.backend.instance_host.clone(),
     };
     let failover = &service.failover;
@@ -98,6 +99,7 @@ struct MonitorLogin {
     logins: Logins,
     tls: Renewed<ClientTls>,
     dialect: Option<Dialect>,
+    proxy_protocol: ProxyProtocol,
     instances: Option<InstanceHost>,
 }
 
@@ -106,6 +108,7 @@ impl Prober for MonitorLogin {
         let user = self.logins.load().get(&*self.user).cloned();
         let (endpoint, address) = (server.endpoint.clone(), server.address);
         let (tls, dialect, instances) = (self.tls.now(), self.dialect, self.instances.clone());
+        let proxy_protocol = self.proxy_protocol;
         Box::pin(async move {
             let Some(user) = user else { return Err(LoginError::NoUser) };
             let request = LoginRequest {
@@ -113,6 +116,7 @@ impl Prober for MonitorLogin {
                 secret: user.keyring.known().current.password.clone(),
                 extra: Capabilities::default(),
                 database: None,
+                proxy_protocol,
             };
             let place = Place { endpoint: &endpoint, address, tls: &tls, gate: None };
             // A probe that is refused has the secret fetched; the next one may use it.

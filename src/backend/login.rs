@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub use self::error::LoginError;
@@ -19,7 +19,7 @@ use self::prover::{Channel, Prover, Reaction};
 use super::dialogue::ServerError;
 use super::setup::LOGIN_COLLATION;
 use crate::config::secret::Secret;
-use crate::config::{BackTlsMode, Endpoint};
+use crate::config::{BackTlsMode, Endpoint, ProxyProtocol};
 use crate::net::packet::{PacketStream, Parts};
 use crate::net::stream::Stream;
 use crate::net::tls::{self, ClientTls};
@@ -28,6 +28,7 @@ use crate::wire::capability::{Capabilities, Status};
 use crate::wire::fault::Fault;
 use crate::wire::frame::put_lenenc_bytes;
 use crate::wire::greeting::{Greeting, HandshakeResponse, SslRequest};
+use crate::wire::proxy_header::ProxyHeader;
 use crate::wire::reply::{ErrPacket, OkPacket};
 
 /// Who logs in, and with which of the capabilities that are fixed at login.
@@ -41,6 +42,8 @@ pub struct LoginRequest {
     pub extra: Capabilities,
     /// The database to log in to; pooled connections begin without one.
     pub database: Option<String>,
+    /// What the connection begins with.
+    pub proxy_protocol: ProxyProtocol,
 }
 
 /// A connection that has logged in.
@@ -82,11 +85,12 @@ pub async fn login(
     request: &LoginRequest,
     tls: &ClientTls,
 ) -> Result<LoggedIn, LoginError> {
-    let tcp = match address {
+    let mut tcp = match address {
         Some(address) => TcpStream::connect(address).await?,
         None => TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?,
     };
     configure(&tcp)?;
+    announce(&mut tcp, request.proxy_protocol).await?;
     let mut packets = PacketStream::new(Stream::Plain(tcp));
     let first = packets.read(MAX_PACKET).await?;
     if first.first() == Some(&ERR) {
@@ -120,6 +124,18 @@ pub async fn login(
     let server = ServerIdentity { version, connection_id, capabilities };
     let Parts { stream, input, .. } = packets.into_parts();
     Ok(LoggedIn { stream, leftover: input, server, status, state_changes })
+}
+
+/// Says in front of everything that the connection is Millpond's own: it is shared by many clients,
+/// and the address of none is that of the others.
+async fn announce(tcp: &mut TcpStream, protocol: ProxyProtocol) -> Result<(), LoginError> {
+    let mut header = BytesMut::new();
+    match protocol {
+        ProxyProtocol::Off => return Ok(()),
+        ProxyProtocol::V1 => ProxyHeader::Own.put_text(&mut header),
+        ProxyProtocol::V2 => ProxyHeader::Own.put_binary(&mut header),
+    }
+    Ok(tcp.write_all(&header).await?)
 }
 
 /// A server that vanished without a word is noticed after about a minute also by a connection

@@ -66,6 +66,24 @@ impl InstanceHost {
     }
 }
 
+/// What connections to servers begin with, for those behind a proxy that wants to hear it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A header of version 1 of the PROXY protocol.
+    V1,
+    /// One of version 2.
+    V2,
+}
+
+impl Choice for ProxyProtocol {
+    const EXPECTED: &'static str = r#""off", "v1" or "v2""#;
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("v1", Self::V1), ("v2", Self::V2)];
+}
+
 impl Choice for Provider {
     const EXPECTED: &'static str =
         r#""static", "dns", "aurora", "rds_cluster", "group_replication", "galera" or "auto""#;
@@ -143,10 +161,28 @@ pub struct BackendConfig {
     pub resolver: Option<SocketAddr>,
     /// How Aurora's instances are called, where that is known.
     pub instance_host: Option<InstanceHost>,
+    /// What connections to them begin with.
+    pub proxy_protocol: ProxyProtocol,
     /// Encryption towards them.
     pub tls: BackTls,
     /// Whose login Millpond uses for its own connections: one of the service's users.
     pub monitor_user: String,
+    /// What to make of triggers that this user may not see.
+    pub hidden_triggers: HiddenTriggers,
+}
+
+/// What to make of triggers that nobody shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HiddenTriggers {
+    /// There may be some, which do anything: a session that may have fired one keeps its connection.
+    Pin,
+    /// There are none, or they leave nothing behind.
+    Trust,
+}
+
+impl Choice for HiddenTriggers {
+    const EXPECTED: &'static str = r#""pin" or "trust""#;
+    const NAMES: &'static [(&'static str, Self)] = &[("pin", Self::Pin), ("trust", Self::Trust)];
 }
 
 impl BackendConfig {
@@ -167,6 +203,7 @@ impl BackendConfig {
         if provider == Provider::Aurora && instance_host.is_none() && !endpoints.is_empty() {
             section.missing("instance_host", InstanceHost::EXPECTED);
         }
+        let proxy_protocol = section.setting("proxy_protocol").unwrap_or_default();
         let tls = section.section("tls", BackTls::read);
         let monitor_user = section.text("monitor_user");
         if let Some(name) = &monitor_user
@@ -176,7 +213,17 @@ impl BackendConfig {
             section.conflict("monitor_user", why);
         }
         let monitor_user = monitor_user.or_else(|| users.first()).unwrap_or_default();
-        Self { provider, endpoints, resolver, instance_host, tls, monitor_user }
+        let hidden_triggers = section.setting("hidden_triggers").unwrap_or(HiddenTriggers::Pin);
+        Self {
+            provider,
+            endpoints,
+            resolver,
+            instance_host,
+            proxy_protocol,
+            tls,
+            monitor_user,
+            hidden_triggers,
+        }
     }
 
     pub(super) fn show(&self) -> Shown {
@@ -186,7 +233,9 @@ impl BackendConfig {
             .put("endpoints", endpoints)
             .maybe("resolver", self.resolver.map(|address| address.to_string()))
             .maybe("instance_host", self.instance_host.as_ref().map(|host| host.0.clone()))
+            .put("proxy_protocol", self.proxy_protocol.name())
             .put("monitor_user", self.monitor_user.as_str())
+            .put("hidden_triggers", self.hidden_triggers.name())
             .section("tls", self.tls.show())
     }
 }

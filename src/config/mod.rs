@@ -8,6 +8,7 @@
 //! Every key with its default, unit, range and meaning is in the annotated `proxy.toml`; a test
 //! holds it to this code.
 
+mod admin;
 mod backend;
 mod certificate;
 mod failover;
@@ -41,7 +42,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-pub use backend::{BackendConfig, Endpoint, InstanceHost, Provider};
+pub use admin::{AdminConfig, AdminReach, AdminTls};
+pub use backend::{BackendConfig, Endpoint, HiddenTriggers, InstanceHost, Provider, ProxyProtocol};
 pub use certificate::{CertificateRule, CertifiedPassword};
 pub use failover::{FailoverConfig, LostStatement, Retry, WithoutReaders};
 pub use identity::{AwsIamConfig, IdentityConfig, JwtAlgorithm, JwtConfig, TokenRule};
@@ -51,8 +53,8 @@ pub use network::{Network, NotANetwork};
 pub use pattern::{NoPattern, Pattern};
 pub use pool::{HandOver, PoolConfig, PoolSize};
 pub use process::{
-    AdminConfig, AdminReach, EventsConfig, LogConfig, LogFormat, LogLevel, NotALevel,
-    RuntimeConfig, SlowConfig, SlowText, WebhookConfig,
+    EventsConfig, LogConfig, LogFormat, LogLevel, NotALevel, RuntimeConfig, SlowConfig, SlowText,
+    WebhookConfig,
 };
 pub use refresh::{OnStart, RefreshConfig};
 pub use refusal::{Problem, Refusal, Refusals};

@@ -1,7 +1,7 @@
-//! What concerns the process as a whole: admin port, log, runtime.
+//! What concerns the process as a whole: events, log, runtime.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,52 +13,6 @@ use super::secret::Secret;
 use super::section::Section;
 use super::show::{HIDDEN, Shown};
 use super::url::HttpUrl;
-
-/// `[admin]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminConfig {
-    /// Where `/metrics`, `/healthz` and `/readyz` are served.
-    pub listen: SocketAddr,
-    /// Whether other machines may reach it.
-    pub reach: AdminReach,
-    /// What orders have to bring; without it, they come from this machine.
-    pub control_token: Option<Secret>,
-}
-
-/// From where the admin port may be reached. It is not encrypted and asks for no password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdminReach {
-    /// Only from this machine.
-    Local,
-    /// From anywhere: the network around it keeps strangers out.
-    Remote,
-}
-
-impl AdminConfig {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9_306);
-        let listen: SocketAddr = section.setting("listen").unwrap_or(local);
-        let reach = match section.setting("allow_remote") {
-            Some(true) => AdminReach::Remote,
-            Some(false) | None => AdminReach::Local,
-        };
-        if !listen.ip().is_loopback() && reach == AdminReach::Local {
-            let why = "reachable from other machines, unencrypted and without a password: \
-                       expected a loopback address such as \"127.0.0.1:9306\", \
-                       or `allow_remote = true` beside it";
-            section.conflict("listen", why);
-        }
-        let control_token = section.secret("control_token");
-        Self { listen, reach, control_token }
-    }
-
-    pub(super) fn show(&self) -> Shown {
-        Shown::new()
-            .put("listen", self.listen.to_string())
-            .put("allow_remote", self.reach == AdminReach::Remote)
-            .maybe("control_token", self.control_token.as_ref().map(|_| HIDDEN.to_owned()))
-    }
-}
 
 impl Setting for SocketAddr {
     const EXPECTED: &'static str =

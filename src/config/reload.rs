@@ -37,9 +37,7 @@ impl Config {
             .chain(two.keys().filter(|key| !one.contains_key(*key)).cloned())
             .collect();
         keys.extend(self.changed_passwords(other));
-        if self.admin.control_token != other.admin.control_token {
-            keys.push("admin.control_token".to_owned());
-        }
+        keys.extend(self.admin.changed_tokens(&other.admin));
         if self.events.webhook != other.events.webhook {
             keys.push("events.webhook".to_owned());
         }

@@ -125,7 +125,7 @@ impl BackTls {
 
 impl CertificateFiles {
     /// Both or neither.
-    fn read(section: &mut Section<'_>) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let certificate = section.path("certificate");
         let key = section.path("key");
         match (section.had("certificate"), section.had("key")) {
@@ -136,7 +136,7 @@ impl CertificateFiles {
         Some(Self { certificate: certificate?, key: key? })
     }
 
-    fn show(files: Option<&Self>) -> Shown {
+    pub(super) fn show(files: Option<&Self>) -> Shown {
         let shown = |path: &PathBuf| path.display().to_string();
         Shown::new()
             .maybe("certificate", files.map(|files| shown(&files.certificate)))

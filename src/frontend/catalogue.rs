@@ -3,11 +3,15 @@
 use super::service::Service;
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::{Content, Question, rows};
+use crate::config::HiddenTriggers;
 use crate::net::link::LinkError;
 use crate::pool::Pool;
-use crate::session::catalogue::{Body, Builder, Catalogue, RoutineKind};
-use crate::session::statement::Dialect;
+use crate::session::catalogue::{Body, Builder, Catalogue, Coverage, RoutineKind};
+use crate::session::model::Session;
+use crate::session::server::Flavor;
+use crate::session::statement::{Analysis, Dialect};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -24,18 +28,31 @@ FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA NOT IN ('sys','mysql')";
 const VIEWS: &[u8] = b"SELECT 'VIEW', TABLE_NAME, VIEW_DEFINITION, '', 'SQL' \
 FROM information_schema.VIEWS WHERE TABLE_SCHEMA NOT IN ('sys','mysql')";
 
-/// Reads the catalogue through this connection.
+/// Not everybody is shown a table's triggers.
+const GRANTS: &[u8] = b"SHOW GRANTS";
+
+/// Reads the catalogue through this connection. Triggers that it cannot show may do anything, or are
+/// trusted.
 ///
 /// Not cancel safe, as [`Connection::ask`].
 ///
 /// # Errors
 ///
 /// When the connection fails.
-pub async fn read(connection: &mut Connection) -> Result<Catalogue, LinkError> {
-    let questions = [Question::Query(ROUTINES), Question::Query(TRIGGERS), Question::Query(VIEWS)];
+pub async fn read(
+    connection: &mut Connection,
+    hidden: HiddenTriggers,
+) -> Result<Catalogue, LinkError> {
+    let grants = Question::Query(GRANTS);
+    let questions =
+        [Question::Query(ROUTINES), Question::Query(TRIGGERS), Question::Query(VIEWS), grants];
     let dialect = Dialect::new(&connection.server.version, b"", "utf8mb4");
     let mut builder = Builder::new(&dialect);
-    for reply in connection.ask(&questions).await? {
+    let mut replies = connection.ask(&questions).await?;
+    if let (Some(reply), HiddenTriggers::Pin) = (replies.pop(), hidden) {
+        builder.triggers_of(coverage(&reply.content, dialect.flavor)?);
+    }
+    for reply in replies {
         // What was not answered is not known: a list with a part missing would call it harmless.
         let Content::Rows(answer) = reply.content else { return Ok(Catalogue::default()) };
         for row in rows(&answer.result)? {
@@ -59,10 +76,44 @@ pub async fn read(connection: &mut Connection) -> Result<Catalogue, LinkError> {
     Ok(builder.build())
 }
 
+/// The answer to [`GRANTS`]; one that is none shows nothing.
+fn coverage(content: &Content, flavor: Flavor) -> Result<Coverage, LinkError> {
+    let Content::Rows(answer) = content else { return Ok(Coverage::default()) };
+    let rows = rows(&answer.result)?;
+    let lines = rows.iter().filter_map(|row| row.first().copied().flatten());
+    Ok(Coverage::from_grants(lines, flavor))
+}
+
 impl Service {
+    /// Whether a statement changes rows of tables whose triggers are not known. It then counts as one
+    /// that may do anything.
+    pub(super) fn may_fire_hidden(
+        &self,
+        catalogue: &Catalogue,
+        analysis: &Analysis,
+        session: &Session,
+    ) -> bool {
+        let database = session.environment.database.as_deref();
+        if !analysis.may_fire_hidden(catalogue.triggers(), database) {
+            return false;
+        }
+        self.metrics.hidden_triggers.inc();
+        if !self.told_of_hidden_triggers.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                service = &*self.name,
+                database = %String::from_utf8_lossy(database.unwrap_or_default()),
+                "rows are changed in tables whose triggers monitor_user may not see: sessions keep \
+                 their connections after such statements. Grant it TRIGGER there, or say \
+                 backend.hidden_triggers = \"trust\" if there are none"
+            );
+        }
+        true
+    }
+
     /// Reads the catalogue anew. Says whether that succeeded.
     pub async fn refresh_catalogue(&self, pool: &Arc<Pool>) -> bool {
         let deadline = Instant::now() + LIMIT;
+        let hidden = self.limits().hidden_triggers;
         let mut lease = match pool.acquire(deadline).await {
             Ok(lease) => lease,
             Err(error) => {
@@ -70,7 +121,7 @@ impl Service {
                 return false;
             }
         };
-        match timeout(LIMIT, read(lease.connection())).await {
+        match timeout(LIMIT, read(lease.connection(), hidden)).await {
             Ok(Ok(catalogue)) => {
                 let impure = catalogue.impure_count();
                 if **self.catalogue.load() != catalogue {

@@ -1,6 +1,6 @@
 //! How much clients may have, and for how long.
 
-use crate::config::{LostStatement, Retry, SlowConfig};
+use crate::config::{HiddenTriggers, LostStatement, Retry, SlowConfig};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct Limits {
     pub max_packet: usize,
     /// Which statements are logged because they took long.
     pub slow: SlowConfig,
+    /// What to make of triggers that nobody shows.
+    pub hidden_triggers: HiddenTriggers,
     /// How much of a result waits for a slow client, in bytes.
     pub result_buffer: usize,
     /// What holds for users who have no limits of their own.
@@ -60,6 +62,9 @@ impl Limits {
     }
 }
 
+/// How many users are remembered at least, also when they have no clients.
+const MANY: usize = 1_024;
+
 /// How many clients each user has.
 #[derive(Debug, Default)]
 pub struct Seats {
@@ -77,7 +82,14 @@ impl Seats {
     ///
     /// The limit, when it is reached.
     pub fn take(&self, user: &Arc<str>, limit: Option<usize>) -> Result<Seat, usize> {
-        let taken = self.taken.lock().entry(user.clone()).or_default().clone();
+        let taken = {
+            let mut users = self.taken.lock();
+            if users.len() >= MANY {
+                // Users whom only the server knows come and go.
+                users.retain(|_, taken| taken.load(Ordering::Relaxed) > 0);
+            }
+            users.entry(user.clone()).or_default().clone()
+        };
         let before = taken.fetch_add(1, Ordering::Relaxed);
         let seat = Seat(taken);
         match limit {

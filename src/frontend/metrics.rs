@@ -19,6 +19,7 @@ use tokio::time::Instant;
 pub struct FrontendMetrics {
     clients: IntGaugeVec,
     received: IntCounterVec,
+    hidden_triggers: IntCounterVec,
     left: IntCounterVec,
     login_seconds: HistogramVec,
     command_seconds: HistogramVec,
@@ -38,6 +39,8 @@ pub struct ServiceMetrics {
     pub clients: IntGauge,
     /// Clients that ever connected.
     pub received: IntCounter,
+    /// Statements that may have fired triggers which nobody showed.
+    pub hidden_triggers: IntCounter,
     /// From a connection to the end of its login, by transport.
     pub login_seconds: [Histogram; 2],
     /// From a command to the end of its reply, by transport.
@@ -81,6 +84,13 @@ impl FrontendMetrics {
             )?,
             received: IntCounterVec::new(
                 Opts::new("millpond_client_connections_received_total", "Clients accepted."),
+                service,
+            )?,
+            hidden_triggers: IntCounterVec::new(
+                Opts::new(
+                    "millpond_hidden_triggers_total",
+                    "Statements that changed rows of tables whose triggers cannot be seen.",
+                ),
                 service,
             )?,
             left: IntCounterVec::new(
@@ -127,6 +137,7 @@ impl FrontendMetrics {
         };
         registry.register(Box::new(metrics.clients.clone()))?;
         registry.register(Box::new(metrics.received.clone()))?;
+        registry.register(Box::new(metrics.hidden_triggers.clone()))?;
         registry.register(Box::new(metrics.left.clone()))?;
         registry.register(Box::new(metrics.client_bytes.clone()))?;
         registry.register(Box::new(metrics.login_seconds.clone()))?;
@@ -147,6 +158,7 @@ impl FrontendMetrics {
         ServiceMetrics {
             clients: self.clients.with_label_values(only),
             received: self.received.with_label_values(only),
+            hidden_triggers: self.hidden_triggers.with_label_values(only),
             login_seconds: by_transport(&self.login_seconds),
             command_seconds: by_transport(&self.command_seconds),
             backend_seconds: self.backend_seconds.with_label_values(only),

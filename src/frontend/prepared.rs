@@ -23,6 +23,9 @@ impl Client {
         let catalogue = self.service.catalogue.load_full();
         let mut analysis = analyze(sql, &self.session.dialect, &catalogue);
         analysis.overlook(self.session.treatment.as_deref());
+        if self.service.may_fire_hidden(&catalogue, &analysis, &self.session) {
+            analysis.suspect();
+        }
         let analysis = Arc::new(analysis);
         // The preparation itself does nothing but to variables that the text assigns to.
         let preparing = analysis.preparing();

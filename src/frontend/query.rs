@@ -33,9 +33,12 @@ impl Client {
         let query = Query::parse(payload, self.capabilities)?;
         let catalogue = self.service.catalogue.load();
         let mut analysis = analyze(query.sql, &self.session.dialect, &catalogue);
-        drop(catalogue);
         analysis.overlook(self.session.treatment.as_deref());
-        let analysis = self.executed(&analysis);
+        let mut analysis = self.executed(&analysis);
+        if self.service.may_fire_hidden(&catalogue, &analysis, &self.session) {
+            analysis.to_mut().suspect();
+        }
+        drop(catalogue);
         if analysis.marks.has(Marks::KILL) && self.kill(&analysis, sequence).await? {
             return Ok(());
         }

@@ -25,7 +25,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -76,6 +76,7 @@ pub struct Service {
     /// When clients came from each address.
     pub rates: Rates,
     moments: AtomicU64,
+    pub(super) told_of_hidden_triggers: AtomicBool,
 }
 
 /// What a service is made of.
@@ -153,6 +154,7 @@ impl Service {
             seats: Seats::default(),
             rates: Rates::default(),
             moments: AtomicU64::new(1),
+            told_of_hidden_triggers: AtomicBool::new(false),
         });
         if let Some(guests) = parts.guests {
             guests.belong_to(&service);

@@ -17,6 +17,12 @@ const MAX_TEXT: usize = 64 * 1024;
 /// The most statements of others that are left on a connection.
 const MAX_FOREIGN: usize = 16;
 
+/// What asks for the last statement, or for the connection.
+const ASKS: Marks = Marks::CONNECTION_ID
+    .union(Marks::FOUND_ROWS)
+    .union(Marks::ROW_COUNT)
+    .union(Marks::SHOW_DIAGNOSTICS);
+
 /// A session's statements by name, in ASCII letters in lower case.
 #[derive(Debug, Clone, Default)]
 pub struct TextStatements(BTreeMap<Box<[u8]>, TextStatement>);
@@ -53,8 +59,9 @@ impl TextStatements {
         environment: &Arc<Environment>,
         analysis: Arc<Analysis>,
     ) {
-        // The server keeps the types that user variables had at the preparation (measured).
-        let ties = Marks::OPAQUE.union(Marks::USER_VARIABLES);
+        // The server keeps the types that user variables had at the preparation (measured). And
+        // there is no room for answers in a text that the server has already.
+        let ties = Marks::OPAQUE.union(Marks::USER_VARIABLES).union(ASKS);
         let movable = !analysis.marks.intersects(ties)
             && sql.len() <= MAX_TEXT
             && (self.0.len() < MAX_STATEMENTS || self.0.contains_key(name));
@@ -206,6 +213,10 @@ mod tests {
         assert!(statements.are_tied());
         statements.deallocated(b"q");
         assert!(!statements.are_tied());
+        let asks = Arc::new(Analysis { marks: Marks::ROW_COUNT, ..Analysis::default() });
+        statements.prepared(b"q", b"PREPARE q FROM 'DO ROW_COUNT()'", &environment(b""), asks);
+        assert!(statements.are_tied());
+        statements.deallocated(b"q");
         statements.prepared_there(b"p", Arc::default());
         assert!(statements.are_tied());
     }

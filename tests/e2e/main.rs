@@ -8,6 +8,7 @@
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`cuts`]: transactions that take too long.
 //! - [`discovery`]: servers that are found by a name, or by their group.
+//! - [`doors`]: who may look at the admin port, and who may give orders.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
 //! - [`failures`]: servers that die, and statements that are killed.
 //! - [`guests`]: users that only the server knows.
@@ -31,6 +32,7 @@
 //! - [`suites`]: what drivers' own test suites found.
 //! - [`tokens`]: clients that come with a token in place of a password.
 //! - [`sleeping`]: databases that stop when nobody needs them.
+//! - [`sockets`]: ports that the service manager has bound.
 //! - [`top`]: the status in a terminal and a shell.
 //! - [`vault`]: secrets and database users from a real vault.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
@@ -47,6 +49,7 @@ mod clusters;
 mod crowd;
 mod cuts;
 mod discovery;
+mod doors;
 mod exactness;
 mod failover;
 mod failures;
@@ -71,6 +74,7 @@ mod rotation;
 mod secrecy;
 mod session;
 mod sleeping;
+mod sockets;
 mod stores;
 mod suites;
 #[path = "../support/mod.rs"]

@@ -8,6 +8,7 @@ use mysql_async::{Conn, Error, Row};
 use crate::support::accounts::APP;
 use crate::support::flavor::Flavor;
 use crate::support::millpond::{Millpond, Settings};
+use crate::support::server::Server;
 use crate::support::servers;
 
 /// The reasons other than transactions for which sessions have kept their connections.
@@ -26,6 +27,15 @@ async fn run(client: &mut Conn, statements: &[&str]) {
     }
 }
 
+/// Makes a view that tells the server's own number of the connection, which a client's text does not.
+/// By the user itself: another's might not be read, and would pin.
+async fn see_backends(server: &Server, view: &str) {
+    let mut maker = server.connect(&APP, Some("app")).await.unwrap();
+    let create = format!("CREATE OR REPLACE VIEW {view} AS SELECT CONNECTION_ID() AS id");
+    maker.query_drop(create).await.unwrap();
+    maker.disconnect().await.unwrap();
+}
+
 fn code(outcome: Result<(), Error>) -> Option<u16> {
     match outcome {
         Ok(()) => None,
@@ -37,7 +47,7 @@ fn code(outcome: Result<(), Error>) -> Option<u16> {
 /// The one who alters a database finds it altered wherever its next statement runs.
 #[test]
 fn an_altered_database_is_seen_on_every_connection() {
-    const SEE: &str = "SELECT CONNECTION_ID() + 0, @@character_set_database";
+    const SEE: &str = "SELECT id, @@character_set_database FROM app.backend_of_altered";
     servers::both_async(async |server| {
         let mut admin = server.admin().await;
         run(
@@ -50,6 +60,7 @@ fn an_altered_database_is_seen_on_every_connection() {
             ],
         )
         .await;
+        see_backends(server, "backend_of_altered").await;
         let millpond = Millpond::start(server, &Settings::with_pool_of(2));
         let mut a = millpond.connect(&APP, Some("altered")).await.unwrap();
         let mut b = millpond.connect(&APP, Some("altered")).await.unwrap();
@@ -333,8 +344,9 @@ fn a_role_follows_its_session() {
 /// A user's sessions can be treated otherwise, and so can a statement by the comment in front.
 #[test]
 fn orders_are_followed() {
-    const ID: &str = "SELECT CONNECTION_ID() + 0";
+    const ID: &str = "SELECT id FROM app.backend_of_orders";
     servers::both_async(async |server| {
+        see_backends(server, "backend_of_orders").await;
         let settings = |key: &str, value: &str| Settings {
             environment: vec![(
                 format!("MILLPOND__SERVICES__TEST__USERS__APP__{key}"),
@@ -383,5 +395,57 @@ fn orders_are_followed() {
         let of_a: Option<u64> = a.query_first(ID).await.unwrap();
         a.disconnect().await.unwrap();
         assert_ne!(b.query_first::<u64, _>(ID).await.unwrap(), of_a, "{}", server.flavor);
+    });
+}
+
+/// A trigger that the user may not see counts as one that may do anything.
+#[test]
+fn hidden_triggers_are_not_taken_for_harmless() {
+    servers::both_async(async |server| {
+        let mut admin = server.admin().await;
+        run(
+            &mut admin,
+            &[
+                "DROP DATABASE IF EXISTS hiding_triggers",
+                "CREATE DATABASE hiding_triggers",
+                "CREATE TABLE hiding_triggers.watched (a INT)",
+                "CREATE TRIGGER hiding_triggers.sly BEFORE INSERT ON hiding_triggers.watched \
+                 FOR EACH ROW SELECT 'sly' INTO @sly",
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON hiding_triggers.* TO 'app'@'%'",
+            ],
+        )
+        .await;
+        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
+        let mut a = millpond.connect(&APP, Some("app")).await.unwrap();
+        let mut b = millpond.connect(&APP, Some("app")).await.unwrap();
+        run(&mut a, &["CREATE TABLE IF NOT EXISTS seen (a INT)", "INSERT INTO seen VALUES (1)"])
+            .await;
+        run(&mut a, &["DO 1"]).await;
+        assert_eq!(pinned(&millpond), Vec::<String>::new(), "{}", server.flavor);
+        run(&mut a, &["INSERT INTO hiding_triggers.watched VALUES (1)"]).await;
+        for _ in 0..3 {
+            let other: Option<Option<String>> = b.query_first("SELECT @sly").await.unwrap();
+            assert_eq!(other, Some(None), "{}", server.flavor);
+            let own: Option<Option<String>> = a.query_first("SELECT @sly").await.unwrap();
+            assert_eq!(own.flatten().as_deref(), Some("sly"), "{}", server.flavor);
+        }
+        assert!(pinned(&millpond)[0].contains("impure_routine"), "{:?}", pinned(&millpond));
+        a.disconnect().await.unwrap();
+        let other: Option<Option<String>> = b.query_first("SELECT @sly").await.unwrap();
+        assert_eq!(other, Some(None), "{}", server.flavor);
+        // MariaDB shows that there is one.
+        if server.flavor == Flavor::MySql {
+            assert!(millpond.log().contains("hidden_triggers"), "{}", millpond.log());
+            let counted = "millpond_hidden_triggers_total{service=\"test\"} 1";
+            assert!(millpond.page("/metrics").contains(counted));
+            // Whoever knows better says so.
+            let backend = "hidden_triggers = \"trust\"\n".to_owned();
+            let trusting = Settings { backend, ..Settings::with_pool_of(1) };
+            let millpond = Millpond::start(server, &trusting);
+            let mut a = millpond.connect(&APP, Some("hiding_triggers")).await.unwrap();
+            run(&mut a, &["INSERT INTO watched VALUES (1)", "DO 1"]).await;
+            assert_eq!(pinned(&millpond), Vec::<String>::new());
+        }
+        run(&mut admin, &["DROP DATABASE hiding_triggers"]).await;
     });
 }

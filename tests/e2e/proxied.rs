@@ -1,10 +1,12 @@
 //! Connections that come through another proxy, which says whose they are (PROXY protocol).
 
 use crate::support::accounts::{APP, OTHER};
+use crate::support::flavor::Flavor;
 use crate::support::leash::Leashed;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::raw::login::Login;
 use crate::support::raw::packets::Packets;
+use crate::support::server::Server;
 use crate::support::{ports, servers, testbed};
 use std::io;
 use std::net::Ipv4Addr;
@@ -174,6 +176,61 @@ fn haproxy_passes_addresses_on() {
             let other = open(Ipv4Addr::new(127, 0, 0, 5), port, b"").await.unwrap();
             let refused = Login::of(&OTHER).on(other).await.err().expect("a refusal").to_string();
             assert!(refused.starts_with("1045: "), "{refused}");
+        }
+    });
+}
+
+/// What a server says of a client that is connected through Millpond: the address in `USER()`.
+async fn seen(millpond: &Millpond) -> String {
+    let mut client = Login::of(&APP).at(millpond.port).await.unwrap();
+    let reply = client.query("SELECT USER()").await.unwrap();
+    client.quit().await;
+    reply.value().expect("a user")
+}
+
+#[test]
+fn servers_hear_that_a_connection_is_millponds_own() {
+    if !servers::available().contains(&Flavor::MariaDb) {
+        return testbed::skip("a server that reads the header", "no MariaDB here");
+    }
+    // It takes the header from these networks, with or without one from any.
+    let server = Server::start(Flavor::MariaDb, &["proxy-protocol-networks=127.0.0.1"]);
+    servers::runtime().block_on(async {
+        let direct = seen(&Millpond::start(&server, &Settings::default())).await;
+        for version in ["v1", "v2"] {
+            let backend = format!("proxy_protocol = \"{version}\"\n");
+            let millpond = Millpond::start(&server, &Settings { backend, ..Settings::default() });
+            assert_eq!(seen(&millpond).await, direct, "{version}");
+        }
+    });
+}
+
+#[test]
+fn a_proxy_that_wants_a_header_gets_one() {
+    servers::both_async(|server| async move {
+        let Some(program) = testbed::program("haproxy") else {
+            return testbed::skip("HAProxy behind", "no haproxy here");
+        };
+        let folder = tempfile::Builder::new().prefix("haproxy-").tempdir().unwrap();
+        let port = ports::free();
+        let config = format!(
+            "defaults\n mode tcp\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n\
+             listen servers\n bind 127.0.0.1:{port} accept-proxy\n server db 127.0.0.1:{}\n",
+            server.port
+        );
+        let path = folder.path().join("haproxy.cfg");
+        std::fs::write(&path, config).unwrap();
+        let mut command = Command::new(program);
+        command.args(["-db", "-f"]).arg(path);
+        let haproxy = Leashed::start(&command, folder, "haproxy.log");
+        for version in ["v1", "v2"] {
+            let settings = Settings {
+                backend: format!("proxy_protocol = \"{version}\"\n"),
+                ..Settings::default()
+            };
+            let millpond = Millpond::in_front_of(server, port, &settings);
+            let host = seen(&millpond).await;
+            assert!(host.starts_with("app@"), "{host}: {}", haproxy.log());
         }
     });
 }

@@ -305,6 +305,7 @@ fn what_holds_a_secret_does_not_show_it() {
         user: "app".into(),
         secret: secret.clone(),
         extra: Default::default(),
+        proxy_protocol: millpond::config::ProxyProtocol::Off,
         database: None,
     };
     let known = keyring.known();

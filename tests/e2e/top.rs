@@ -3,6 +3,7 @@
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::servers;
+use millpond::admin::door::{Door, Keys};
 use millpond::admin::health;
 use millpond::admin::top::Screen;
 use mysql_async::prelude::Queryable;
@@ -21,23 +22,24 @@ fn a_terminal_and_a_shell_see_what_the_status_says() {
     servers::both_async(async |server| {
         let millpond = Millpond::start(server, &Settings::with_pool_of(7));
         let address = ([127, 0, 0, 1], millpond.admin_port).into();
+        let door = Door::at(address, Keys::default()).unwrap();
         let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
         client.query_drop("BEGIN").await.unwrap();
         client.query_drop("SELECT 1 FROM information_schema.tables LIMIT 1").await.unwrap();
 
         let mut screen = Screen::default();
-        let before = health::status(address).unwrap();
+        let before = health::status(&door).unwrap();
         for _ in 0..100 {
             client.query_drop("SELECT 1").await.unwrap();
         }
         // What the pools have is counted once a second.
-        let mut now = health::status(address).unwrap();
+        let mut now = health::status(&door).unwrap();
         for _ in 0..200 {
             if now["services"]["test"]["backend_connections_allowed"][0]["value"] == 7.0 {
                 break;
             }
             tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-            now = health::status(address).unwrap();
+            now = health::status(&door).unwrap();
         }
         screen.take(before, 1.0);
         screen.take(now.clone(), 1.0);

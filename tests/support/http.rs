@@ -25,19 +25,17 @@ pub(crate) fn escaped(value: &str) -> String {
 
 /// Gives an order by POST: the status and the body.
 pub(crate) fn order(port: u16, order: &str, headers: &[&str]) -> (u16, String) {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the port");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    write!(stream, "POST {order} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}\r\n").expect("to ask");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("HTTP");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    (status.expect("a status"), body.to_owned())
+    ask(port, "POST", order, headers)
+}
+
+/// Asks for something: the status and the body.
+pub(crate) fn ask(port: u16, method: &str, path: &str, headers: &[&str]) -> (u16, String) {
+    let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
+    ask_with(method, port, path, &headers, "")
 }
 
 /// Asks with a body: the status and the answer's body.
-pub(crate) fn ask(
+pub(crate) fn ask_with(
     method: &str,
     port: u16,
     path: &str,

@@ -56,10 +56,16 @@ pub(crate) struct Millpond {
 impl Millpond {
     /// Starts Millpond for the ordinary users of `server`, and waits until it serves.
     pub(crate) fn start(server: &Server, settings: &Settings) -> Self {
+        Self::in_front_of(server, server.port, settings)
+    }
+
+    /// The same for a port that leads to the server.
+    pub(crate) fn in_front_of(server: &Server, endpoint: u16, settings: &Settings) -> Self {
         let folder = tempfile::Builder::new().prefix("millpond-").tempdir().expect("a folder");
         let (port, admin_port) = (ports::free(), ports::free());
         let config = folder.path().join("proxy.toml");
-        fs::write(&config, configuration(server, settings, port, admin_port)).expect("to write");
+        fs::write(&config, configuration(server, endpoint, settings, port, admin_port))
+            .expect("to write");
 
         let mut command = program(&settings.hosts, folder.path());
         command.args(["run", "--config"]).arg(&config);
@@ -168,12 +174,18 @@ fn program(hosts: &[(&'static str, Ipv4Addr)], folder: &Path) -> Command {
     command
 }
 
-fn configuration(server: &Server, settings: &Settings, port: u16, admin_port: u16) -> String {
+fn configuration(
+    server: &Server,
+    endpoint: u16,
+    settings: &Settings,
+    port: u16,
+    admin_port: u16,
+) -> String {
     let mut text = format!(
         "[services.test]\nlisten = \"127.0.0.1:{port}\"\n{}\n\
          [services.test.backend]\nprovider = \"static\"\nendpoints = [\"127.0.0.1:{}\"]\n{}\n\
          [services.test.pool]\n{}\n",
-        settings.service, server.port, settings.backend, settings.pool
+        settings.service, endpoint, settings.backend, settings.pool
     );
     for account in accounts::ordinary(server.flavor) {
         text += &format!(

@@ -72,14 +72,15 @@ impl Vault {
     /// What is there for the one who may do everything.
     pub(crate) fn read(&self, path: &str) -> Value {
         let token = format!("X-Vault-Token: {ROOT}");
-        let (status, answer) = http::ask("GET", self.port, &format!("/v1/{path}"), &[token], "");
+        let (status, answer) =
+            http::ask_with("GET", self.port, &format!("/v1/{path}"), &[token], "");
         assert_eq!(status, 200, "{path}: {answer}");
         serde_json::from_str(&answer).expect("JSON")
     }
 
     fn try_write(&self, path: &str, value: &Value) -> (u16, String) {
         let token = format!("X-Vault-Token: {ROOT}");
-        http::ask("POST", self.port, &format!("/v1/{path}"), &[token], &value.to_string())
+        http::ask_with("POST", self.port, &format!("/v1/{path}"), &[token], &value.to_string())
     }
 
     /// Stops it for a while, or lets it go on: `STOP` or `CONT`.
@@ -118,7 +119,7 @@ impl Aws {
             format!("X-Amz-Target: {action}"),
             "Content-Type: application/x-amz-json-1.1".to_owned(),
         ];
-        let (status, answer) = http::ask("POST", self.port, "/", &headers, &value.to_string());
+        let (status, answer) = http::ask_with("POST", self.port, "/", &headers, &value.to_string());
         assert_eq!(status, 200, "{action}: {answer}");
         serde_json::from_str(&answer).expect("JSON")
     }

@@ -5,7 +5,8 @@ use prometheus::{IntCounter, Registry};
 use tokio::sync::watch;
 
 use super::*;
-use crate::admin::{Readiness, Reloads, health, metrics};
+use crate::admin::door::{Door, Keys};
+use crate::admin::{Guard, Readiness, Reloads, health, metrics};
 use crate::config::{LogConfig, LogFormat, SlowConfig, SlowText};
 use crate::failover::events::{Events, What};
 use crate::runtime::logging::{self, Style};
@@ -29,11 +30,17 @@ fn start() -> Fixture {
         registry.clone(),
         readiness.subscribe(),
         events.clone(),
-        Control::new(Vec::new(), Reloads::channel().0, None),
+        Control::new(Vec::new(), Reloads::channel().0),
+        Guard::default(),
         log,
     );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    Fixture { server: AdminServer::start(listener, pages).unwrap(), readiness, registry, events }
+    Fixture {
+        server: AdminServer::start(listener, pages, None).unwrap(),
+        readiness,
+        registry,
+        events,
+    }
 }
 
 impl Fixture {
@@ -150,14 +157,14 @@ async fn its_end_is_noticed() {
 #[test]
 fn the_health_command_understands_the_answers() {
     let admin = start();
-    let address = admin.server.address();
-    assert_eq!(health::ask(address, health::Probe::Alive), Ok(()));
-    let starting = health::ask(address, health::Probe::Ready).unwrap_err();
+    let door = Door::at(admin.server.address(), Keys::default()).unwrap();
+    assert_eq!(health::ask(&door, health::Probe::Alive), Ok(()));
+    let starting = health::ask(&door, health::Probe::Ready).unwrap_err();
     assert_eq!(starting.to_string(), "503: starting");
     admin.readiness.send_replace(Readiness::Ready);
-    assert_eq!(health::ask(address, health::Probe::Ready), Ok(()));
+    assert_eq!(health::ask(&door, health::Probe::Ready), Ok(()));
     drop(admin);
-    let gone = health::ask(address, health::Probe::Alive).unwrap_err();
+    let gone = health::ask(&door, health::Probe::Alive).unwrap_err();
     assert_eq!(gone, health::Unhealthy::Unreachable(io::ErrorKind::ConnectionRefused));
 }
 
@@ -168,6 +175,9 @@ fn an_address_that_means_everywhere_is_asked_on_this_machine() {
         ("[::]:9306", "[::1]:9306"),
         ("10.0.0.1:9306", "10.0.0.1:9306"),
     ] {
-        assert_eq!(health::reachable(listen.parse().unwrap()), asked.parse().unwrap());
+        assert_eq!(
+            Door::at(listen.parse().unwrap(), Keys::default()).unwrap().address(),
+            asked.parse().unwrap()
+        );
     }
 }

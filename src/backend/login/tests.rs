@@ -176,6 +176,7 @@ async fn against(packets: &[(u8, &[u8])], tls: &ClientTls) -> Result<LoggedIn, L
         secret: secret(),
         extra: Capabilities::FOUND_ROWS,
         database: None,
+        proxy_protocol: crate::config::ProxyProtocol::Off,
     };
     let server = async {
         let (mut tcp, _) = listener.accept().await.unwrap();

@@ -118,9 +118,17 @@ const WRONG: &[(&str, &str)] = &[
          \"?.xyz.eu-west-1.rds.amazonaws.com\"",
     ),
     (
+        "backend.proxy_protocol = \"v3\"",
+        "backend.proxy_protocol = \"v3\": expected \"off\", \"v1\" or \"v2\"",
+    ),
+    (
         "failover.resolve_interval = \"1ms\"",
         "failover.resolve_interval = \"1ms\": expected a duration from 100ms to 10m, such \
          as \"5s\" or \"250ms\"",
+    ),
+    (
+        "backend.hidden_triggers = \"yes\"",
+        "backend.hidden_triggers = \"yes\": expected \"pin\" or \"trust\"",
     ),
     (
         "failover.lost_statement_error = \"retry\"",
@@ -316,9 +324,10 @@ fn two_services_do_not_share_a_port() {
 #[test]
 fn the_admin_port_is_not_opened_to_the_world_by_accident() {
     let found = refusals(&format!("{LEAST}[admin]\nlisten = \"0.0.0.0:9306\"\n"), &[]);
-    let expected = "admin.listen = \"0.0.0.0:9306\": reachable from other machines, unencrypted \
-                    and without a password: expected a loopback address such as \
-                    \"127.0.0.1:9306\", or `allow_remote = true` beside it";
+    let expected = "admin.listen = \"0.0.0.0:9306\": strangers could look, from other machines: \
+                    expected a loopback address such as \"127.0.0.1:9306\", or `read_token` or \
+                    `tls.client_ca` beside it, or `allow_remote = true` where the network keeps \
+                    strangers out";
     assert_eq!(found, [expected]);
 }
 

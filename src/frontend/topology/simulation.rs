@@ -215,6 +215,7 @@ fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Supervisor) {
             max_waiting: SESSIONS,
             handshake_timeout: Duration::from_secs(10),
             max_packet: 1 << 20,
+            hidden_triggers: crate::config::HiddenTriggers::Pin,
             result_buffer: 1 << 16,
         },
         registry: Arc::new(Clients::default()),

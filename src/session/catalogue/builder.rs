@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::body::{self, Scanned, Where};
 use super::names::{Folded, Index};
-use super::{Catalogue, Effects, Knowledge};
+use super::{Catalogue, Coverage, Effects, Knowledge};
 use crate::session::lexer::Dialect;
 
 /// What is known of a stored body.
@@ -38,6 +38,7 @@ pub enum RoutineKind {
 #[derive(Debug)]
 pub struct Builder {
     dialect: Dialect,
+    triggers: Coverage,
     nodes: Vec<Node>,
 }
 
@@ -62,7 +63,7 @@ impl Builder {
     /// Starts with nothing. `dialect` is the server's; character set and `sql_mode` in it don't
     /// matter.
     pub fn new(dialect: &Dialect) -> Self {
-        Self { dialect: *dialect, nodes: Vec::new() }
+        Self { dialect: *dialect, triggers: Coverage::ALL, nodes: Vec::new() }
     }
 
     /// A row of `information_schema.ROUTINES`.
@@ -77,6 +78,11 @@ impl Builder {
     /// A row of `information_schema.TRIGGERS`: the table's name and the trigger's body.
     pub fn trigger(&mut self, table: &[u8], body: Body<'_>) {
         self.add(Class::Table, table, Where::Nested, body);
+    }
+
+    /// Where triggers are listed; everywhere, if this is not said.
+    pub fn triggers_of(&mut self, coverage: Coverage) {
+        self.triggers = coverage;
     }
 
     /// A row of `information_schema.VIEWS`. A definition is shown without its `sql_mode`, and an
@@ -150,6 +156,7 @@ impl Builder {
         let mut index = |class| Index::new(classes.remove(&class).unwrap_or_default());
         Catalogue {
             knowledge: Knowledge::Listed,
+            triggers: self.triggers,
             impure,
             functions: index(Class::Function),
             procedures: index(Class::Procedure),

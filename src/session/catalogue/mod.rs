@@ -9,6 +9,7 @@
 
 mod body;
 mod builder;
+mod coverage;
 mod effects;
 mod names;
 
@@ -16,6 +17,7 @@ mod names;
 mod tests;
 
 pub use builder::{Body, Builder, RoutineKind};
+pub use coverage::Coverage;
 pub use effects::{Effects, Reach, UserVariables};
 
 use names::Index;
@@ -24,6 +26,8 @@ use names::Index;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalogue {
     knowledge: Knowledge,
+    /// Whose triggers are listed.
+    triggers: Coverage,
     functions: Index<Effects>,
     procedures: Index<Effects>,
     tables: Index<Effects>,
@@ -43,7 +47,7 @@ enum Knowledge {
 impl Catalogue {
     /// A catalogue of a server without any stored code.
     pub fn empty() -> Self {
-        Self { knowledge: Knowledge::Listed, ..Self::default() }
+        Self { knowledge: Knowledge::Listed, triggers: Coverage::ALL, ..Self::default() }
     }
 
     /// Whether nothing is known: every use of stored code may do anything, and every table may
@@ -51,6 +55,12 @@ impl Catalogue {
     #[inline]
     pub fn is_blind(&self) -> bool {
         self.knowledge == Knowledge::Nothing
+    }
+
+    /// Where triggers are known.
+    #[inline]
+    pub fn triggers(&self) -> &Coverage {
+        &self.triggers
     }
 
     /// How many routines, views and triggers are impure.

@@ -37,8 +37,13 @@ pub(super) fn residue(
     let several = analysis.count > 1 && (flavor == Flavor::MariaDb || shows);
     let unclear = (several || runs && flavor == Flavor::MariaDb)
         && (flavor == Flavor::MySql || !matches!(residue.diagnostics, Diagnostics::Captured(_)));
-    // Asking does not clear them, but on MySQL where it is a SELECT.
-    let keeps = shows && (flavor == Flavor::MariaDb || analysis.kind != StatementKind::Select);
+    // Asking does not clear them, but on MySQL where it is a SELECT, and on MariaDB where tables are
+    // used.
+    let keeps = shows
+        && match flavor {
+            Flavor::MariaDb => !(analysis.reads_tables || analysis.kind.changes_rows()),
+            Flavor::MySql => analysis.kind != StatementKind::Select,
+        };
     // What MySQL does for a ping and the like leaves them, too.
     let is_no_statement = analysis.count == 0 && flavor == Flavor::MySql;
     session.warnings = if failed { 1 } else { result.warnings };

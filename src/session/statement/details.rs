@@ -19,6 +19,8 @@ pub struct Details {
     /// Variables that are set for the time of one statement only, by `SET_VAR` or
     /// `SET STATEMENT`, or whose setting is to be overlooked; ASCII letters in lower case.
     pub temporary_settings: Vec<Box<[u8]>>,
+    /// Rows of a table are changed whose triggers are not known.
+    pub hidden_triggers: bool,
     /// Nobody else is to have the connection afterwards.
     pub dedicated: bool,
     /// What the impure names in the text may do.

@@ -43,7 +43,7 @@ pub use marks::Marks;
 
 pub use crate::session::lexer::{Charset, Dialect};
 
-use crate::session::catalogue::Catalogue;
+use crate::session::catalogue::{Catalogue, Coverage, Effects};
 use crate::session::treatment::Treatment;
 use scan::Scan;
 
@@ -121,6 +121,24 @@ impl Analysis {
         if before > 0 && user_variables.is_empty() {
             self.marks = self.marks.without(Marks::USER_VARIABLES | Marks::WRITES_VARIABLES);
         }
+    }
+
+    /// Whether it changes rows of tables whose triggers are not known, in this database or another.
+    pub fn may_fire_hidden(&self, triggers: &Coverage, database: Option<&[u8]>) -> bool {
+        if triggers.is_all() {
+            return false;
+        }
+        let kinds = self.details.as_ref().map_or(&[][..], |details| &details.statements);
+        let changes = self.kind.changes_rows() || kinds.iter().any(|kind| kind.changes_rows());
+        let hidden = self.details.as_ref().is_some_and(|details| details.hidden_triggers);
+        let elsewhere = kinds.contains(&StatementKind::Use);
+        changes && (hidden || elsewhere || database.is_some_and(|name| !triggers.covers(name)))
+    }
+
+    /// Notes that it may do anything.
+    pub fn suspect(&mut self) {
+        self.marks |= Marks::IMPURE;
+        self.details.get_or_insert_default().impure.merge(&Effects::EVERYTHING);
     }
 
     /// Whether the default character set of a database may be another afterwards.

@@ -6,7 +6,7 @@ use super::keyword::Keyword as K;
 use super::kind::StatementKind as Kind;
 use super::marks::Marks;
 use super::parse::Parser;
-use super::scan::Scan;
+use super::scan::{Previous, Scan};
 use super::sole;
 use crate::session::lexer::{Lexer, Token, TokenKind, text_value, unquoted, user_variable_name};
 
@@ -49,6 +49,7 @@ impl<'a> Scan<'a> {
         match keyword {
             K::None => {}
             K::Select => self.statement.selects = true,
+            K::Set | K::Where => self.statement.past_targets = true,
             K::Into => {
                 self.statement.into = true;
                 self.statement.names_object = true;
@@ -161,7 +162,40 @@ impl<'a> Scan<'a> {
                 }
             }
             b')' => self.statement.depth = self.statement.depth.saturating_sub(1),
+            b'.' if !self.catalogue.triggers().is_all() => self.qualifier(),
             _ => {}
+        }
+    }
+
+    /// A dot behind a name, which is a database's where a table is named whose rows are changed.
+    fn qualifier(&mut self) {
+        let Previous { token, keyword } = self.statement.before;
+        let several = matches!(self.statement.kind, Kind::Update | Kind::Delete)
+            && (token.is(b',') || token.is(b'('));
+        let names_table = several
+            || matches!(
+                keyword,
+                K::Into
+                    | K::Insert
+                    | K::Replace
+                    | K::Update
+                    | K::Delete
+                    | K::From
+                    | K::Join
+                    | K::Using
+                    | K::Table
+                    | K::Ignore
+                    | K::LowPriority
+                    | K::HighPriority
+                    | K::Delayed
+                    | K::Quick
+            );
+        if !self.statement.kind.changes_rows() || self.statement.past_targets || !names_table {
+            return;
+        }
+        let name = unquoted(self.text(self.statement.previous.token));
+        if !self.catalogue.triggers().covers(&name) {
+            self.details().hidden_triggers = true;
         }
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Statement<'a> {
     pub(super) uses_tables: bool,
     /// A `SELECT` was seen.
     pub(super) selects: bool,
+    /// What comes now is no table whose rows are changed: a `SET` or a `WHERE` was seen.
+    pub(super) past_targets: bool,
     /// A table or procedure is being named: a parenthesis behind it doesn't make it a call.
     pub(super) names_object: bool,
     pub(super) depth: u32,
@@ -76,6 +78,7 @@ impl<'a> Statement<'a> {
             into: false,
             uses_tables: false,
             selects: false,
+            past_targets: false,
             names_object: false,
             depth: 0,
             previous: NOTHING,

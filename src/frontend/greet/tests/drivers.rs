@@ -278,6 +278,7 @@ async fn millpond_logs_in_to_millpond() {
                     secret: Secret::new("secret"),
                     extra: Capabilities::LOCAL_FILES,
                     database: Some("shop".into()),
+                    proxy_protocol: crate::config::ProxyProtocol::Off,
                 };
                 let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
                 let server = async {
