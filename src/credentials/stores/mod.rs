@@ -183,6 +183,7 @@ impl Stores {
     ) -> Self {
         let variables: Vec<_> = variables.into_iter().collect();
         #[cfg(feature = "web-stores")]
+        #[allow(unused_variables, reason = "a build with Vault alone has no use for it")]
         let environment = web::Environment::new(variables.clone());
         let made = stores.iter().filter_map(|(name, store)| {
             let store: Box<dyn SecretStore> = match store {
