@@ -1,15 +1,18 @@
 //! Clients that come with a token in place of a password.
 
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::support::accounts::{APP, OTHER};
 use crate::support::issuer::{Key, base64, key_set, now};
+use crate::support::leash::Leashed;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::raw::login::{Encrypted, Login, Plugin};
-use crate::support::servers;
 use crate::support::web::{Page, Web};
+use crate::support::{ports, servers, testbed};
 
 const LIMITS: &str = "login_limits = { failures_per_user = 0, failures_per_address = 0 }\n";
 
@@ -144,7 +147,7 @@ fn request(port: u16, age: u64, change: impl FnOnce(String) -> String) -> String
 
 /// `20261126T161500Z`
 fn date(seconds: u64) -> String {
-    let output = std::process::Command::new("date")
+    let output = Command::new("date")
         .args(["-u", "-d", &format!("@{seconds}"), "+%Y%m%dT%H%M%SZ"])
         .output()
         .expect("the program date");
@@ -209,5 +212,55 @@ fn who_is_known_to_aws_needs_no_password() {
         // As clusters send it.
         let token = format!("k8s-aws-v1.{}", base64(fresh.as_bytes()));
         assert_eq!(told(&millpond, Plugin::CachingSha2, &token).await, None);
+    });
+}
+
+/// A token by AWS' own library, believed by what plays AWS' own service.
+#[test]
+fn a_role_of_aws_is_known_by_the_service_itself() {
+    servers::one_async(async |server| {
+        let python = testbed::folder().join("stores/bin/python");
+        if !python.is_file() {
+            return testbed::skip("moto", "run tests/testbed/install");
+        }
+        let script = testbed::repository("tests/support/sts.py");
+        let port = ports::free();
+        let mut serve = Command::new(&python);
+        serve.arg(&script).args(["serve", &port.to_string()]);
+        let folder = tempfile::tempdir().unwrap();
+        let service = Leashed::start(&serve, folder, "sts.log");
+        let patience = Instant::now() + Duration::from_secs(60);
+        let sign = || {
+            let port = port.to_string();
+            let args = ["token", &port, "orders.test"];
+            let output = Command::new(&python).arg(&script).args(args).output().unwrap();
+            let token = String::from_utf8(output.stdout).unwrap();
+            output.status.success().then(|| token.trim().to_owned())
+        };
+        let token = loop {
+            match sign() {
+                Some(token) => break token,
+                None => assert!(Instant::now() < patience, "{}", service.log()),
+            }
+        };
+        let with = |role: &str| Settings {
+            service: LIMITS.into(),
+            other: format!(
+                "[services.test.users.app.token]\nprovider = \"aws\"\n\
+                 arn = [\"arn:aws:sts::123456789012:assumed-role/{role}/*\"]\n\
+                 [identity.aws]\nkind = \"aws_iam\"\nendpoint = \"http://127.0.0.1:{port}\"\n\
+                 audience = [\"orders.test\"]\n"
+            ),
+            ..Settings::with_pool_of(2)
+        };
+        let millpond = Millpond::start(server, &with("orders-*"));
+        assert_eq!(told(&millpond, Plugin::CachingSha2, &token).await, None);
+        let others = Millpond::start(server, &with("reports-*"));
+        is_denied(
+            &others,
+            &token,
+            "it is arn:aws:sts::123456789012:assumed-role/orders-lambda/i-1",
+        )
+        .await;
     });
 }
