@@ -17,8 +17,18 @@ pub(super) enum Share {
     Cached,
     /// One of its own, such as for a cursor.
     Never,
+    /// Any of this key: the text with an answer in it that is the same for the whole session. MySQL
+    /// keeps the types that parameters had at first, so the next execution has to find it.
+    CachedAs(Arc<StatementKey>),
     /// One of this key: the text with answers in it, which hardly any other execution has.
     Instead(Arc<StatementKey>),
+}
+
+impl Share {
+    /// Whether the connection keeps the statement for others, too.
+    fn is_cached(&self) -> bool {
+        matches!(self, Self::Cached | Self::CachedAs(_))
+    }
 }
 
 /// Where an execution runs.
@@ -63,13 +73,13 @@ impl Client {
         }
         let environment = statement.environment.clone();
         let key = match &share {
-            Share::Instead(key) => key.clone(),
+            Share::Instead(key) | Share::CachedAs(key) => key.clone(),
             Share::Cached | Share::Never => statement.key.clone(),
         };
         // A reset would take the statement with it: it comes before. Nor can a connection that is
         // held by a cursor be reset.
         let analysis = match share {
-            Share::Cached => statement.analysis.clone(),
+            Share::Cached | Share::CachedAs(_) => statement.analysis.clone(),
             Share::Never | Share::Instead(_) => Arc::new(Analysis::opaque()),
         };
         if !self.make_fit(&analysis, Placed::Anywhere, sequence).await? {
@@ -78,7 +88,7 @@ impl Client {
         let Some(lease) = &mut self.lease else {
             return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
         };
-        if share == Share::Cached
+        if share.is_cached()
             && let Some(found) = lease.connection().statements.get_mut(&key).map(|found| found.id)
         {
             lease.pool().metrics.executions_cached.inc();
@@ -87,14 +97,14 @@ impl Client {
         match self.adopt(&environment, sequence).await? {
             Adopted::Exactly => {}
             Adopted::ButDatabase => {
-                if share == Share::Cached {
+                if share.is_cached() {
                     share = Share::Never;
                 }
             }
             Adopted::Elsewhere => return Box::pin(self.place(id, sequence, share)).await,
             Adopted::Not => return Ok(None),
         }
-        let serves = if share == Share::Cached { Serves::Again } else { Serves::Once };
+        let serves = if share.is_cached() { Serves::Again } else { Serves::Once };
         let Some(backend_id) = self.prepare_here(&key, sequence, share).await? else {
             return Ok(None);
         };
@@ -109,7 +119,7 @@ impl Client {
     ) -> Result<Option<u32>, Stop> {
         let asked = self.ask_to_prepare(Question::Prepare(key.sql()), sequence).await?;
         let Some(Content::Prepared { id }) = asked else { return Ok(None) };
-        if share == Share::Cached
+        if share.is_cached()
             && let Some(lease) = &mut self.lease
         {
             lease.connection().statements.insert(key.clone(), id);

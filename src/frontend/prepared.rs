@@ -98,6 +98,9 @@ impl Client {
         }
         let answered = self.with_answers(id, &analysis, sequence).await?;
         let share = match &answered {
+            Some((key, _)) if !wants_cursor && analysis.asks_only_its_number() => {
+                Share::CachedAs(key.clone())
+            }
             Some((key, _)) => Share::Instead(key.clone()),
             None if wants_cursor => Share::Never,
             None => Share::Cached,

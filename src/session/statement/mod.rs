@@ -86,6 +86,11 @@ impl Analysis {
         self.details.as_ref().map_or(&[], |details| &details.asked)
     }
 
+    /// Whether all that it asks for is the connection's number, which a session never changes.
+    pub fn asks_only_its_number(&self) -> bool {
+        self.asked().iter().all(|asked| asked.asks == Sole::ConnectionId)
+    }
+
     /// Whether rows of several tables may be changed together.
     pub fn joins(&self) -> bool {
         self.details.as_ref().is_some_and(|details| details.joins)
