@@ -31,8 +31,11 @@ impl Client {
         {
             return Ok(true);
         }
-        if counts_rows(&wanted) && self.session.residue.diagnostics == Diagnostics::OnBackend {
-            // What Millpond says on the connection in between changes the server's count.
+        if self.session.residue.diagnostics == Diagnostics::OnBackend
+            && (counts_rows(&wanted) || !self.restores(analysis).is_empty())
+        {
+            // What Millpond says on the connection in between changes the server's count, and what
+            // it would put in front of the statement clears what that asks for.
             self.bring().await;
         }
         match diagnosed(&self.session, &wanted) {

@@ -116,7 +116,7 @@ impl Client {
     }
 
     /// The restores that the connection needs in front of the command.
-    fn restores(&mut self, analysis: &Analysis) -> Vec<Restore> {
+    pub(super) fn restores(&mut self, analysis: &Analysis) -> Vec<Restore> {
         let clears = self.has_foreign_diagnostics(analysis);
         let Some(lease) = &mut self.lease else { return Vec::new() };
         let pool = lease.pool().clone();
