@@ -38,12 +38,15 @@ fn a_planned_switchover_costs_no_error_and_no_transaction() {
         sleep(Duration::from_millis(700)).await;
         let all = load.check(&pair.replica).await;
         eprintln!(
-            "{}: drained in {drained:?}, the longest pause {:?}, the promotion's own 100 ms included",
+            "{}: drained in {drained:?}, the longest pause {:?}, the promotion included",
             pair.writer.flavor,
             all.iter().map(super::load::Written::longest_pause).max().unwrap_or_default(),
         );
         assert_eq!(count(&all, |w| w.unknown.len() + w.refused.len()), 0);
-        assert_eq!(writer_changes(&millpond), ["found", "demoted", "promoted"]);
+        // The demotion and the promotion may be seen at once.
+        let mut reasons = writer_changes(&millpond);
+        reasons.retain(|reason| reason != "demoted");
+        assert_eq!(reasons, ["found", "promoted"]);
         let events = millpond.page("/events");
         assert!(events.contains("\"reason\":\"fulfilled\""), "{events}");
     });
@@ -155,7 +158,7 @@ fn a_reader_that_comes_and_goes_is_held_out_and_let_in_again() {
         let endpoints = format!("127.0.0.1:{},127.0.0.1:{}", pair.writer.port, replica.port);
         let mut settings = settings(pair);
         settings.environment[0].1 = endpoints;
-        for (key, value) in [("FLAP_LIMIT", "2"), ("FLAP_HOLD", "3s"), ("SLOW_START", "1s")] {
+        for (key, value) in [("FLAP_LIMIT", "2"), ("FLAP_HOLD", "8s"), ("SLOW_START", "1s")] {
             let key = format!("MILLPOND__SERVICES__TEST__FAILOVER__{key}");
             settings.environment.push((key, value.to_owned()));
         }
@@ -165,7 +168,7 @@ fn a_reader_that_comes_and_goes_is_held_out_and_let_in_again() {
         let server = format!("server=\"127.0.0.1:{}\",service=\"test\"}}", replica.port);
         let shows = async |metric: &str, value: &str| {
             let line = format!("{metric}{{{server} {value}\n");
-            let deadline = Instant::now() + Duration::from_secs(20);
+            let deadline = Instant::now() + Duration::from_secs(60);
             while !millpond.page("/metrics").contains(&line) {
                 assert!(Instant::now() < deadline, "never {line}{}", millpond.page("/events"));
                 sleep(Duration::from_millis(20)).await;
@@ -177,8 +180,16 @@ fn a_reader_that_comes_and_goes_is_held_out_and_let_in_again() {
             let port: Option<u16> = reader.query_first("SELECT @@port").await.expect("a port");
             port.expect("a row")
         };
+        // How far it is behind may take another moment to be known.
+        let reads_at_replica = async || {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while at().await != pair.replica.port {
+                assert!(Instant::now() < deadline, "never read from {}", millpond.page("/events"));
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
         shows("millpond_server_share", "1").await;
-        assert_eq!(at().await, pair.replica.port);
+        reads_at_replica().await;
         for _ in 0..2 {
             replica.set(Link::Down);
             shows("millpond_server_up", "0").await;
@@ -192,6 +203,6 @@ fn a_reader_that_comes_and_goes_is_held_out_and_let_in_again() {
         assert_eq!(at().await, pair.writer.port);
         shows("millpond_server_share", "1").await;
         assert!(events().contains("\"let_in\""), "{}", events());
-        assert_eq!(at().await, pair.replica.port);
+        reads_at_replica().await;
     });
 }
