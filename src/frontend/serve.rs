@@ -6,6 +6,7 @@ use super::cut::{CutReason, come};
 use super::outcome::Left;
 use super::told::Told;
 use crate::net::channel::{Framed, ReadError};
+use crate::session::server::Flavor;
 use crate::wire::command::CommandCode;
 use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
@@ -228,9 +229,12 @@ pub(super) async fn leave(mut client: Box<Client>, stop: Stop) -> Left {
     if let Stop::Dismissed(farewell) = stop {
         match farewell {
             // MySQL says it under number 0, outside any exchange; drivers show it at the next use.
-            Farewell::Idle => client.put_error(0, &Told::IDLE),
+            // MariaDB closes without a word, which its drivers take for a lost connection.
+            Farewell::Idle if client.session.dialect.flavor == Flavor::MySql => {
+                client.put_error(0, &Told::IDLE);
+            }
+            Farewell::Idle | Farewell::Killed => {}
             Farewell::Shutdown => client.put_error(0, &Told::SHUTDOWN),
-            Farewell::Killed => {}
         }
     }
     if left != Left::Disconnected {

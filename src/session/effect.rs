@@ -148,6 +148,8 @@ fn take_in_changes(session: &mut Session, analysis: &Analysis, changes: &Changes
         if !ignored(name) {
             environment.variables.set(name, value);
             pin_by_value(&mut session.pins, name, value);
+            // What was profiled stays with the connection, on MariaDB over every reset (measured).
+            session.dedicated |= session.pins.has(PinReason::Profiling);
         }
     }
     if let Some(schema) = &changes.schema {
@@ -162,6 +164,7 @@ fn pin_by_value(pins: &mut Pins, name: &str, value: &[u8]) {
         "optimizer_trace" if memchr::memmem::find(value, b"enabled=on").is_some() => {
             pins.put(PinReason::OptimizerTrace, Holds::Yes);
         }
+        "profiling" if value == b"ON" => pins.put(PinReason::Profiling, Holds::Yes),
         "sql_auto_is_null" => pins.put(PinReason::AutoIsNull, (value == b"ON").into()),
         _ => {}
     }

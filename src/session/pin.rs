@@ -32,6 +32,8 @@ pub enum PinReason {
     OptimizerTrace,
     /// The user's `pool_mode`; until the client leaves.
     PoolMode,
+    /// `profiling` was on: only its connection has the profiles; until a reset.
+    Profiling,
     /// `FLUSH TABLES … WITH READ LOCK`; until `UNLOCK TABLES`.
     ReadLock,
     /// `SET RESOURCE GROUP`; until a reset.
@@ -63,7 +65,7 @@ pub enum PinReason {
 
 impl PinReason {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AutoIsNull,
         Self::Backup,
         Self::Cursor,
@@ -76,6 +78,7 @@ impl PinReason {
         Self::Opaque,
         Self::OptimizerTrace,
         Self::PoolMode,
+        Self::Profiling,
         Self::ReadLock,
         Self::ResourceGroup,
         Self::Role,
@@ -106,6 +109,7 @@ impl PinReason {
             Self::Opaque => "opaque_statement",
             Self::OptimizerTrace => "optimizer_trace",
             Self::PoolMode => "pool_mode",
+            Self::Profiling => "profiling",
             Self::ReadLock => "read_lock",
             Self::ResourceGroup => "resource_group",
             Self::Role => "role",

@@ -4,7 +4,7 @@ use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::server::Server;
 use crate::support::servers;
-use mysql_async::Conn;
+use mysql_async::{Conn, Row};
 use mysql_async::prelude::Queryable;
 
 /// Two connections, handed over after every statement that lets it.
@@ -158,4 +158,31 @@ async fn move_off(other: &mut Conn) {
         other.query_drop("BEGIN").await.unwrap();
         other.query_drop("COMMIT").await.unwrap();
     }
+}
+
+/// The profiles of a session, which MariaDB keeps over a reset, are for nobody else to read.
+#[test]
+fn profiles_are_of_their_own_session() {
+    servers::both_async(async |server| {
+        let millpond = millpond(server);
+        let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
+        let mut other = millpond.connect(&APP, Some("app")).await.unwrap();
+        client.query_drop("SET profiling = 1").await.unwrap();
+        client.query_drop("SELECT 'of one session'").await.unwrap();
+        move_off(&mut other).await;
+        let profiled = async |client: &mut Conn| -> Vec<String> {
+            let rows: Vec<Row> = client.query("SHOW PROFILES").await.unwrap();
+            rows.into_iter().map(|row| row.get::<String, _>(2).unwrap()).collect()
+        };
+        client.query_drop("SET profiling = 0").await.unwrap();
+        assert_eq!(profiled(&mut client).await, ["SELECT 'of one session'"], "{}", server.flavor);
+        client.disconnect().await.unwrap();
+        let mut third = millpond.connect(&APP, Some("app")).await.unwrap();
+        for _ in 0..4 {
+            third.query_drop("BEGIN").await.unwrap();
+            assert!(profiled(&mut third).await.is_empty(), "{}", server.flavor);
+            assert!(profiled(&mut other).await.is_empty(), "{}", server.flavor);
+            third.query_drop("COMMIT").await.unwrap();
+        }
+    });
 }

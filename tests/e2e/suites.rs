@@ -143,9 +143,12 @@ fn a_session_that_wants_to_be_closed_when_idle_is_closed() {
         let millpond = Millpond::start(server, &Settings::default());
         let mut client = Login::of(&APP).at(millpond.port).await.unwrap();
         client.query("SET SESSION wait_timeout = 1").await.unwrap().must("SET");
-        // The reason, or nothing; then the end.
-        let (sequence, told) = client.packets.receive().await.unwrap();
-        assert_eq!((sequence, &told[..3]), (0, &[0xff, 0xbf, 0x0f][..]));
+        // The reason, which MariaDB does not tell: its drivers take it for no lost connection (Perl's
+        // did). Then the end.
+        if server.flavor == Flavor::MySql {
+            let (sequence, told) = client.packets.receive().await.unwrap();
+            assert_eq!((sequence, &told[..3]), (0, &[0xff, 0xbf, 0x0f][..]));
+        }
         client.packets.receive().await.unwrap_err();
     });
 }
