@@ -4,8 +4,8 @@ use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::server::Server;
 use crate::support::servers;
-use mysql_async::{Conn, Row};
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Row};
 
 /// Two connections, handed over after every statement that lets it.
 fn millpond(server: &Server) -> Millpond {
