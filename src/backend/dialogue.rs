@@ -240,7 +240,12 @@ impl Gathering {
             Control::LocalInfile => {
                 return Err(Fault::Unexpected { expected: "an answer to Millpond" }.into());
             }
-            Control::ParametersEnd | Control::RowsBegin | Control::Statistics => {}
+            // Millpond calls no procedures.
+            Control::Outputs { .. }
+            | Control::OutputsBegin
+            | Control::ParametersEnd
+            | Control::RowsBegin
+            | Control::Statistics => {}
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::client::{Client, Stop};
 use super::failure::Sent;
 use super::greet::{Attempt, ChangeProof, GreetError, reauthenticate};
 use super::guests::Guest;
-use super::listener::{login_environment, pool_key};
+use super::listener::{login_environment, pool_key, unusable_charset};
 use super::told::Told;
 use super::users::User;
 use crate::backend::dialogue::{Content, Question};
@@ -62,7 +62,26 @@ impl Client {
         if !self.clean_lease(RoleThen::Stays, then, sequence).await? {
             return Ok(());
         }
-        let Some(learned) = self.service.learned() else { return Ok(()) };
+        if !self.start_over(role_stays) {
+            return Ok(());
+        }
+        self.put_ok(sequence.wrapping_add(1));
+        Ok(())
+    }
+
+    /// MariaDB clears a session before it looks who it is to be of, and then leaves it to who had it
+    /// (measured). The client has been told.
+    async fn begin_anew(&mut self, sequence: u8) -> Result<(), Stop> {
+        let role_stays = self.session.pins.has(PinReason::Role);
+        if self.clean_lease(RoleThen::Stays, LeaseThen::Given, sequence).await? {
+            self.start_over(role_stays);
+        }
+        Ok(())
+    }
+
+    /// Gives the session what a reset leaves. False while nothing is known of the server.
+    fn start_over(&mut self, role_stays: bool) -> bool {
+        let Some(learned) = self.service.learned() else { return false };
         let fresh = login_environment(&learned, self.capabilities, None);
         let found_rows = self.session.residue.found_rows;
         let multi_statements = self.session.environment.multi_statements;
@@ -73,8 +92,7 @@ impl Client {
         if role_stays {
             self.session.pins.put(PinReason::Role, Holds::Yes);
         }
-        self.put_ok(sequence.wrapping_add(1));
-        Ok(())
+        true
     }
 
     /// Resets the backend connection that the session has, if it has one. False when that failed
@@ -154,6 +172,10 @@ impl Client {
             Err(error) => {
                 if let Some(told) = error.told() {
                     self.put_error(sequence.wrapping_add(1), &told);
+                    let denied = matches!(error, GreetError::Denied(_));
+                    if denied && self.session.dialect.flavor == Flavor::MariaDb {
+                        return self.begin_anew(sequence).await;
+                    }
                 }
                 return Err(match error {
                     GreetError::Io(error) | GreetError::Tls(error) => Stop::Client(error),
@@ -252,6 +274,10 @@ impl Client {
         let mut environment = login_environment(&learned, self.capabilities, collation);
         if role != Role::Login {
             Arc::make_mut(&mut environment).role = role;
+        }
+        if let Some(told) = collation.and_then(|id| unusable_charset(&learned, id)) {
+            self.put_error(sequence.wrapping_add(1), &told);
+            return Err(Stop::Denied);
         }
         let version = &learned.server.version;
         let found_rows = self.session.residue.found_rows;

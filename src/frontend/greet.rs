@@ -43,6 +43,8 @@ pub struct GreetContext {
     pub capabilities: Capabilities,
     /// The collation of the greeting, its low byte.
     pub collation: u8,
+    /// The status of the greeting.
+    pub status: Status,
     /// TLS, where it is on.
     pub tls: Option<ServerTls>,
     /// Whether clients without TLS are refused.
@@ -216,7 +218,7 @@ pub async fn greet(
             nonce,
             capabilities: offered,
             collation: context.collation,
-            status: Status::AUTOCOMMIT,
+            status: context.status,
             plugin: context.plugin.name().as_bytes(),
         };
         greeting.encode(out);

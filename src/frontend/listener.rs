@@ -150,6 +150,7 @@ async fn welcome(
     let database = greeted.database.clone();
     let server_proof = greeted.server_proof.clone();
     let sequence = greeted.sequence.wrapping_sub(1);
+    let refused = unusable_charset(&learned, greeted.collation);
     let user = greeted.user.name.clone();
     let seat = match service.seats.take(&user, service.limits().of(&user).clients) {
         Ok(seat) => seat,
@@ -159,6 +160,10 @@ async fn welcome(
         return Ok(Left::Denied);
     };
     let mut client = Box::new(client);
+    if let Some(told) = refused {
+        client.put_error(sequence.wrapping_add(1), &told);
+        return Ok(leave(client, Stop::Denied).await);
+    }
     match client.enter_database(database, sequence).await {
         Ok(true) => {
             put_login_ok(&mut client, sequence, &learned, &server_proof);
@@ -327,10 +332,7 @@ pub(super) fn login_environment(
     collation: Option<u16>,
 ) -> Arc<Environment> {
     let server = &learned.server;
-    let usable = |(charset, _): &&(Box<str>, Box<str>)| {
-        !matches!(&**charset, "ucs2" | "utf16" | "utf16le" | "utf32")
-    };
-    let names = collation.and_then(|id| server.collations.get(&id)).filter(usable);
+    let names = collation.and_then(|id| server.collations.get(&id));
     let (charset, collation) = names.unwrap_or(&server.default_names);
     let mut environment = Environment::at_login(charset, collation);
     environment.names =
@@ -349,6 +351,13 @@ pub(super) fn login_environment(
         environment.variables.set("wait_timeout", timeout);
     }
     Arc::new(environment)
+}
+
+/// What a client is told whose collation is of a character set that statements cannot be in.
+pub(super) fn unusable_charset(learned: &Learned, collation: u16) -> Option<Told> {
+    let (charset, _) = learned.server.collations.get(&collation)?;
+    matches!(&**charset, "ucs2" | "utf16" | "utf16le" | "utf32")
+        .then(|| Told::unusable_charset(charset))
 }
 
 /// The OK that ends the handshake; it tells of the database where the client tracks that.

@@ -78,7 +78,9 @@ impl Client {
             return self.unknown_statement(id, "mysqld_stmt_execute", sequence).await;
         };
         let parameters = statement.parameters;
-        let execute = Execute::parse(payload, parameters, capabilities)?;
+        let Ok(execute) = Execute::parse(payload, parameters, capabilities) else {
+            return self.refuse(&self.malformed(payload, parameters), sequence).await;
+        };
         if let Some(types) = execute.plain_types(parameters) {
             statement.types = Some(types.into());
         }
@@ -154,7 +156,9 @@ impl Client {
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_bulk_execute", sequence).await;
         };
-        let bulk = BulkExecute::parse(payload, statement.parameters)?;
+        let Ok(bulk) = BulkExecute::parse(payload, statement.parameters) else {
+            return self.refuse(&Told::malformed(Flavor::MariaDb), sequence).await;
+        };
         if let Some(types) = bulk.types {
             statement.types = Some(types.into());
         }
@@ -283,6 +287,17 @@ impl Client {
             Flavor::MariaDb => Told::NOT_BOUND,
             Flavor::MySql => Told::MALFORMED,
         }
+    }
+
+    /// What is wrong with an execution that ends too early: MariaDB tells where (measured).
+    fn malformed(&self, payload: &[u8], parameters: u16) -> Told {
+        const HEAD: usize = 9;
+        let flavor = self.session.dialect.flavor;
+        let nulls = HEAD..=HEAD + usize::from(parameters).div_ceil(8);
+        if flavor == Flavor::MariaDb && nulls.contains(&payload.len()) {
+            return Told::NOT_BOUND;
+        }
+        Told::malformed(flavor)
     }
 
     async fn unknown_statement(

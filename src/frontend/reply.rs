@@ -45,6 +45,8 @@ pub struct ReplyEditor<'a> {
     /// An EOF that stands between column definitions and rows, kept back until it is known that
     /// rows follow: where a cursor was opened, there is only one EOF.
     pending_eof: Option<u8>,
+    /// Whether the result set under way is one of output parameters.
+    is_outputs: bool,
 }
 
 /// The statements of a text that have not had their answer yet. A server says in front of a
@@ -190,6 +192,7 @@ impl<'a> ReplyEditor<'a> {
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
+            is_outputs: false,
         }
     }
 
@@ -276,6 +279,9 @@ impl<'a> ReplyEditor<'a> {
         if self.ahead.has_more() {
             status = status | Status::MORE_RESULTS;
         }
+        if std::mem::take(&mut self.is_outputs) {
+            status = status | Status::PS_OUT_PARAMS;
+        }
         put_packet_with(sink.open(), &mut sequence, |out| {
             out.put_u8(0xFE);
             out.put_u16_le(0);
@@ -350,8 +356,30 @@ impl Editor for ReplyEditor<'_> {
                 out[at..at + 4].copy_from_slice(&id.to_le_bytes());
                 Ok(Edit::Instead { grown: 0 })
             }
+            Control::OutputsBegin => {
+                self.is_outputs = true;
+                Ok(Edit::Keep)
+            }
+            Control::Outputs { packets } => {
+                let end = last_packet(packet).ok_or(Fault::Truncated)?;
+                let ok = OkPacket::parse(&end[HEADER..], self.backend)?;
+                self.outcome.changes.absorb(ok.state_changes);
+                Ok(Edit::Instead { grown: 0_u8.wrapping_sub(packets) })
+            }
             Control::ColumnCount | Control::LocalInfile | Control::Statistics => Ok(Edit::Keep),
         }
+    }
+}
+
+/// The last of several packets.
+fn last_packet(mut packets: &[u8]) -> Option<&[u8]> {
+    loop {
+        let header = Header::parse(packets)?;
+        let (_, rest) = packets.split_at_checked(HEADER + header.length)?;
+        if rest.is_empty() {
+            return Some(packets);
+        }
+        packets = rest;
     }
 }
 

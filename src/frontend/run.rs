@@ -17,9 +17,9 @@ use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::residue::FoundRows;
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, Marks};
+use crate::session::statement::{Analysis, Marks, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
-use crate::wire::exchange::{Exchange, ReplyShape};
+use crate::wire::exchange::{Exchange, Outputs, ReplyShape};
 use bytes::BytesMut;
 use tokio::time::Instant;
 
@@ -156,6 +156,9 @@ impl Client {
         if !request.renames.is_empty() {
             editor.renames = request.renames;
             exchange.see_definitions();
+        }
+        if request.shape == ReplyShape::Execute && request.analysis.kind == StatementKind::Call {
+            exchange.treat_outputs(outputs(self.capabilities));
         }
         editor.status = self.session.status;
         if matches!(request.shape, ReplyShape::Query | ReplyShape::Execute) {
@@ -296,6 +299,17 @@ impl Client {
         if analysis.marks.intersects(Marks::TEXT_PREPARE | Marks::TEXT_DEALLOCATE) {
             self.text_statements_follow(analysis);
         }
+    }
+}
+
+/// What a client gets of a procedure's output parameters.
+fn outputs(client: Capabilities) -> Outputs {
+    if !client.has(Capabilities::PS_MULTI_RESULTS) {
+        Outputs::Whole
+    } else if client.has(Capabilities::DEPRECATE_EOF) {
+        Outputs::Pass
+    } else {
+        Outputs::Announced
     }
 }
 

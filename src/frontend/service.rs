@@ -17,10 +17,11 @@ use crate::net::tls::renewed::Renewed;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
 use crate::session::catalogue::Catalogue;
+use crate::session::model::greeting_status;
 use crate::session::server::Flavor;
 use crate::session::state::Baseline;
 use crate::wire::auth::Plugin;
-use crate::wire::capability::Capabilities;
+use crate::wire::capability::{Capabilities, Status};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -314,6 +315,9 @@ impl Service {
             capabilities,
             // Its low byte, as servers say it.
             collation: default.unwrap_or(if maria { 45 } else { 255 }) as u8,
+            status: learned.as_ref().map_or(Status::AUTOCOMMIT, |learned| {
+                greeting_status(&learned.server.version, &learned.baseline)
+            }),
             tls: tls.map(|tls| ServerTls::clone(&tls.now())),
             require_tls,
             users,

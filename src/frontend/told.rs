@@ -198,6 +198,14 @@ impl Told {
     /// `ER_MALFORMED_PACKET`
     pub const MALFORMED: Self = Self::new(1835, b"HY000", "Malformed communication packet.");
 
+    /// The same, as this server writes it.
+    pub fn malformed(flavor: Flavor) -> Self {
+        match flavor {
+            Flavor::MariaDb => Self::new(1835, b"HY000", "Malformed communication packet"),
+            Flavor::MySql => Self::MALFORMED,
+        }
+    }
+
     /// `ER_SERVER_SHUTDOWN`
     pub const SHUTDOWN: Self = Self::new(1053, b"08S01", "Server shutdown in progress");
 
@@ -305,6 +313,13 @@ impl Told {
     /// `ER_WRONG_ARGUMENTS`: an execution that relies on parameter types which were never sent.
     pub const NOT_BOUND: Self =
         Self::new(1210, b"HY000", "Incorrect arguments to mysqld_stmt_execute");
+
+    /// `ER_WRONG_VALUE_FOR_VAR`
+    pub fn unusable_charset(charset: &str) -> Self {
+        let text =
+            format!("Variable 'character_set_client' can't be set to the value of '{charset}'");
+        Self::owned(1231, b"42000", text)
+    }
 
     /// `ER_STMT_HAS_NO_OPEN_CURSOR`
     pub fn no_open_cursor(id: u32, flavor: Flavor) -> Self {

@@ -100,7 +100,7 @@ impl Session {
             residue,
             pins: Pins::default(),
             baseline: None,
-            status: Status::AUTOCOMMIT,
+            status: initial_status(version, &dialect, baseline),
             warnings: 0,
             unsettled: Unsettled::default(),
             entered: 0,
@@ -170,7 +170,6 @@ impl Session {
         self.environment = Arc::new(environment);
         self.residue = Residue::default();
         self.pins.clear();
-        self.status = Status::AUTOCOMMIT;
         self.warnings = 0;
         self.unsettled = Unsettled::default();
         self.dedicated = false;
@@ -179,6 +178,7 @@ impl Session {
         // A reset takes over the global values of now.
         self.baseline = None;
         self.environment_changed(version, baseline);
+        self.status = initial_status(version, &self.dialect, baseline);
     }
 
     /// How long the session keeps a connection.
@@ -200,6 +200,21 @@ impl Session {
     pub fn statements(&mut self) -> &mut ClientStatements {
         self.statements.get_or_insert_default()
     }
+}
+
+/// What a server says of a session that has just begun: MariaDB whether it is under autocommit, MySQL
+/// always that it is; and both how to escape in texts (measured).
+pub fn initial_status(version: &ServerVersion, dialect: &Dialect, baseline: &Baseline) -> Status {
+    let autocommit =
+        version.flavor == Flavor::MySql || baseline.get("autocommit") != Some(&b"OFF"[..]);
+    let status = if autocommit { Status::AUTOCOMMIT } else { Status::default() };
+    if dialect.no_backslash_escapes { status | Status::NO_BACKSLASH_ESCAPES } else { status }
+}
+
+/// What a server says of a session before it is known whose it will be.
+pub fn greeting_status(version: &ServerVersion, baseline: &Baseline) -> Status {
+    let mode = baseline.get("sql_mode").unwrap_or_default();
+    initial_status(version, &Dialect::new(version, mode, "utf8mb4"), baseline)
 }
 
 fn dialect(version: &ServerVersion, environment: &Environment, baseline: &Baseline) -> Dialect {

@@ -17,13 +17,16 @@
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html>
 
+mod outputs;
 mod step;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::outputs::Outputs;
 pub use self::step::{Control, ReplyShape, Step};
 
+use self::outputs::{Ahead, look_ahead};
 use super::capability::{Capabilities, Status};
 use super::cursor::Cursor;
 use super::fault::Fault;
@@ -59,6 +62,7 @@ pub struct Exchange {
     columns: u64,
     results: u32,
     definitions: Definitions,
+    outputs: Outputs,
 }
 
 /// Whether the definitions of a result's columns are controls.
@@ -95,12 +99,18 @@ impl Exchange {
             columns: 0,
             results: 0,
             definitions: Definitions::Pass,
+            outputs: Outputs::Pass,
         }
     }
 
     /// The definitions of columns will be controls: somebody wants to change them.
     pub fn see_definitions(&mut self) {
         self.definitions = Definitions::Seen;
+    }
+
+    /// Sets what is to become of output parameters.
+    pub fn treat_outputs(&mut self, outputs: Outputs) {
+        self.outputs = outputs;
     }
 
     /// From now on the client's sequence numbers are so many further ahead of the server's:
@@ -217,7 +227,11 @@ impl Exchange {
                 if input.len() < length {
                     return Ok(Look::NeedMore(length));
                 }
-                Ok(Look::Control(self.head(&input[HEADER..length])?, length))
+                let kind = self.head(&input[HEADER..length])?;
+                if kind == Control::ColumnCount && self.outputs != Outputs::Pass {
+                    return self.outputs(input, length);
+                }
+                Ok(Look::Control(kind, length))
             }
             State::ExpectFirstRow | State::ExpectRows => self.row(header, input),
             State::ExpectColumns { .. }
@@ -231,6 +245,18 @@ impl Exchange {
             }
             _ => Ok(Look::Packet(header)),
         }
+    }
+
+    /// Whether a result set is one of output parameters.
+    fn outputs(&self, input: &[u8], head: usize) -> Result<Look, Fault> {
+        Ok(match (look_ahead(input)?, self.outputs) {
+            (Ahead::NeedMore(n), _) => Look::NeedMore(n),
+            (Ahead::Outputs { length, packets }, Outputs::Whole) => {
+                Look::Control(Control::Outputs { packets: packets as u8 }, length)
+            }
+            (Ahead::Outputs { .. }, _) => Look::Control(Control::OutputsBegin, head),
+            (Ahead::Other, _) => Look::Control(Control::ColumnCount, head),
+        })
     }
 
     /// Which packet opens a reply or one of its results.
@@ -309,7 +335,13 @@ impl Exchange {
                 }
             }
             Control::LocalInfile => State::ExpectFile,
-            Control::ColumnCount => {
+            Control::Outputs { packets } => {
+                self.sequence = self.sequence.wrapping_add(packets);
+                // The procedure's OK follows.
+                self.state = State::ExpectHead;
+                return Ok(Step::Control { kind, length });
+            }
+            Control::ColumnCount | Control::OutputsBegin => {
                 self.columns = Cursor::new(payload).lenenc_int()?;
                 self.rows = 0;
                 self.results += 1;

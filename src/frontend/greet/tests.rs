@@ -47,6 +47,7 @@ fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
         plugin,
         capabilities: OFFERED,
         collation: 255,
+        status: Status::AUTOCOMMIT,
         tls: tls::acceptor(&front).unwrap(),
         require_tls: tls == FrontTlsMode::Required,
         users: Arc::new(users.map(|user| (user.name.to_string(), user)).into()),

@@ -36,6 +36,13 @@ pub enum Control {
     LocalInfile,
     /// `0x00`
     Ok,
+    /// A result set of output parameters, whole.
+    Outputs {
+        /// Its packets, as sequence numbers count them.
+        packets: u8,
+    },
+    /// The first packet of a result set of output parameters.
+    OutputsBegin,
     /// Place: all parameter definitions of a prepared statement have passed.
     ParametersEnd,
     /// The head of the reply to `COM_STMT_PREPARE`.
