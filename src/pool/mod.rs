@@ -9,6 +9,7 @@
 pub mod budget;
 pub mod census;
 pub mod deposit;
+mod error;
 pub mod lease;
 pub mod manager;
 pub mod metrics;
@@ -18,9 +19,11 @@ pub mod upkeep;
 
 use self::budget::{Budget, Member};
 use self::census::Census;
+pub use self::census::Counts;
 use self::deposit::{Deposit, Deposits};
+pub use self::error::AcquireError;
 use self::lease::Lease;
-use self::manager::{Manager, OpenError, Opener};
+use self::manager::{Manager, Opener};
 use self::metrics::PoolMetrics;
 use self::proven::Proven;
 use self::queue::{Queue, Waiting};
@@ -72,31 +75,6 @@ pub struct PoolSettings {
     pub user_limit: Option<usize>,
     /// When sessions give up the connections that they deposited.
     pub hand_over: HandOver,
-}
-
-/// Why no connection could be lent.
-#[derive(Debug, thiserror::Error)]
-pub enum AcquireError {
-    /// All connections stayed busy until the deadline.
-    #[error("no backend connection became free in time")]
-    BorrowTimeout,
-    /// The pool is shut down.
-    #[error("the pool is closed")]
-    Closed,
-    /// A connection could not be opened.
-    #[error("a backend connection could not be opened: {0}")]
-    Open(#[source] Arc<OpenError>),
-    /// Too many borrowers wait already.
-    #[error("too many clients wait for a backend connection")]
-    QueueFull,
-    /// The user has as many connections as it may, and they stayed busy until the deadline.
-    #[error("the user has {limit} backend connections, and may have no more")]
-    UserLimit {
-        /// The user.
-        user: Arc<str>,
-        /// How many it may have.
-        limit: usize,
-    },
 }
 
 /// A pool of connections of one kind.
@@ -407,17 +385,4 @@ impl Pool {
         let deposited = self.deposits.len();
         Counts { open: status.size, idle: status.available, deposited, waiting: self.waiting() }
     }
-}
-
-/// A moment of a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Connections to the server.
-    pub open: usize,
-    /// Connections that anybody may have.
-    pub idle: usize,
-    /// Connections left with their sessions.
-    pub deposited: usize,
-    /// Borrowers that wait.
-    pub waiting: usize,
 }
