@@ -12,7 +12,7 @@ use crate::support::server::Server;
 use crate::support::servers;
 
 /// The reasons other than transactions for which sessions have kept their connections.
-pub fn pinned(millpond: &Millpond) -> Vec<String> {
+pub(crate) fn pinned(millpond: &Millpond) -> Vec<String> {
     let page = millpond.page("/metrics");
     let counted = page.lines().filter(|line| line.starts_with("millpond_session_pins_total{"));
     counted
@@ -21,7 +21,7 @@ pub fn pinned(millpond: &Millpond) -> Vec<String> {
         .collect()
 }
 
-pub async fn run(client: &mut Conn, statements: &[&str]) {
+pub(crate) async fn run(client: &mut Conn, statements: &[&str]) {
     for sql in statements {
         client.query_drop(*sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
@@ -29,7 +29,7 @@ pub async fn run(client: &mut Conn, statements: &[&str]) {
 
 /// Makes a view that tells the server's own number of the connection, which a client's text does not.
 /// By the user itself: another's might not be read, and would pin.
-pub async fn see_backends(server: &Server, view: &str) {
+pub(crate) async fn see_backends(server: &Server, view: &str) {
     let mut maker = server.connect(&APP, Some("app")).await.unwrap();
     let create = format!("CREATE OR REPLACE VIEW {view} AS SELECT CONNECTION_ID() AS id");
     maker.query_drop(create).await.unwrap();
