@@ -25,7 +25,7 @@ use crate::frontend::limits::{Limits, UserLimits};
 use crate::frontend::metrics::FrontendMetrics;
 use crate::frontend::service::{GreetSettings, PoolMaker, ServiceParts};
 use crate::pool::PoolSettings;
-use crate::pool::budget::Budget;
+use crate::pool::budget::{Bounds, Budget};
 use crate::pool::manager::{OpenError, Opener, Opening};
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::runtime::{Law, Tasks, Workers};
@@ -166,8 +166,8 @@ impl PoolMaker for Fences {
             hand_over: HandOver::WhenNeeded,
         };
         let metrics = self.0.of("orders", "app");
-        let (opener, budget) = (Arc::new(Nowhere), Budget::new(1));
-        Some(Pool::new(key.clone(), settings, opener, budget, self.1.clone(), metrics))
+        let bounds = Bounds { budget: Budget::new(1), allowance: Budget::unlimited() };
+        Some(Pool::new(key.clone(), settings, Arc::new(Nowhere), bounds, self.1.clone(), metrics))
     }
 
     fn retain(&self, _snapshot: &Snapshot) {}
