@@ -17,7 +17,7 @@ pub mod proven;
 mod queue;
 pub mod upkeep;
 
-use self::budget::{Budget, Member};
+use self::budget::{Bounds, Budget, Member};
 use self::census::Census;
 pub use self::census::Counts;
 use self::deposit::{Deposit, Deposits};
@@ -87,7 +87,7 @@ pub struct Pool {
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
     census: Census,
-    budget: Arc<Budget>,
+    bounds: Bounds,
     tasks: Tasks,
     closing: CancellationToken,
     /// The same, to be looked at by each statement.
@@ -104,15 +104,15 @@ impl Pool {
         key: PoolKey,
         settings: PoolSettings,
         opener: Arc<dyn Opener>,
-        budget: Arc<Budget>,
+        bounds: Bounds,
         tasks: Tasks,
         metrics: PoolMetrics,
     ) -> Arc<Self> {
         let closing = CancellationToken::new();
         let manager =
-            Manager::new(opener, budget.clone(), tasks.clone(), metrics.clone(), closing.clone());
+            Manager::new(opener, &bounds, tasks.clone(), metrics.clone(), closing.clone());
         let config = managed::PoolConfig {
-            max_size: settings.max_size.min(budget.size()),
+            max_size: settings.max_size.min(bounds.smallest()),
             timeouts: Timeouts::default(),
             queue_mode: match settings.hand_over {
                 HandOver::WhenNeeded => QueueMode::Lifo,
@@ -132,7 +132,7 @@ impl Pool {
             waiting: AtomicUsize::new(0),
             queue: Mutex::default(),
             census: Census::new(metrics.connections.clone()),
-            budget,
+            bounds,
             tasks,
             closing,
             closed: AtomicBool::new(false),
@@ -182,7 +182,7 @@ impl Pool {
             () = place.late() => Err(AcquireError::BorrowTimeout),
         };
         match (got, self.settings().user_limit) {
-            (Err(AcquireError::BorrowTimeout), Some(limit)) if self.counts().open >= limit => {
+            (Err(AcquireError::BorrowTimeout), Some(limit)) if self.bounds.allowance.is_spent() => {
                 Err(AcquireError::UserLimit { user: self.key.user.clone(), limit })
             }
             (decided, _) => decided,
@@ -277,7 +277,9 @@ impl Pool {
 
     /// Whether a borrower waits, here or in another pool of the same server.
     pub fn has_waiters(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0 || self.budget.has_waiters()
+        self.waiting.load(Ordering::SeqCst) > 0
+            || self.bounds.budget.has_waiters()
+            || self.bounds.allowance.has_waiters()
     }
 
     /// Borrowers that wait at this moment.
@@ -314,12 +316,16 @@ impl Pool {
 
     /// Adapts to the server's budget: who can't have a connection waits in the pool's own queue.
     pub(in crate::pool) fn fit(&self) {
-        self.connections.resize(self.settings().max_size.min(self.budget.size()));
+        self.connections.resize(self.settings().max_size.min(self.bounds.smallest()));
     }
 
-    /// Its place in the server's budget.
-    pub(in crate::pool) fn member(&self) -> Member {
-        self.connections.manager().member()
+    /// Its place in one of its bounds.
+    pub(in crate::pool) fn member_of(&self, budget: &Budget) -> Member {
+        let manager = self.connections.manager();
+        match std::ptr::eq(budget, Arc::as_ptr(&self.bounds.allowance)) {
+            true => manager.place(),
+            false => manager.member(),
+        }
     }
 
     /// Connections that are open already are closed as soon as nobody uses them.
@@ -339,12 +345,12 @@ impl Pool {
 
     /// The most connections to the pool's server, all pools together.
     pub fn allowed(&self) -> usize {
-        self.budget.size()
+        self.bounds.budget.size()
     }
 
-    /// The server's budget, which this pool shares with others.
-    pub(in crate::pool) fn budget(&self) -> &Arc<Budget> {
-        &self.budget
+    /// What this pool shares with others: the narrower first.
+    pub(in crate::pool) fn bounds(&self) -> [&Arc<Budget>; 2] {
+        [&self.bounds.allowance, &self.bounds.budget]
     }
 
     /// Closes the pool: borrowers get [`AcquireError::Closed`], idle connections are closed, lent
