@@ -4,6 +4,7 @@
 use super::causality::Reached;
 use super::client::{Client, Stop};
 use super::failure::Sent;
+use super::sleep::Patience;
 use super::told::Told;
 use crate::failover::suspicion::Evidence;
 use crate::pool::AcquireError;
@@ -11,6 +12,7 @@ use crate::pool::deposit::Collected;
 use crate::pool::lease::Lease;
 use crate::router::Route;
 use crate::session::answers::LastRun;
+use crate::session::pin::{Holds, PinReason};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -48,18 +50,13 @@ impl Client {
     /// Makes sure that the session has a backend connection.
     pub(super) async fn borrow(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
         self.service.topology.sleep.used();
-        if let Some(lease) = &mut self.lease {
-            if lease.pool().is_closed() {
-                // Its server was given up while the client was not looking.
-                self.fenced(sequence)?;
-                return Ok(Borrowed::No);
-            }
-            if lease.connection().is_stale() {
-                // The server closed it meanwhile, so nothing is lost but what it held.
-                self.connection_failed(sequence, Sent::Nothing)?;
-                return Ok(Borrowed::No);
-            }
-            return Ok(Borrowed::Kept);
+        if self.lease.is_some() {
+            return self.keep(sequence);
+        }
+        if self.severed {
+            // What was there must not be taken to be here.
+            self.lost(sequence, Sent::Nothing)?;
+            return Ok(Borrowed::No);
         }
         if let Some(deposit) = self.deposit.take() {
             match deposit.collect().await {
@@ -76,8 +73,17 @@ impl Client {
                     } else {
                         self.took(*lease);
                         self.capture().await;
+                        if self.lease.is_some() {
+                            return self.keep(sequence);
+                        }
                         self.entry.handle().gives();
                     }
+                }
+                Collected::Kept(lease, capture, answers) => {
+                    let _ = self.session.residue.captured(&capture, answers);
+                    self.session.pins.put(PinReason::UserVariable, Holds::Yes);
+                    self.took(*lease);
+                    return self.keep(sequence);
                 }
                 Collected::Answers(capture, answers) => {
                     if self.session.residue.captured(&capture, answers).is_err() {
@@ -97,6 +103,22 @@ impl Client {
                 Ok(Borrowed::No)
             }
         }
+    }
+
+    /// Goes on with the connection that the session has, if that still can be.
+    fn keep(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(Borrowed::No) };
+        if lease.pool().is_closed() {
+            // Its server was given up while the client was not looking.
+            self.fenced(sequence)?;
+            return Ok(Borrowed::No);
+        }
+        if lease.connection().is_stale() {
+            // The server closed it meanwhile, so nothing is lost but what it held.
+            self.connection_failed(sequence, Sent::Nothing)?;
+            return Ok(Borrowed::No);
+        }
+        Ok(Borrowed::Kept)
     }
 
     fn took(&mut self, mut lease: Lease) {
@@ -145,14 +167,14 @@ impl Client {
 
     /// Borrows from the pool; leaves the queue at once when the client goes away.
     async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
-        let started = Instant::now();
-        let deadline = started + self.service.wake();
+        let patience = self.service.wake();
+        let (started, deadline) = (patience.since(), patience.deadline());
         let limit = self.service.limits().max_packet;
         let mut pause = FIRST_RETRY;
         loop {
             let version = self.service.topology.version();
             if !self.find_server(version) {
-                if let Some(told) = self.hold(version, started, deadline).await? {
+                if let Some(told) = self.hold(version, patience).await? {
                     return Ok(Err(told));
                 }
                 continue;
@@ -179,8 +201,7 @@ impl Client {
                         Reached::Yes => {}
                         Reached::NotYet => {
                             lease.release();
-                            if let Some(told) = self.not_reached(version, started, deadline).await?
-                            {
+                            if let Some(told) = self.not_reached(version, patience).await? {
                                 return Ok(Err(told));
                             }
                             continue;
@@ -215,7 +236,7 @@ impl Client {
                     }
                     pause = (pause * 2).min(LAST_RETRY);
                 }
-                Err(error) => return Ok(Err(self.not_acquired(&error, started))),
+                Err(error) => return Ok(Err(self.not_acquired(&error, &patience))),
             }
         }
     }
@@ -225,14 +246,13 @@ impl Client {
     async fn not_reached(
         &mut self,
         version: u64,
-        started: Instant,
-        deadline: Instant,
+        patience: Patience,
     ) -> Result<Option<Told>, Stop> {
         if self.reads_from_writer() {
             return Ok(None);
         }
-        if Instant::now() >= deadline {
-            return Ok(Some(Told::behind(started.elapsed().as_millis())));
+        if Instant::now() >= patience.deadline() {
+            return Ok(Some(Told::behind(&patience)));
         }
         match self.wait(version, FIRST_RETRY).await {
             Woken::Again => Ok(None),
@@ -245,7 +265,7 @@ impl Client {
         pool.is_closed() && !self.service.tasks.stop_signal().is_cancelled()
     }
 
-    fn not_acquired(&self, error: &AcquireError, started: Instant) -> Told {
+    fn not_acquired(&self, error: &AcquireError, patience: &Patience) -> Told {
         let metrics = &self.pool.metrics;
         match error {
             AcquireError::BorrowTimeout => metrics.borrow_timeouts.inc(),
@@ -253,19 +273,14 @@ impl Client {
             AcquireError::UserLimit { .. } => metrics.user_limits.inc(),
             AcquireError::Closed | AcquireError::Open(_) => {}
         }
-        Told::not_acquired(error, started.elapsed().as_millis())
+        Told::not_acquired(error, patience)
     }
 
     /// Waits for a server; gives what the client is told when that takes too long.
-    async fn hold(
-        &mut self,
-        version: u64,
-        started: Instant,
-        deadline: Instant,
-    ) -> Result<Option<Told>, Stop> {
-        let left = deadline.saturating_duration_since(Instant::now());
+    async fn hold(&mut self, version: u64, patience: Patience) -> Result<Option<Told>, Stop> {
+        let left = patience.deadline().saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(Some(Told::no_writer(started.elapsed().as_millis())));
+            return Ok(Some(Told::no_writer(&patience)));
         }
         let service = self.service.clone();
         let Some(_held) = service.metrics.disturbances.hold(service.limits().max_waiting) else {

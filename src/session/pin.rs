@@ -182,10 +182,16 @@ impl Pins {
         }
     }
 
+    /// Whether a transaction is under way that is rolled back with the backend connection.
+    pub fn in_transaction(&self) -> bool {
+        self.has(PinReason::Transaction) || self.has(PinReason::Savepoint)
+    }
+
     /// Whether anything but an open transaction or the user's wish holds: what is lost with the backend connection
     /// and makes the client's own connection useless.
     pub fn beyond_transaction(&self) -> bool {
-        self.reasons & !(PinReason::Transaction.bit() | PinReason::PoolMode.bit()) != 0
+        const OF_TRANSACTION: u32 = PinReason::Transaction.bit() | PinReason::Savepoint.bit();
+        self.reasons & !(OF_TRANSACTION | PinReason::PoolMode.bit()) != 0
     }
 
     /// The reasons that hold.
@@ -292,6 +298,7 @@ impl Pins {
             super::literal::put_string(&mut sql, name);
             sql.extend_from_slice(b")=CONNECTION_ID()");
         }
+        sql.extend_from_slice(b" LIMIT 1");
         Some(sql)
     }
 
@@ -365,7 +372,7 @@ mod tests {
         let query = pins.locks_query().expect("two locks can be asked for");
         assert_eq!(
             String::from_utf8_lossy(&query),
-            "SELECT IS_USED_LOCK('a')=CONNECTION_ID(),IS_USED_LOCK('b')=CONNECTION_ID()"
+            "SELECT IS_USED_LOCK('a')=CONNECTION_ID(),IS_USED_LOCK('b')=CONNECTION_ID() LIMIT 1"
         );
         pins.locks_known(&[Some(b"0".to_vec()), Some(b"1".to_vec())]);
         assert!(pins.has(PinReason::UserLock));
