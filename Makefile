@@ -21,14 +21,17 @@ bench:
 	@bash tests/testbed/install bench
 	@bash benches/e2e/compare
 
-# MariaDB's own tests, those that a seed draws: COUNT=0 runs all that can be run, for some hours.
+# The servers' own tests, those that a seed draws: COUNT=0 runs all that can be run, for some hours.
 COUNT ?= 40
 SEED ?= 1
+SUITE ?= main
+WAY ?= text
 suites:
 	@bash tests/testbed/install servers
 	@bash tests/testbed/install suites
 	cargo build
-	@tests/suites/servers-own --count $(COUNT) --seed $(SEED)
+	@tests/suites/servers-own --server mariadb --suite $(SUITE) --way $(WAY) --count $(COUNT) --seed $(SEED)
+	@tests/suites/servers-own --server mysql --suite $(SUITE) --way $(WAY) --count $(COUNT) --seed $(SEED)
 
 # The container's image, built by buildah and tried.
 image:

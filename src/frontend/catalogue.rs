@@ -31,6 +31,10 @@ FROM information_schema.VIEWS WHERE TABLE_SCHEMA NOT IN ('sys','mysql')";
 /// Not everybody is shown a table's triggers.
 const GRANTS: &[u8] = b"SHOW GRANTS";
 
+/// Under the `autocommit=0` of a former session, the reading begins a transaction: its view of the data
+/// would be the next session's, and so its locks.
+const END: &[u8] = b"ROLLBACK AND NO CHAIN NO RELEASE";
+
 /// Reads the catalogue through this connection. Triggers that it cannot show may do anything, or are
 /// trusted.
 ///
@@ -43,12 +47,14 @@ pub async fn read(
     connection: &mut Connection,
     hidden: HiddenTriggers,
 ) -> Result<Catalogue, LinkError> {
-    let grants = Question::Query(GRANTS);
-    let questions =
-        [Question::Query(ROUTINES), Question::Query(TRIGGERS), Question::Query(VIEWS), grants];
+    let questions = [ROUTINES, TRIGGERS, VIEWS, GRANTS, END].map(Question::Query);
     let dialect = Dialect::new(&connection.server.version, b"", "utf8mb4");
     let mut builder = Builder::new(&dialect);
     let mut replies = connection.ask(&questions).await?;
+    let ended = replies.pop().is_some_and(|reply| matches!(reply.content, Content::Ok(_)));
+    if !ended {
+        return Err(LinkError::Closed);
+    }
     if let (Some(reply), HiddenTriggers::Pin) = (replies.pop(), hidden) {
         builder.triggers_of(coverage(&reply.content, dialect.flavor)?);
     }

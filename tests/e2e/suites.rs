@@ -445,3 +445,58 @@ fn an_execution_that_is_malformed_gets_the_servers_error() {
         }
     });
 }
+
+/// MySQL's own client: MySQL gives a prepared statement the types of its first parameters, and reads
+/// later ones as of these. Those of another session's statement are not for this one's.
+#[test]
+fn a_prepared_statement_takes_no_types_from_another_sessions() {
+    servers::both_async(async |server| {
+        let pool = "max_size = 1\nhand_over = \"always\"\n".to_owned();
+        let millpond = Millpond::start(server, &Settings { pool, ..Settings::default() });
+        // A date in the way of a DATETIME, of a DATE, of a text.
+        let date = [4, 0xd1, 0x07, 10, 20];
+        let binds = [(12, &date[..]), (10, &date[..]), (253, b"\x0a2001-10-20"), (10, &date[..])];
+        let mut replies = Vec::new();
+        for port in [server.port, millpond.port] {
+            for (kind, value) in binds {
+                let mut client = Login::of(&APP).at(port).await.unwrap();
+                let prepare = [&[PREPARE][..], b"SELECT ?"].concat();
+                let prepared = client.command(&prepare, Expect::Statement).await.unwrap();
+                let id = &prepared.packets[0].1[1..5];
+                let head = [&[EXECUTE][..], id, &[0, 1, 0, 0, 0, 0, 1, kind, 0]].concat();
+                let execute = [&head[..], value].concat();
+                // Twice, the second time with a type that the first one's makes another of.
+                replies.push(client.command(&execute, Expect::Results).await.unwrap());
+                let again = [&[EXECUTE][..], id, &[0, 1, 0, 0, 0, 0, 1, 10, 0], &date].concat();
+                replies.push(client.command(&again, Expect::Results).await.unwrap());
+                client.quit().await;
+            }
+        }
+        let (direct, through) = replies.split_at(2 * binds.len());
+        assert_eq!(direct, through, "{}", server.flavor);
+    });
+}
+
+/// MySQL's Python driver: after a `CREATE PROCEDURE` under `autocommit=0`, Millpond looked at stored code
+/// on that connection and left a transaction there, in which the session's next `CALL` held a lock.
+#[test]
+fn no_transaction_is_open_that_the_session_did_not_begin() {
+    servers::both_async(async |server| {
+        let pool = "max_size = 1\n".to_owned();
+        let millpond = Millpond::start(server, &Settings { pool, ..Settings::default() });
+        let mut seen = Vec::new();
+        for port in [server.port, millpond.port] {
+            let mut client = Login::of(&APP).at(port).await.unwrap();
+            for sql in [
+                "SET autocommit = 0",
+                "DROP PROCEDURE IF EXISTS suites_calls",
+                "CREATE PROCEDURE suites_calls() SELECT 5",
+            ] {
+                client.query(sql).await.unwrap().must(sql);
+            }
+            seen.push(client.query("CALL suites_calls()").await.unwrap());
+            seen.push(client.query("DO 1").await.unwrap());
+        }
+        assert_eq!(seen[..2], seen[2..], "{}", server.flavor);
+    });
+}
