@@ -62,8 +62,8 @@ impl Client {
             }
             return Ok(Borrowed::Kept);
         }
-        if self.severed {
-            // What was there must not be taken to be here.
+        if self.severed || self.session.pins.in_transaction() {
+            // What was there must not be taken to be here; no transaction goes on elsewhere.
             self.lost(sequence, Sent::Nothing)?;
             return Ok(Borrowed::No);
         }
