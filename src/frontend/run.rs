@@ -20,6 +20,7 @@ use crate::session::server::Flavor;
 use crate::session::statement::{Analysis, Marks, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::{Exchange, Outputs, ReplyShape};
+use crate::wire::frame::last_sequence;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
@@ -127,7 +128,9 @@ impl Client {
                 Question::from(step).put(&mut output, connection.capabilities);
             }
         }
+        let command = output.len();
         put(&mut output, connection.capabilities);
+        let last = last_sequence(&output[command..]);
         if let Err(error) = connection.send(&output).await {
             tracing::debug!(%error, "a command could not be sent");
             self.connection_failed(request.sequence, Sent::Perhaps)?;
@@ -136,10 +139,11 @@ impl Client {
         if proven && !steps.is_empty() && !self.read_restores(&steps, &request).await? {
             return Ok(Ran::Refused);
         }
-        self.relay_reply(request).await
+        self.relay_reply(request, last).await
     }
 
-    async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
+    /// Passes the reply on to the command whose `last` frame had this number.
+    async fn relay_reply(&mut self, request: Request<'_>, last: u8) -> Result<Ran, Stop> {
         let withhold = self.withholds();
         let mut due = self.due_at_work();
         let handle = due.is_some().then(|| self.entry.handle().clone());
@@ -147,10 +151,7 @@ impl Client {
         let place = lease.pool().key().server;
         let interrupted = handle.map(|handle| (handle, lease.pool().clone()));
         let Connection { stream, input, server, capabilities, fence, .. } = lease.connection();
-        let mut exchange = Exchange::new(request.shape);
-        if request.sequence > 0 {
-            exchange = Exchange::after(request.shape, request.sequence);
-        }
+        let mut exchange = Exchange::between(request.shape, last, request.sequence);
         let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
         editor.statement_id = request.statement_id;
         if !request.renames.is_empty() {
