@@ -74,11 +74,8 @@ impl Client {
         let environment = statement.environment.clone();
         let key = match &share {
             Share::Instead(key) | Share::CachedAs(key) => key.clone(),
-            Share::Cached | Share::Never => {
-                statement.executed.as_ref().map_or(&statement.key, |executed| &executed.key).clone()
-            }
+            Share::Cached | Share::Never => statement.key.clone(),
         };
-        let former = statement.executed.as_ref().map(|executed| executed.former.clone());
         // A reset would take the statement with it: it comes before. Nor can a connection that is
         // held by a cursor be reset.
         let analysis = match share {
@@ -91,11 +88,6 @@ impl Client {
         let Some(lease) = &mut self.lease else {
             return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
         };
-        if share == Share::Cached
-            && let Some(former) = former
-        {
-            lease.connection().statements.becomes(&former, &key);
-        }
         if share.is_cached()
             && let Some(found) = lease.connection().statements.get_mut(&key).map(|found| found.id)
         {

@@ -57,7 +57,6 @@ impl Client {
             id,
             ClientStatement {
                 key,
-                executed: None,
                 environment,
                 analysis,
                 parameters: prepared.parameters,
@@ -75,7 +74,6 @@ impl Client {
     pub(super) async fn execute(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
         let id = statement_id(payload)?;
         let capabilities = self.capabilities;
-        let flavor = self.session.dialect.flavor;
         let Some(statement) = self.session.statements().get_mut(id) else {
             return self.unknown_statement(id, "mysqld_stmt_execute", sequence).await;
         };
@@ -90,9 +88,6 @@ impl Client {
         else {
             return self.refuse(&self.not_bound(), sequence).await;
         };
-        if flavor == Flavor::MySql && parameters > 0 {
-            statement.executes_with(&types);
-        }
         let analysis = statement.analysis.clone();
         let long_data = std::mem::take(&mut statement.long_data);
         self.close_cursor(id);

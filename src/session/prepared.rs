@@ -15,10 +15,8 @@ use std::sync::Arc;
 /// `sql_mode`, character sets and collations).
 #[derive(Debug)]
 pub struct StatementKey {
-    sql: Arc<[u8]>,
-    environment: Arc<FrozenEnvironment>,
-    /// The parameter types that MySQL has made its own; empty before the first execution.
-    types: Box<[u8]>,
+    sql: Box<[u8]>,
+    environment: FrozenEnvironment,
     hash: u64,
 }
 
@@ -57,18 +55,7 @@ impl StatementKey {
         let mut hasher = std::hash::DefaultHasher::new();
         sql.hash(&mut hasher);
         frozen.hash(&mut hasher);
-        let (environment, types) = (Arc::new(frozen), Box::default());
-        Self { sql: sql.into(), environment, types, hash: hasher.finish() }
-    }
-
-    /// The same statement, once MySQL has executed it with parameters of these types: it reads what
-    /// comes later as of these, where it can (measured).
-    fn executed(&self, first: &[u8], last: &[u8]) -> Self {
-        let types = [first, last].concat().into_boxed_slice();
-        let mut hasher = std::hash::DefaultHasher::new();
-        (self.hash, &types).hash(&mut hasher);
-        let (sql, environment) = (self.sql.clone(), self.environment.clone());
-        Self { sql, environment, types, hash: hasher.finish() }
+        Self { sql: sql.into(), environment: frozen, hash: hasher.finish() }
     }
 
     /// The statement's text.
@@ -97,10 +84,7 @@ pub fn environment_to_prepare(present: &Environment, frozen: &Environment) -> En
 
 impl PartialEq for StatementKey {
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash
-            && self.types == other.types
-            && self.sql == other.sql
-            && self.environment == other.environment
+        self.hash == other.hash && self.sql == other.sql && self.environment == other.environment
     }
 }
 
@@ -117,8 +101,6 @@ impl Hash for StatementKey {
 pub struct ClientStatement {
     /// What it is, wherever it runs.
     pub key: Arc<StatementKey>,
-    /// What it has become by its executions, on MySQL.
-    pub executed: Option<Executed>,
     /// The environment of its preparation, to prepare it elsewhere.
     pub environment: Arc<Environment>,
     /// What its text may do to the session.
@@ -134,30 +116,6 @@ pub struct ClientStatement {
     /// The server's number of the one backend statement that will do, where another would not:
     /// the server gave it the types that the user variables in its text had when it was prepared.
     pub only: Option<u32>,
-}
-
-/// A statement that was executed with parameters.
-#[derive(Debug)]
-pub struct Executed {
-    first: Arc<[u8]>,
-    last: Arc<[u8]>,
-    /// The backend statement that went the same way.
-    pub key: Arc<StatementKey>,
-    /// The one that goes the same way by being executed now.
-    pub former: Arc<StatementKey>,
-}
-
-impl ClientStatement {
-    /// Notes that it is about to be executed with parameters of these types.
-    pub fn executes_with(&mut self, types: &Arc<[u8]>) {
-        let (first, former) = match &self.executed {
-            Some(executed) if executed.last == *types => return,
-            Some(executed) => (executed.first.clone(), executed.key.clone()),
-            None => (types.clone(), self.key.clone()),
-        };
-        let key = Arc::new(self.key.executed(&first, types));
-        self.executed = Some(Executed { first, last: types.clone(), key, former });
-    }
 }
 
 /// Whether rows wait on the server to be fetched.
@@ -346,15 +304,6 @@ impl BackendStatements {
             if let Some(key) = oldest.map(|(key, _)| key.clone()) {
                 self.remove(&key);
             }
-        }
-    }
-
-    /// The statement of the key `former` becomes that of `key`, where there is none of that.
-    pub fn becomes(&mut self, former: &StatementKey, key: &Arc<StatementKey>) {
-        if !self.by_key.contains_key(key)
-            && let Some(statement) = self.by_key.remove(former)
-        {
-            self.by_key.insert(key.clone(), statement);
         }
     }
 
