@@ -225,17 +225,25 @@ impl Client {
     /// The connection died while the client was not waiting for an answer: what was on it is
     /// lost; the next statement will be told if that matters.
     pub(super) fn lost_between_statements(&mut self) {
-        self.entry.handle().gives();
-        if let Some(lease) = self.lease.take() {
+        if let Some(lease) = &self.lease {
             let server = lease.pool().key().server;
             self.service.topology.report(server, Evidence::ConnectionLost);
+        }
+        self.sever();
+        self.session.unsettled = Unsettled::default();
+        effect::forget_diagnostics(&mut self.session);
+    }
+
+    /// Gives up the backend connection, and with it what the session has there. Who had a transaction
+    /// open, or more, is told at the next statement, which is not run.
+    pub(super) fn sever(&mut self) {
+        self.entry.handle().gives();
+        if let Some(lease) = self.lease.take() {
             lease.discard();
         }
         let pins = &self.session.pins;
         self.severed = pins.in_transaction() || pins.beyond_transaction();
-        self.session.unsettled = Unsettled::default();
         self.session.residue.lost();
-        effect::forget_diagnostics(&mut self.session);
     }
 
     async fn give_back(&mut self) -> Result<(), Stop> {
@@ -301,11 +309,7 @@ impl Client {
             }
             Err(CaptureMismatch) => {}
         }
-        self.entry.handle().gives();
-        if let Some(lease) = self.lease.take() {
-            lease.discard();
-        }
-        self.session.residue.lost();
+        self.sever();
     }
 
     /// Puts Millpond's own trackers back in force after a statement that ran under the client's.

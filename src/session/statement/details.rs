@@ -289,15 +289,15 @@ pub enum Source {
     Expression,
 }
 
-/// `KILL [HARD | SOFT] [CONNECTION | QUERY] id`
+/// `KILL [HARD | SOFT] [CONNECTION | QUERY] id`, or of `CONNECTION_ID()`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kill {
     /// What stands between `KILL` and the number.
     pub words: Box<[u8]>,
     /// Whether it ends the connection, not only its statement.
     pub connection: bool,
-    /// The number.
-    pub id: u64,
+    /// The number; `None` for the session's own.
+    pub id: Option<u64>,
 }
 
 /// The functions that change which user locks are held.
