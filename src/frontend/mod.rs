@@ -39,4 +39,5 @@ mod text;
 pub mod told;
 pub mod topology;
 mod transport;
+mod typing;
 pub mod users;

@@ -17,7 +17,7 @@ use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::residue::FoundRows;
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, Marks, StatementKind};
+use crate::session::statement::{Action, AfterEnd, Analysis, Marks, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::{Exchange, Outputs, ReplyShape};
 use crate::wire::frame::last_sequence;
@@ -161,6 +161,10 @@ impl Client {
         if request.shape == ReplyShape::Execute && request.analysis.kind == StatementKind::Call {
             exchange.treat_outputs(outputs(self.capabilities));
         }
+        if request.shape == ReplyShape::Prepare && server.version.flavor == Flavor::MySql {
+            // MySQL says what it takes the parameters for.
+            exchange.see_definitions();
+        }
         editor.status = self.session.status;
         if matches!(request.shape, ReplyShape::Query | ReplyShape::Execute) {
             editor.ahead = Ahead::of(request.analysis);
@@ -224,6 +228,13 @@ impl Client {
                     None => {}
                 }
                 self.take_in(request.analysis, &outcome);
+                if outcome.error.is_none() && self.releases(request.analysis) {
+                    // The server has closed the connection.
+                    if let Some(lease) = self.lease.take() {
+                        lease.discard();
+                    }
+                    return Err(Stop::Released);
+                }
                 if outcome.only_reads {
                     self.refused_to_client(place).await?;
                 }
@@ -249,6 +260,25 @@ impl Client {
                 Ok(Ran::Refused)
             }
         }
+    }
+
+    /// Whether a statement that worked has ended the session, too.
+    fn releases(&self, analysis: &Analysis) -> bool {
+        const ENDS: [StatementKind; 2] = [StatementKind::Commit, StatementKind::Rollback];
+        let by_default = || {
+            self.session.environment.variables.get("completion_type") == Some(b"RELEASE")
+                && analysis.kinds().iter().any(|kind| ENDS.contains(kind))
+                && !analysis.actions().iter().any(|placed| {
+                    matches!(
+                        placed.action,
+                        Action::RollbackTo(_)
+                            | Action::EndTransaction {
+                                then: AfterEnd::NoRelease | AfterEnd::ChainNoRelease
+                            }
+                    )
+                })
+        };
+        analysis.marks.has(Marks::RELEASE_CONNECTION) || by_default()
     }
 
     /// The session and the connection after a statement.

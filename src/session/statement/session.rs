@@ -61,6 +61,10 @@ fn end(parser: &mut Parser<'_>, found: &mut Found) {
         if parser.words(&[K::No, K::Chain]) {
             then = AfterEnd::NoChain;
         } else if parser.words(&[K::No, K::Release]) {
+            then = match then {
+                AfterEnd::Chain => AfterEnd::ChainNoRelease,
+                _ => AfterEnd::NoRelease,
+            };
         } else if parser.word(K::Chain) {
             then = AfterEnd::Chain;
         } else if parser.word(K::Release) {

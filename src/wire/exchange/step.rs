@@ -43,6 +43,8 @@ pub enum Control {
     },
     /// The first packet of a result set of output parameters.
     OutputsBegin,
+    /// A parameter's definition, if definitions are to be seen.
+    Parameter,
     /// Place: all parameter definitions of a prepared statement have passed.
     ParametersEnd,
     /// The head of the reply to `COM_STMT_PREPARE`.

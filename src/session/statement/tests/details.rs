@@ -175,7 +175,8 @@ fn the_rest() {
     for (sql, then) in [
         ("commit work", AfterEnd::Default),
         ("commit work and chain", AfterEnd::Chain),
-        ("rollback and no chain no release", AfterEnd::NoChain),
+        ("rollback and no chain", AfterEnd::NoChain),
+        ("rollback and no chain no release", AfterEnd::NoRelease),
         ("rollback release", AfterEnd::Release),
     ] {
         assert_eq!(one(&mysql(sql)), Action::EndTransaction { then }, "{sql}");
