@@ -40,3 +40,4 @@ pub mod told;
 pub mod topology;
 mod transport;
 pub mod users;
+mod work;
