@@ -146,8 +146,9 @@ impl Client {
     /// Borrows from the pool; leaves the queue at once when the client goes away.
     async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
         let started = Instant::now();
-        let deadline = started + self.service.wake();
-        let limit = self.service.limits().max_packet;
+        let limits = self.limits.load();
+        let deadline = started + self.service.wake(limits);
+        let limit = limits.max_packet;
         let mut pause = FIRST_RETRY;
         loop {
             let version = self.service.topology.version();

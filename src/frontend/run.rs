@@ -180,7 +180,7 @@ impl Client {
         };
         let side = ServerSide { stream, input };
         let before = self.channel.output.len();
-        let bound = self.service.limits().result_buffer;
+        let bound = self.limits.load().result_buffer;
         let sent = Instant::now();
         let relayed = {
             let relaying = relay(side, &mut self.channel, &mut exchange, &mut editor, bound);

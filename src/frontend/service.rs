@@ -21,7 +21,7 @@ use crate::session::server::Flavor;
 use crate::session::state::Baseline;
 use crate::wire::auth::Plugin;
 use crate::wire::capability::Capabilities;
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Cache, Guard};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
@@ -29,6 +29,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+/// A service's limits, which are looked up again only when there are others.
+pub type KnownLimits = Cache<Arc<ArcSwap<Limits>>, Arc<Limits>>;
 
 /// What was learned from the first connection to the service's server.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ pub trait PoolMaker: Send + Sync + fmt::Debug {
 pub struct Service {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    limits: ArcSwap<Limits>,
+    limits: Arc<ArcSwap<Limits>>,
     /// All clients of this Millpond.
     pub registry: Arc<Registry>,
     /// What is counted.
@@ -139,7 +142,7 @@ impl Service {
         let greeting = parts.greeting;
         let service = Arc::new(Self {
             name,
-            limits: ArcSwap::from_pointee(limits),
+            limits: Arc::new(ArcSwap::from_pointee(limits)),
             registry,
             metrics,
             tasks,
@@ -166,6 +169,11 @@ impl Service {
     /// The limits at this moment.
     pub fn limits(&self) -> Guard<Arc<Limits>> {
         self.limits.load()
+    }
+
+    /// The limits at any moment, for who looks at them with each statement.
+    pub(super) fn known_limits(&self) -> KnownLimits {
+        KnownLimits::new(self.limits.clone())
     }
 
     /// What handshakes are told at this moment.

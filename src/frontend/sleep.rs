@@ -8,6 +8,7 @@
 //!     └──────────────── its first connection, within resume_timeout ◀────┘
 //! ```
 
+use super::limits::Limits;
 use super::serve::seconds;
 use super::service::Service;
 use crate::failover::supervisor::Rest;
@@ -68,8 +69,7 @@ impl Sleep {
 
 impl Service {
     /// A statement needs a connection: how long it may wait for one. Servers that sleep are woken.
-    pub(super) fn wake(&self) -> Duration {
-        let limits = self.limits();
+    pub(super) fn wake(&self, limits: &Limits) -> Duration {
         let sleep = &self.topology.sleep;
         if !sleep.quiet.load(Ordering::Acquire) {
             return limits.borrow_timeout;
@@ -114,7 +114,7 @@ impl Service {
             }
         }
         if sleep.is_asleep() {
-            self.wake();
+            self.wake(&self.limits());
             return;
         }
         let after = self.limits().sleep_after;
