@@ -40,6 +40,8 @@ pub struct Learned {
     pub server: Arc<ServerInfo>,
     /// The session variables of a fresh session.
     pub baseline: Arc<Baseline>,
+    /// The number of the server's collation, which its greeting names.
+    collation: Option<u16>,
 }
 
 /// Makes the pool of a kind of connection that was not asked for before.
@@ -241,7 +243,8 @@ impl Service {
             Arc::ptr_eq(&k.server, &server) && Arc::ptr_eq(&k.baseline, &baseline)
         });
         if !same {
-            self.learned.store(Some(Arc::new(Learned { server, baseline })));
+            let collation = server.default_collation();
+            self.learned.store(Some(Arc::new(Learned { server, baseline, collation })));
             self.learned_now.notify_waiters();
         }
     }
@@ -289,7 +292,7 @@ impl Service {
     pub fn greet_context(&self) -> GreetContext {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
-        let default = learned.as_ref().and_then(|learned| learned.server.default_collation());
+        let default = learned.as_ref().and_then(|learned| learned.collation);
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
         let GreetSettings {
             version: fixed,
