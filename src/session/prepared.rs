@@ -4,65 +4,15 @@
 //! prepared. On whichever backend connection it is executed, a backend statement of the same
 //! [`StatementKey`] is used, and prepared first where there is none.
 
-use super::state::{Environment, Names, SeparateCharsets, Value};
+mod key;
+
+pub use self::key::StatementKey;
+
+use self::key::{FROZEN_VARIABLES, Spread};
+use super::state::Environment;
 use super::statement::Analysis;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-
-/// What decides the meaning of a prepared statement: its text, and the part of the environment
-/// that the server freezes at its preparation (measured: current database, the parse-affecting
-/// `sql_mode`, character sets and collations).
-#[derive(Debug)]
-pub struct StatementKey {
-    sql: Box<[u8]>,
-    environment: FrozenEnvironment,
-    hash: u64,
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct FrozenEnvironment {
-    database: Option<Box<[u8]>>,
-    charset: Option<Box<str>>,
-    collation: Option<Box<str>>,
-    separate: Option<SeparateCharsets>,
-    sql_mode: Option<Value>,
-    utf8mb4_collation: Option<Value>,
-    role: Option<Box<[u8]>>,
-}
-
-/// The variables that decide how a text is read.
-const FROZEN_VARIABLES: [&str; 2] = ["default_collation_for_utf8mb4", "sql_mode"];
-
-impl StatementKey {
-    /// The key of `sql` prepared in `environment`.
-    pub fn new(sql: &[u8], environment: &Environment) -> Self {
-        let Names { charset, collation } = &environment.names;
-        let separate = environment.separate_charsets.clone();
-        let variable = |name| environment.variables.get(name).map(Into::into);
-        let frozen = FrozenEnvironment {
-            database: environment.database.clone(),
-            charset: charset.clone(),
-            collation: collation.clone(),
-            separate,
-            sql_mode: variable("sql_mode"),
-            utf8mb4_collation: variable("default_collation_for_utf8mb4"),
-            role: match &environment.role {
-                super::state::Role::Login => None,
-                super::state::Role::Set(text) => Some(text.clone()),
-            },
-        };
-        let mut hasher = std::hash::DefaultHasher::new();
-        sql.hash(&mut hasher);
-        frozen.hash(&mut hasher);
-        Self { sql: sql.into(), environment: frozen, hash: hasher.finish() }
-    }
-
-    /// The statement's text.
-    pub fn sql(&self) -> &[u8] {
-        &self.sql
-    }
-}
 
 /// The environment in which a statement is prepared once more for a session whose environment is
 /// `present`: what a preparation freezes is as it was (`frozen`), the rest stays. In particular,
@@ -80,20 +30,6 @@ pub fn environment_to_prepare(present: &Environment, frozen: &Environment) -> En
         }
     }
     environment
-}
-
-impl PartialEq for StatementKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.sql == other.sql && self.environment == other.environment
-    }
-}
-
-impl Eq for StatementKey {}
-
-impl Hash for StatementKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
 }
 
 /// A client's prepared statement.
@@ -194,7 +130,7 @@ impl LongValues {
 /// All prepared statements of one client, by the number that it was told.
 #[derive(Debug, Default)]
 pub struct ClientStatements {
-    by_id: HashMap<u32, ClientStatement>,
+    by_id: HashMap<u32, ClientStatement, Spread>,
     last_id: u32,
 }
 
@@ -261,7 +197,7 @@ impl ClientStatements {
 /// The statements that one backend connection holds, least recently used first out.
 #[derive(Debug)]
 pub struct BackendStatements {
-    by_key: HashMap<Arc<StatementKey>, BackendStatement>,
+    by_key: HashMap<Arc<StatementKey>, BackendStatement, Spread>,
     capacity: usize,
     clock: u64,
     /// Statements to close with the next write: `COM_STMT_CLOSE` has no reply.
@@ -280,7 +216,7 @@ impl BackendStatements {
     /// Holds up to `capacity` statements.
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        Self { by_key: HashMap::new(), capacity, clock: 0, to_close: Vec::new() }
+        Self { by_key: HashMap::default(), capacity, clock: 0, to_close: Vec::new() }
     }
 
     /// The statement of this key, if the connection has it; counts as a use.
