@@ -13,7 +13,7 @@ use millpond::backend::setup::Setup;
 use millpond::config::HandOver;
 use millpond::net::buffer::ReadBuffer;
 use millpond::net::stream::Stream;
-use millpond::pool::budget::Budget;
+use millpond::pool::budget::{Bounds, Budget};
 use millpond::pool::manager::{OpenError, Opener, Opening};
 use millpond::pool::metrics::PoolMetricsFamily;
 use millpond::pool::{Pool, PoolKey, PoolSettings};
@@ -107,7 +107,8 @@ async fn pool(size: usize) -> (Arc<Pool>, TcpListener) {
     let family = PoolMetricsFamily::register(&prometheus::Registry::new()).expect("fresh");
     let metrics = family.of("bench", "app");
     let tasks = Tasks::new();
-    let pool = Pool::new(key, settings, Arc::new(opener), Budget::new(size), tasks, metrics);
+    let bounds = Bounds { budget: Budget::new(size), allowance: Budget::unlimited() };
+    let pool = Pool::new(key, settings, Arc::new(opener), bounds, tasks, metrics);
     (pool, listener)
 }
 

@@ -12,7 +12,7 @@ use crate::frontend::service::PoolMaker;
 use crate::frontend::users::Logins;
 use crate::net::tls::ClientTls;
 use crate::net::tls::renewed::Renewed;
-use crate::pool::budget::Budget;
+use crate::pool::budget::{Bounds, Budget, UNLIMITED};
 use crate::pool::manager::{OpenError, Opener, Opening};
 use crate::pool::metrics::PoolMetricsFamily;
 use crate::pool::{Pool, PoolKey, PoolSettings};
@@ -22,7 +22,7 @@ use crate::wire::capability::Capabilities;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -56,6 +56,8 @@ pub(super) struct Maker {
 struct Server {
     id: ServerId,
     budget: Arc<Budget>,
+    /// What each user may have of it, for those who have connections.
+    allowances: Mutex<HashMap<Arc<str>, Weak<Budget>>>,
     connects: Semaphore,
     /// Learned from the last connection.
     info: ArcSwapOption<ServerInfo>,
@@ -89,6 +91,11 @@ impl Maker {
                 // The first connection will say.
                 (_, None) => {}
             }
+            for (user, allowance) in server.allowances.lock().iter() {
+                if let Some(allowance) = allowance.upgrade() {
+                    allowance.resize(self.allowed(user));
+                }
+            }
         }
         for pool in pools {
             pool.reconfigure(self.pool_settings(&pool.key().user));
@@ -96,6 +103,24 @@ impl Maker {
                 pool.renew();
             }
         }
+    }
+
+    /// The most connections that a user may have to one server.
+    fn allowed(&self, user: &str) -> usize {
+        let users = self.users.load();
+        users.get(user).and_then(|own| own.max_backend_connections).unwrap_or(UNLIMITED)
+    }
+
+    /// What bounds the pools of a user at a server.
+    fn bounds(&self, server: &Server, user: &Arc<str>) -> Bounds {
+        let mut allowances = server.allowances.lock();
+        let allowance = allowances.get(user).and_then(Weak::upgrade).unwrap_or_else(|| {
+            allowances.retain(|_, allowance| allowance.strong_count() > 0);
+            let allowance = Budget::new(self.allowed(user));
+            allowances.insert(user.clone(), Arc::downgrade(&allowance));
+            allowance
+        });
+        Bounds { budget: server.budget.clone(), allowance }
     }
 
     /// How the pools of a user behave.
@@ -130,6 +155,7 @@ impl Maker {
                 // Until the server has said how many connections it has.
                 PoolSize::Percent(_) => 1,
             }),
+            allowances: Mutex::default(),
             connects: Semaphore::new(settings.parallel_connects),
             info: ArcSwapOption::empty(),
             baseline: ArcSwapOption::empty(),
@@ -173,15 +199,17 @@ impl PoolMaker for Maker {
             fresh: Setup::fresh_environment(),
         };
         let metrics = parts.metrics.of(&parts.service, &key.user);
+        let bounds = self.bounds(&server, &key.user);
         let pool = Pool::new(
             key.clone(),
             self.pool_settings(&key.user),
             Arc::new(opener),
-            server.budget.clone(),
+            bounds.clone(),
             parts.tasks.clone(),
             metrics,
         );
-        server.budget.join(&pool);
+        bounds.budget.join(&pool);
+        bounds.allowance.join(&pool);
         Some(pool)
     }
 

@@ -282,8 +282,9 @@ fn start(
         tracing::info!(service = configured.name, %address, key, "listening");
         tasks.spawn("listener", Law::Vital, listen(service.clone(), listener, access));
     }
-    tasks.spawn("supervisor of servers", Law::Vital, supervision.run(tasks.clone()));
-    tasks.spawn("fencing of servers", Law::Vital, service.clone().keep_topology());
+    supervision.start(tasks);
+    let fencing = service.clone();
+    tasks.keep("fencing of servers", move || fencing.clone().keep_topology());
     let monitor = configured.backend.monitor_user.as_str().into();
     let keep = service.clone().keep_catalogue(monitor);
     tasks.spawn("catalogue of stored code", Law::Vital, keep);

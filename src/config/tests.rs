@@ -10,6 +10,7 @@ use super::*;
 mod logins;
 mod reference;
 mod refused;
+mod settings;
 
 /// The least that a configuration needs.
 const LEAST: &str = r#"

@@ -20,6 +20,7 @@ pub struct FailoverMetricsFamily {
     changes: IntCounterVec,
     failed_probes: IntCounterVec,
     suspicions: IntCounterVec,
+    restarts: IntCounterVec,
     without_writer: CounterVec,
     orders: IntGaugeVec,
 }
@@ -31,6 +32,8 @@ pub struct FailoverMetrics {
     pub failed_probes: IntCounter,
     /// Reports of the data path.
     pub suspicions: IntCounter,
+    /// Times that the supervisor, or a probe, went on after it had panicked.
+    pub restarts: IntCounter,
     /// Seconds in which no writer was confirmed, after the first one was.
     pub without_writer: Counter,
     /// 1 while the servers are left alone.
@@ -110,6 +113,12 @@ impl FailoverMetricsFamily {
                 "Reports of statements that met a failing server.",
                 &["service"],
             )?,
+            restarts: counter(
+                "millpond_supervisor_restarts_total",
+                "Times that the supervisor of the servers, or the probe of one, panicked and was \
+                 begun again. Each is a fault of Millpond's own: the log has more.",
+                &["service"],
+            )?,
             orders: gauge(
                 "millpond_standing_orders",
                 "Orders of operators that stand: pause, drain, switchover.",
@@ -133,6 +142,7 @@ impl FailoverMetricsFamily {
         registry.register(Box::new(family.changes.clone()))?;
         registry.register(Box::new(family.failed_probes.clone()))?;
         registry.register(Box::new(family.suspicions.clone()))?;
+        registry.register(Box::new(family.restarts.clone()))?;
         registry.register(Box::new(family.without_writer.clone()))?;
         registry.register(Box::new(family.orders.clone()))?;
         Ok(family)
@@ -146,6 +156,7 @@ impl FailoverMetricsFamily {
         FailoverMetrics {
             failed_probes: self.failed_probes.with_label_values(&[service]),
             suspicions: self.suspicions.with_label_values(&[service]),
+            restarts: self.restarts.with_label_values(&[service]),
             without_writer: self.without_writer.with_label_values(&[service]),
             asleep: self.asleep.with_label_values(&[service]),
             epoch: self.epoch.with_label_values(&[service]),

@@ -116,6 +116,9 @@ pub enum Command {
     Lift(Order),
     /// No order about this server stands any more, or none at all.
     LiftAll(Option<ServerId>),
+    /// The supervisor panics, to see what comes of that.
+    #[cfg(test)]
+    Panic,
 }
 
 /// Why a command was not followed.

@@ -72,7 +72,7 @@ pub(super) enum Sight {
 }
 
 /// The probe of one server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Probe {
     pub server: ServerState,
     pub prober: Arc<dyn Prober>,
@@ -84,6 +84,8 @@ pub(super) struct Probe {
     pub seen: mpsc::Sender<(ServerId, Sight)>,
     /// Questions without an answer, one after another.
     pub failures: u32,
+    /// The last one panicked over this server's answer, or over its not coming.
+    pub died: bool,
 }
 
 impl Probe {
@@ -98,6 +100,9 @@ impl Probe {
 
     async fn ask_on(mut self) {
         let mut connection = None;
+        if self.died && self.seen.send((self.server.id, Sight::Failed)).await.is_err() {
+            return;
+        }
         loop {
             let asked = timeout(self.settings.limit, self.ask(connection.take())).await;
             let sight = match asked {

@@ -4,6 +4,7 @@
 use super::causality::Reached;
 use super::client::{Client, Stop};
 use super::failure::Sent;
+use super::sleep::Patience;
 use super::told::Told;
 use crate::failover::suspicion::Evidence;
 use crate::pool::AcquireError;
@@ -60,6 +61,11 @@ impl Client {
                 return Ok(Borrowed::No);
             }
             return Ok(Borrowed::Kept);
+        }
+        if self.severed {
+            // What was there must not be taken to be here.
+            self.lost(sequence, Sent::Nothing)?;
+            return Ok(Borrowed::No);
         }
         if let Some(deposit) = self.deposit.take() {
             match deposit.collect().await {
@@ -145,15 +151,15 @@ impl Client {
 
     /// Borrows from the pool; leaves the queue at once when the client goes away.
     async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
-        let started = Instant::now();
         let limits = self.limits.load();
-        let deadline = started + self.service.wake(limits);
+        let patience = self.service.wake(limits);
+        let (started, deadline) = (patience.since(), patience.deadline());
         let limit = limits.max_packet;
         let mut pause = FIRST_RETRY;
         loop {
             let version = self.service.topology.version();
             if !self.find_server(version) {
-                if let Some(told) = self.hold(version, started, deadline).await? {
+                if let Some(told) = self.hold(version, patience).await? {
                     return Ok(Err(told));
                 }
                 continue;
@@ -180,8 +186,7 @@ impl Client {
                         Reached::Yes => {}
                         Reached::NotYet => {
                             lease.release();
-                            if let Some(told) = self.not_reached(version, started, deadline).await?
-                            {
+                            if let Some(told) = self.not_reached(version, patience).await? {
                                 return Ok(Err(told));
                             }
                             continue;
@@ -216,7 +221,7 @@ impl Client {
                     }
                     pause = (pause * 2).min(LAST_RETRY);
                 }
-                Err(error) => return Ok(Err(self.not_acquired(&error, started))),
+                Err(error) => return Ok(Err(self.not_acquired(&error, &patience))),
             }
         }
     }
@@ -226,14 +231,13 @@ impl Client {
     async fn not_reached(
         &mut self,
         version: u64,
-        started: Instant,
-        deadline: Instant,
+        patience: Patience,
     ) -> Result<Option<Told>, Stop> {
         if self.reads_from_writer() {
             return Ok(None);
         }
-        if Instant::now() >= deadline {
-            return Ok(Some(Told::behind(started.elapsed().as_millis())));
+        if Instant::now() >= patience.deadline() {
+            return Ok(Some(Told::behind(&patience)));
         }
         match self.wait(version, FIRST_RETRY).await {
             Woken::Again => Ok(None),
@@ -246,7 +250,7 @@ impl Client {
         pool.is_closed() && !self.service.tasks.stop_signal().is_cancelled()
     }
 
-    fn not_acquired(&self, error: &AcquireError, started: Instant) -> Told {
+    fn not_acquired(&self, error: &AcquireError, patience: &Patience) -> Told {
         let metrics = &self.pool.metrics;
         match error {
             AcquireError::BorrowTimeout => metrics.borrow_timeouts.inc(),
@@ -254,19 +258,14 @@ impl Client {
             AcquireError::UserLimit { .. } => metrics.user_limits.inc(),
             AcquireError::Closed | AcquireError::Open(_) => {}
         }
-        Told::not_acquired(error, started.elapsed().as_millis())
+        Told::not_acquired(error, patience)
     }
 
     /// Waits for a server; gives what the client is told when that takes too long.
-    async fn hold(
-        &mut self,
-        version: u64,
-        started: Instant,
-        deadline: Instant,
-    ) -> Result<Option<Told>, Stop> {
-        let left = deadline.saturating_duration_since(Instant::now());
+    async fn hold(&mut self, version: u64, patience: Patience) -> Result<Option<Told>, Stop> {
+        let left = patience.deadline().saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(Some(Told::no_writer(started.elapsed().as_millis())));
+            return Ok(Some(Told::no_writer(&patience)));
         }
         let service = self.service.clone();
         let Some(_held) = service.metrics.disturbances.hold(service.limits().max_waiting) else {

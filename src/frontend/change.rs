@@ -91,6 +91,7 @@ impl Client {
             lease.release();
         }
         if self.lease.is_none() {
+            self.severed = false;
             return Ok(true);
         }
         let trackers_off = self.session.pins.has(PinReason::SessionTrack);

@@ -64,6 +64,9 @@ pub struct Client {
     pub repetition: Repetition,
     /// What becomes of the command under way if its transaction ends with its connection.
     pub undone: Undone,
+    /// The connection that held its transaction, or more, ended between two commands, and it does not
+    /// know yet.
+    pub severed: bool,
     /// How long the command under way waited for a backend connection, in microseconds.
     pub waited: u32,
     /// Stored code was changed by the last statement.

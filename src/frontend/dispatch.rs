@@ -1,6 +1,7 @@
 //! From a command's first byte to what handles it.
 
 use super::client::{Client, Stop};
+use super::failure::Undone;
 use super::run::Request;
 use super::told::Told;
 use crate::session::state::MultiStatements;
@@ -18,6 +19,7 @@ pub async fn dispatch(client: &mut Client, command: &[u8], sequence: u8) -> Resu
         return Ok(());
     }
     loop {
+        client.undone = Undone::default();
         handle(client, command, sequence).await?;
         client.conclude().await?;
         if !client.tries_again(sequence).await? {

@@ -12,7 +12,7 @@ use crate::failover::suspicion::Evidence;
 use crate::router::{Access, Route};
 use crate::session::need::Leftover;
 use crate::session::pin::{Holds, PinReason};
-use crate::session::statement::{Analysis, Marks, StatementKind};
+use crate::session::statement::{Action, AfterEnd, Analysis, Marks, Placed, StatementKind};
 use crate::wire::exchange::ReplyShape;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -86,6 +86,8 @@ impl Repetition {
 pub enum Undone {
     /// It is rolled back with everything else: nobody can commit it any more.
     WithTransaction,
+    /// It is the `ROLLBACK` itself: what it asked for has happened.
+    AsWished,
     /// It may itself have ended the transaction.
     #[default]
     Unknown,
@@ -108,6 +110,11 @@ impl Undone {
             .union(Marks::SET_STATEMENT)
             .union(Marks::SET_GLOBAL)
             .union(Marks::BACKEND_LOCAL_WRITE);
+        match rolls_back(analysis) {
+            Some(AfterEnd::Default | AfterEnd::NoChain) => return Self::AsWished,
+            Some(AfterEnd::Chain) => return Self::WithTransaction,
+            Some(AfterEnd::Release) | None => {}
+        }
         let rows = analysis.kind.changes_rows() || matches!(analysis.kind, Kind::Select);
         if rows && analysis.count == 1 && !analysis.marks.intersects(BEYOND) {
             Self::WithTransaction
@@ -115,6 +122,21 @@ impl Undone {
             Self::Unknown
         }
     }
+}
+
+/// What is to follow a text that is a `ROLLBACK` of the whole transaction and no more.
+fn rolls_back(analysis: &Analysis) -> Option<AfterEnd> {
+    const MORE: Marks = Marks::OPAQUE.union(Marks::UNCERTAIN);
+    let then = match analysis.actions() {
+        // The word alone has no particulars.
+        [] if analysis.marks.has(Marks::ENDS_TRANSACTION) => AfterEnd::Default,
+        [Placed { action: Action::EndTransaction { then }, .. }] => *then,
+        _ => return None,
+    };
+    let only = analysis.kind == StatementKind::Rollback
+        && analysis.count == 1
+        && !analysis.marks.intersects(MORE);
+    only.then_some(then)
 }
 
 impl Client {
@@ -134,16 +156,24 @@ impl Client {
         self.lost(sequence, Sent::Nothing)
     }
 
-    fn lost(&mut self, sequence: u8, sent: Sent) -> Result<(), Stop> {
+    /// The backend connection is gone: the command is run again, or the client is told.
+    pub(super) fn lost(&mut self, sequence: u8, sent: Sent) -> Result<(), Stop> {
         let server = self.lease.as_ref().map(|lease| lease.pool().key().server);
         if let Some(lease) = self.lease.take() {
             lease.discard();
         }
         self.entry.handle().gives();
+        self.severed = false;
         let state_lost = self.session.pins.beyond_transaction();
-        let in_transaction = self.session.pins.has(PinReason::Transaction);
+        let in_transaction = self.session.pins.in_transaction();
         self.session.residue.lost();
-        let undone = in_transaction && self.undone == Undone::WithTransaction;
+        if in_transaction && !state_lost && self.has_its_wish() {
+            // There is nothing left to be rolled back; a server says what it says then.
+            self.forget_transaction();
+            self.run_again(Told::LOST_TRANSACTION, None);
+            return Ok(());
+        }
+        let undone = in_transaction && self.undone != Undone::Unknown;
         let known = |told: Told| match self.service.limits().lost_statement {
             // Who is thrown out cannot try the transaction again.
             LostStatement::Deadlock if !state_lost => told.as_deadlock(),
@@ -176,6 +206,13 @@ impl Client {
             self.forget_transaction();
         }
         Ok(())
+    }
+
+    /// Whether the command under way is a `ROLLBACK` that is done with the end of the connection. Not
+    /// where another transaction is to follow that inherits something.
+    fn has_its_wish(&self) -> bool {
+        let chains = self.session.environment.variables.get("completion_type").is_some();
+        self.undone == Undone::AsWished && !chains
     }
 
     /// Whether a server's refusal to write, because it only reads, is kept from the client: another
@@ -318,6 +355,15 @@ mod tests {
     }
 
     #[test]
+    fn a_rollback_has_what_it_wants_when_its_connection_ends() {
+        for sql in
+            ["ROLLBACK", "rollback work", "ROLLBACK AND NO CHAIN NO RELEASE", "/* a */ ROLLBACK"]
+        {
+            assert_eq!(undone(sql), Undone::AsWished, "{sql}");
+        }
+    }
+
+    #[test]
     fn only_what_cannot_commit_is_sure_to_be_undone() {
         for sql in [
             "INSERT INTO t VALUES (1)",
@@ -325,13 +371,16 @@ mod tests {
             "DELETE FROM t",
             "REPLACE INTO t VALUES (1)",
             "SELECT * FROM t FOR UPDATE",
+            "ROLLBACK AND CHAIN",
         ] {
             assert_eq!(undone(sql), Undone::WithTransaction, "{sql}");
         }
         for sql in [
             "COMMIT",
             "commit and chain",
-            "ROLLBACK",
+            "ROLLBACK RELEASE",
+            "ROLLBACK TO SAVEPOINT a",
+            "ROLLBACK; COMMIT",
             "BEGIN",
             "SET autocommit = 1",
             "CREATE TABLE t (a INT)",

@@ -62,11 +62,12 @@ impl Client {
         };
         // A connection of its own: a KILL must work when all others are busy. The server checks
         // whether this user may.
+        let patience = self.service.wake(self.limits.load());
         let opened = self.pool.open_apart().await;
         let mut control = match opened {
             Ok(control) => control,
             Err(error) => {
-                return self.put_error(next, &Told::not_acquired(&error, 0));
+                return self.put_error(next, &Told::not_acquired(&error, &patience));
             }
         };
         let words = String::from_utf8_lossy(&kill.words).into_owned();

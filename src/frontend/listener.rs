@@ -310,6 +310,7 @@ fn client(
         again: None,
         repetition: Repetition::default(),
         undone: Undone::default(),
+        severed: false,
         waited: 0,
         catalogue_changed: false,
         globals_changed: false,

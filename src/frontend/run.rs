@@ -85,10 +85,10 @@ impl Client {
     ) -> Result<Ran, Stop> {
         // Of nothing that is sent from now on is more known than this says.
         self.repetition = Repetition::of(&request);
-        self.undone = match self.session.unsettled.after_error {
+        self.undone = match Undone::of(request.analysis) {
             // The error may have ended the transaction: this statement may stand for itself.
-            true => Undone::Unknown,
-            false => Undone::of(request.analysis),
+            Undone::WithTransaction if self.session.unsettled.after_error => Undone::Unknown,
+            undone => undone,
         };
         if self.borrow(request.sequence).await? == Borrowed::No {
             return Ok(Ran::Refused);

@@ -215,6 +215,8 @@ impl Client {
             self.service.topology.report(server, Evidence::ConnectionLost);
             lease.discard();
         }
+        let pins = &self.session.pins;
+        self.severed = pins.in_transaction() || pins.beyond_transaction();
         self.session.unsettled = Unsettled::default();
         self.session.residue.lost();
         effect::forget_diagnostics(&mut self.session);

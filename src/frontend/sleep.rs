@@ -67,22 +67,51 @@ impl Sleep {
     }
 }
 
+/// How long a statement may wait for a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    since: Instant,
+    limit: Duration,
+    /// The setting that says so.
+    pub setting: &'static str,
+}
+
+impl Patience {
+    /// When the wait began.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// When it is over.
+    pub(super) fn deadline(&self) -> Instant {
+        self.since + self.limit
+    }
+
+    /// How many milliseconds of it have passed.
+    pub fn waited_ms(&self) -> u128 {
+        self.since.elapsed().as_millis()
+    }
+}
+
 impl Service {
     /// A statement needs a connection: how long it may wait for one. Servers that sleep are woken.
-    pub(super) fn wake(&self, limits: &Limits) -> Duration {
+    pub(super) fn wake(&self, limits: &Limits) -> Patience {
+        let since = Instant::now();
+        let short = Patience { since, limit: limits.borrow_timeout, setting: "borrow_timeout" };
+        let long = Patience { since, limit: limits.resume_timeout, setting: "resume_timeout" };
         let sleep = &self.topology.sleep;
         if !sleep.quiet.load(Ordering::Acquire) {
-            return limits.borrow_timeout;
+            return short;
         }
         let mut stage = sleep.stage.lock();
         match *stage {
-            Stage::Awake => limits.borrow_timeout,
+            Stage::Awake => short,
             Stage::Asleep(_) => {
-                *stage = Stage::Waking(Instant::now());
+                *stage = Stage::Waking(since);
                 sleep.rest.send_replace(Rest::Awake);
-                limits.resume_timeout
+                long
             }
-            Stage::Waking(_) => limits.resume_timeout,
+            Stage::Waking(_) => long,
         }
     }
 

@@ -6,6 +6,7 @@
 //! <https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html>
 
 use super::cut::CutReason;
+use super::sleep::Patience;
 use crate::backend::dialogue::ServerError;
 use crate::credentials::throttle::{Blocked, Whose};
 use crate::pool::AcquireError;
@@ -73,10 +74,11 @@ impl Told {
 
     /// `ER_USER_LIMIT_REACHED`: the user has as many connections to the server as it may, and none
     /// of them became free.
-    fn too_many_connections_of(user: &str, limit: usize, waited_ms: u128) -> Self {
+    fn too_many_connections_of(user: &str, limit: usize, patience: &Patience) -> Self {
+        let (waited_ms, setting) = (patience.waited_ms(), patience.setting);
         let text = format!(
             "User '{user}' has exceeded the 'max_backend_connections' resource (current value: \
-             {limit}; waited for {waited_ms} ms: borrow_timeout)"
+             {limit}; waited for {waited_ms} ms: {setting})"
         );
         Self::owned(1226, b"42000", text).trouble("too_many_connections_of_user")
     }
@@ -269,19 +271,21 @@ impl Told {
             .trouble("queue_full");
 
     /// No server is confirmed to be the one that the statement needs.
-    pub fn no_writer(waited_ms: u128) -> Self {
+    pub fn no_writer(patience: &Patience) -> Self {
+        let (waited_ms, setting) = (patience.waited_ms(), patience.setting);
         let text = format!(
             "No MySQL server behind Millpond is ready for this statement (waited for {waited_ms} \
-             ms: borrow_timeout)"
+             ms: {setting})"
         );
         Self::owned(1429, b"08S01", text).trouble("no_writer")
     }
 
     /// No reader has what the session has read elsewhere.
-    pub fn behind(waited_ms: u128) -> Self {
+    pub fn behind(patience: &Patience) -> Self {
+        let (waited_ms, setting) = (patience.waited_ms(), patience.setting);
         let text = format!(
             "No MySQL server behind Millpond has caught up with what this session has read (waited \
-             for {waited_ms} ms: borrow_timeout)"
+             for {waited_ms} ms: {setting})"
         );
         Self::owned(1429, b"08S01", text)
     }
@@ -329,20 +333,21 @@ impl Told {
     );
 
     /// Why no backend connection could be had, each cause with a code of its own.
-    pub fn not_acquired(error: &AcquireError, waited_ms: u128) -> Self {
+    pub fn not_acquired(error: &AcquireError, patience: &Patience) -> Self {
+        let (waited_ms, setting) = (patience.waited_ms(), patience.setting);
         match error {
             AcquireError::BorrowTimeout => Self::owned(
                 1203,
                 b"42000",
                 format!(
                     "Timed out after {waited_ms} ms waiting for a backend connection (all \
-                     connections of the pool are in use: borrow_timeout, max_size)"
+                     connections of the pool are in use: {setting}, max_size)"
                 ),
             )
             .trouble("borrow_timeout"),
             AcquireError::QueueFull => Self::QUEUE_FULL,
             AcquireError::UserLimit { user, limit } => {
-                Self::too_many_connections_of(user, *limit, waited_ms)
+                Self::too_many_connections_of(user, *limit, patience)
             }
             AcquireError::Closed => Self::SHUTDOWN,
             AcquireError::Open(error) => Self::not_opened(error, waited_ms),

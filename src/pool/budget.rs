@@ -1,4 +1,5 @@
-//! One bound on the connections to a server, over all pools.
+//! One bound on the connections to a server, over all pools; and one on those of a user there, over
+//! all kinds of connections that the user has.
 //!
 //! Who finds the budget spent waits in one queue over all pools, in the order of asking. Whatever
 //! becomes free serves its front: room for a new connection, or, within one pool, the connection
@@ -19,6 +20,9 @@ use tokio::time::Instant;
 
 #[cfg(test)]
 mod tests;
+
+/// More than there will ever be.
+pub const UNLIMITED: usize = usize::MAX >> 1;
 
 /// The right to have one connection to the server; held as long as the connection is open.
 #[derive(Debug)]
@@ -76,6 +80,22 @@ struct Waiter {
     sender: oneshot::Sender<Granted>,
 }
 
+/// What bounds the connections of a pool together with those of others.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// All connections to the server.
+    pub budget: Arc<Budget>,
+    /// Those of the user to the server, of whatever kind.
+    pub allowance: Arc<Budget>,
+}
+
+impl Bounds {
+    /// The most that any of them allows.
+    pub(in crate::pool) fn smallest(&self) -> usize {
+        self.budget.size().min(self.allowance.size())
+    }
+}
+
 /// What is to become of a connection that its borrower does not need any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Verdict {
@@ -97,6 +117,16 @@ impl Budget {
             members: AtomicUsize::new(0),
             pools: Mutex::new(Vec::new()),
         })
+    }
+
+    /// One that is never spent.
+    pub fn unlimited() -> Arc<Self> {
+        Self::new(UNLIMITED)
+    }
+
+    /// Whether there is no room for another connection.
+    pub(in crate::pool) fn is_spent(&self) -> bool {
+        self.state.lock().free == 0
     }
 
     /// Its size.
@@ -122,11 +152,23 @@ impl Budget {
                 0
             }
         };
-        for _ in 0..added {
-            self.pass_on();
-        }
+        self.grow(added);
         for pool in self.pools() {
             pool.fit();
+        }
+    }
+
+    /// There is room for so many more.
+    fn grow(self: &Arc<Self>, added: usize) {
+        for served in 0..added {
+            {
+                let mut state = self.state.lock();
+                if state.queue.is_empty() {
+                    state.free += added - served;
+                    return;
+                }
+            }
+            self.pass_on();
         }
     }
 
@@ -274,7 +316,7 @@ impl Budget {
                     _ => return,
                 }
             };
-            let own = pools.iter().find(|pool| pool.member() == front);
+            let own = pools.iter().find(|pool| pool.member_of(self) == front);
             if let Some(slot) = own.and_then(|pool| pool.take_oldest_idle()) {
                 self.offer(front, None, || slot);
                 continue;

@@ -1,6 +1,5 @@
 //! How many connections a pool has, as the metrics know it.
 
-use super::Counts;
 use parking_lot::Mutex;
 use prometheus::IntGauge;
 
@@ -80,4 +79,17 @@ mod tests {
         drop(other);
         assert_eq!(gauges.each_ref().map(IntGauge::get), [0, 0, 5]);
     }
+}
+
+/// A moment of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Connections to the server.
+    pub open: usize,
+    /// Connections that anybody may have.
+    pub idle: usize,
+    /// Connections left with their sessions.
+    pub deposited: usize,
+    /// Borrowers that wait.
+    pub waiting: usize,
 }

@@ -64,24 +64,31 @@ impl Lease {
             self.pool.retire(Object::take(object));
             return;
         }
-        let budget = self.pool.budget();
-        if budget.has_waiters() {
-            let mut object = Some(object);
+        let mut object = Some(object);
+        for budget in self.pool.bounds() {
+            if !budget.has_waiters() {
+                continue;
+            }
             let own = self.pool.oldest_waiter();
-            let verdict = budget.offer(manager.member(), own, || match object.take() {
+            let verdict = budget.offer(self.pool.member_of(budget), own, || match object.take() {
                 Some(object) => Object::take(object),
                 None => unreachable!("a connection is taken once"),
             });
-            match (verdict, object) {
-                (Verdict::Close, Some(object)) => self.pool.retire(Object::take(object)),
-                (_, kept) => drop(kept),
+            if verdict == Verdict::Close
+                && let Some(object) = object.take()
+            {
+                self.pool.retire(Object::take(object));
             }
-        } else {
-            drop(object);
+            if object.is_none() {
+                break;
+            }
         }
+        drop(object);
         // Who began to wait in the meantime may have missed it.
-        if budget.has_waiters() {
-            budget.serve();
+        for budget in self.pool.bounds() {
+            if budget.has_waiters() {
+                budget.serve();
+            }
         }
     }
 

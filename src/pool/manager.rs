@@ -1,6 +1,6 @@
 //! deadpool's manager: opens connections, and looks at each before it is lent again.
 
-use super::budget::{Budget, Granted, Member, Permit};
+use super::budget::{Bounds, Budget, Granted, Member, Permit};
 use super::metrics::{Open, PoolMetrics};
 use crate::backend::connection::{Connection, StateError};
 use crate::backend::fence::Fences;
@@ -35,6 +35,8 @@ pub struct Slot {
 pub struct Held {
     /// Its share of the server's budget.
     permit: Permit,
+    /// Its share of what the user may have.
+    allowed: Permit,
     /// Its part in the metrics.
     open: Open,
 }
@@ -101,6 +103,8 @@ struct Shared {
     opener: Arc<dyn Opener>,
     budget: Arc<Budget>,
     member: Member,
+    allowance: Arc<Budget>,
+    place: Member,
     tasks: Tasks,
     metrics: PoolMetrics,
     generation: AtomicU64,
@@ -129,15 +133,17 @@ impl Manager {
     /// any more.
     pub fn new(
         opener: Arc<dyn Opener>,
-        budget: Arc<Budget>,
+        bounds: &Bounds,
         tasks: Tasks,
         metrics: PoolMetrics,
         closing: CancellationToken,
     ) -> Self {
         let shared = Shared {
             opener,
-            member: budget.enrol(),
-            budget,
+            member: bounds.budget.enrol(),
+            budget: bounds.budget.clone(),
+            place: bounds.allowance.enrol(),
+            allowance: bounds.allowance.clone(),
             tasks,
             metrics,
             generation: AtomicU64::new(0),
@@ -187,6 +193,11 @@ impl Manager {
         self.shared.member
     }
 
+    /// The pool's place in what its user may have.
+    pub(in crate::pool) fn place(&self) -> Member {
+        self.shared.place
+    }
+
     /// A connection whose borrower went away before it was open.
     pub(in crate::pool) fn take_orphan(&self) -> Option<Slot> {
         self.shared.openings.lock().orphans.pop()
@@ -204,25 +215,31 @@ impl Shared {
         let shared = self.clone();
         self.tasks.spawn("opening of a backend connection", Law::Mortal, async move {
             let guard = UnderWay(Some(shared.clone()));
+            // The user's own bound first: who has to wait for that one keeps nobody else waiting.
+            let allowed = match shared.allowance.acquire(shared.place).await {
+                Some(Granted::Room(allowed)) => allowed,
+                Some(Granted::Connection(slot)) => return guard.finish(Ok(slot)),
+                None => return guard.finish(Err(OpenError::GivenUp)),
+            };
             let result = match shared.budget.acquire(shared.member).await {
                 Some(Granted::Connection(slot)) => Ok(slot),
                 // All may have given up while there was no room: it is for somebody else.
                 Some(Granted::Room(_)) if shared.abandon() => return guard.abandoned(),
-                Some(Granted::Room(permit)) => shared.open_one(permit).await,
+                Some(Granted::Room(permit)) => shared.open_one(permit, allowed).await,
                 None => Err(OpenError::GivenUp),
             };
             guard.finish(result);
         });
     }
 
-    async fn open_one(&self, permit: Permit) -> Result<Slot, OpenError> {
+    async fn open_one(&self, permit: Permit, allowed: Permit) -> Result<Slot, OpenError> {
         let started = Instant::now();
         let result = self.opener.open(self.generation.load(Ordering::Acquire)).await;
         match result {
             Ok(mut connection) => {
                 connection.fence = self.fences.enclose();
                 let open = self.metrics.opened(connection.stream.transport(), started.elapsed());
-                let held = Box::new(Held { permit, open });
+                let held = Box::new(Held { permit, allowed, open });
                 let round = self.round.load(Ordering::Relaxed);
                 Ok(Slot { connection: Box::new(connection), round, held })
             }
@@ -255,8 +272,10 @@ impl Shared {
         if let Ok(slot) = result {
             openings.orphans.push(slot);
             drop(openings);
-            if self.budget.has_waiters() {
-                self.budget.serve();
+            for budget in [&self.allowance, &self.budget] {
+                if budget.has_waiters() {
+                    budget.serve();
+                }
             }
         }
     }

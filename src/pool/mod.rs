@@ -9,6 +9,7 @@
 pub mod budget;
 pub mod census;
 pub mod deposit;
+mod error;
 pub mod lease;
 pub mod manager;
 pub mod metrics;
@@ -16,11 +17,13 @@ pub mod proven;
 mod queue;
 pub mod upkeep;
 
-use self::budget::{Budget, Member};
+use self::budget::{Bounds, Budget, Member};
 use self::census::Census;
+pub use self::census::Counts;
 use self::deposit::{Deposit, Deposits};
+pub use self::error::AcquireError;
 use self::lease::Lease;
-use self::manager::{Manager, OpenError, Opener};
+use self::manager::{Manager, Opener};
 use self::metrics::PoolMetrics;
 use self::proven::Proven;
 use self::queue::{Queue, Waiting};
@@ -74,31 +77,6 @@ pub struct PoolSettings {
     pub hand_over: HandOver,
 }
 
-/// Why no connection could be lent.
-#[derive(Debug, thiserror::Error)]
-pub enum AcquireError {
-    /// All connections stayed busy until the deadline.
-    #[error("no backend connection became free in time")]
-    BorrowTimeout,
-    /// The pool is shut down.
-    #[error("the pool is closed")]
-    Closed,
-    /// A connection could not be opened.
-    #[error("a backend connection could not be opened: {0}")]
-    Open(#[source] Arc<OpenError>),
-    /// Too many borrowers wait already.
-    #[error("too many clients wait for a backend connection")]
-    QueueFull,
-    /// The user has as many connections as it may, and they stayed busy until the deadline.
-    #[error("the user has {limit} backend connections, and may have no more")]
-    UserLimit {
-        /// The user.
-        user: Arc<str>,
-        /// How many it may have.
-        limit: usize,
-    },
-}
-
 /// A pool of connections of one kind.
 #[derive(Debug)]
 pub struct Pool {
@@ -109,7 +87,7 @@ pub struct Pool {
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
     census: Census,
-    budget: Arc<Budget>,
+    bounds: Bounds,
     tasks: Tasks,
     closing: CancellationToken,
     /// The same, to be looked at by each statement.
@@ -126,15 +104,15 @@ impl Pool {
         key: PoolKey,
         settings: PoolSettings,
         opener: Arc<dyn Opener>,
-        budget: Arc<Budget>,
+        bounds: Bounds,
         tasks: Tasks,
         metrics: PoolMetrics,
     ) -> Arc<Self> {
         let closing = CancellationToken::new();
         let manager =
-            Manager::new(opener, budget.clone(), tasks.clone(), metrics.clone(), closing.clone());
+            Manager::new(opener, &bounds, tasks.clone(), metrics.clone(), closing.clone());
         let config = managed::PoolConfig {
-            max_size: settings.max_size.min(budget.size()),
+            max_size: settings.max_size.min(bounds.smallest()),
             timeouts: Timeouts::default(),
             queue_mode: match settings.hand_over {
                 HandOver::WhenNeeded => QueueMode::Lifo,
@@ -154,7 +132,7 @@ impl Pool {
             waiting: AtomicUsize::new(0),
             queue: Mutex::default(),
             census: Census::new(metrics.connections.clone()),
-            budget,
+            bounds,
             tasks,
             closing,
             closed: AtomicBool::new(false),
@@ -300,7 +278,9 @@ impl Pool {
 
     /// Whether a borrower waits, here or in another pool of the same server.
     pub fn has_waiters(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0 || self.budget.has_waiters()
+        self.waiting.load(Ordering::SeqCst) > 0
+            || self.bounds.budget.has_waiters()
+            || self.bounds.allowance.has_waiters()
     }
 
     /// Borrowers that wait at this moment.
@@ -337,12 +317,16 @@ impl Pool {
 
     /// Adapts to the server's budget: who can't have a connection waits in the pool's own queue.
     pub(in crate::pool) fn fit(&self) {
-        self.connections.resize(self.settings().max_size.min(self.budget.size()));
+        self.connections.resize(self.settings().max_size.min(self.bounds.smallest()));
     }
 
-    /// Its place in the server's budget.
-    pub(in crate::pool) fn member(&self) -> Member {
-        self.connections.manager().member()
+    /// Its place in one of its bounds.
+    pub(in crate::pool) fn member_of(&self, budget: &Budget) -> Member {
+        let manager = self.connections.manager();
+        match std::ptr::eq(budget, Arc::as_ptr(&self.bounds.allowance)) {
+            true => manager.place(),
+            false => manager.member(),
+        }
     }
 
     /// Connections that are open already are closed as soon as nobody uses them.
@@ -362,12 +346,12 @@ impl Pool {
 
     /// The most connections to the pool's server, all pools together.
     pub fn allowed(&self) -> usize {
-        self.budget.size()
+        self.bounds.budget.size()
     }
 
-    /// The server's budget, which this pool shares with others.
-    pub(in crate::pool) fn budget(&self) -> &Arc<Budget> {
-        &self.budget
+    /// What this pool shares with others: the narrower first.
+    pub(in crate::pool) fn bounds(&self) -> [&Arc<Budget>; 2] {
+        [&self.bounds.allowance, &self.bounds.budget]
     }
 
     /// Closes the pool: borrowers get [`AcquireError::Closed`], idle connections are closed, lent
@@ -408,17 +392,4 @@ impl Pool {
         let deposited = self.deposits.len();
         Counts { open: status.size, idle: status.available, deposited, waiting: self.waiting() }
     }
-}
-
-/// A moment of a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Connections to the server.
-    pub open: usize,
-    /// Connections that anybody may have.
-    pub idle: usize,
-    /// Connections left with their sessions.
-    pub deposited: usize,
-    /// Borrowers that wait.
-    pub waiting: usize,
 }

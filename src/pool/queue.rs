@@ -148,7 +148,7 @@ impl Pool {
     /// What a borrower is told that has waited in vain.
     pub(in crate::pool) fn in_vain(&self) -> AcquireError {
         match self.settings().user_limit {
-            Some(limit) if self.counts().open >= limit => {
+            Some(limit) if self.bounds.allowance.is_spent() => {
                 AcquireError::UserLimit { user: self.key.user.clone(), limit }
             }
             _ => AcquireError::BorrowTimeout,

@@ -11,6 +11,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Before a task that panicked is begun again: one that panics each time must not do so in a flood.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What the end of a task means before it was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Law {
@@ -75,6 +78,32 @@ impl Tasks {
         self.0.tracker.spawn(async move {
             future.await;
             entry.end();
+        })
+    }
+
+    /// Runs what `begin` gives until it returns or the tasks are told to stop. Should it panic, it is
+    /// begun again a moment later: whoever depends on it waits, and nobody else notices.
+    pub fn keep<F>(
+        &self,
+        name: &'static str,
+        mut begin: impl FnMut() -> F + Send + 'static,
+    ) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let tasks = self.clone();
+        // What dies here is what runs in it, so that this one lives on.
+        self.spawn(name, Law::Mortal, async move {
+            while let Err(death) = tasks.spawn(name, Law::Mortal, begin()).await {
+                if !death.is_panic() {
+                    return;
+                }
+                tracing::error!(task = name, "a task panicked; it is begun again");
+                let pause = tokio::time::sleep(PAUSE);
+                if tasks.stop_signal().run_until_cancelled(pause).await.is_none() {
+                    return;
+                }
+            }
         })
     }
 
@@ -157,6 +186,7 @@ impl Drop for Entry {
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
 
@@ -205,6 +235,27 @@ mod tests {
         assert_eq!(tasks.death().await, Death::Panicked("upkeep"));
         assert!(handle.await.unwrap_err().is_panic());
         assert_eq!(tasks.drain(SECOND).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_is_kept_is_begun_again_when_it_panics_and_only_then() {
+        let tasks = Tasks::new();
+        let mut begun = 0;
+        let kept = tasks.keep("supervisor", move || {
+            begun += 1;
+            async move { assert!(begun == 3, "on purpose") }
+        });
+        kept.await.unwrap();
+        let begun = Arc::new(AtomicU32::new(0));
+        let counted = begun.clone();
+        tasks.keep("probe", move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async { panic!("on purpose") }
+        });
+        tokio::time::sleep(PAUSE + PAUSE / 2).await;
+        assert_eq!(tasks.drain(SECOND).await, Ok(()));
+        assert_eq!(*tasks.0.death.borrow(), None);
+        assert_eq!(begun.load(Ordering::Relaxed), 2, "not any more once it was told to stop");
     }
 
     #[tokio::test]

@@ -178,10 +178,16 @@ impl Pins {
         }
     }
 
+    /// Whether a transaction is under way that is rolled back with the backend connection.
+    pub fn in_transaction(&self) -> bool {
+        self.has(PinReason::Transaction) || self.has(PinReason::Savepoint)
+    }
+
     /// Whether anything but an open transaction or the user's wish holds: what is lost with the backend connection
     /// and makes the client's own connection useless.
     pub fn beyond_transaction(&self) -> bool {
-        self.reasons & !(PinReason::Transaction.bit() | PinReason::PoolMode.bit()) != 0
+        const OF_TRANSACTION: u32 = PinReason::Transaction.bit() | PinReason::Savepoint.bit();
+        self.reasons & !(OF_TRANSACTION | PinReason::PoolMode.bit()) != 0
     }
 
     /// The reasons that hold.

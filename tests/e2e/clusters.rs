@@ -1,24 +1,19 @@
 //! Clusters whose nodes fail under load, and tell of one another.
 
-use super::load::{WRITERS, count, first_after, load, settings_by, table, writer_changes};
+use super::load::{
+    WRITERS, arrival, count, eventually, first_after, load, settings_by, table, writer_changes,
+};
 use crate::support::accounts::APP;
 use crate::support::aurora::{self, Nature, STATUS};
 use crate::support::flavor::Flavor;
 use crate::support::galera::{self, Cluster};
 use crate::support::millpond::{Millpond, hosts_missing};
+use crate::support::server::Server;
 use crate::support::{ports, servers, testbed};
 use mysql_async::prelude::Queryable;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: not in time");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
 
 #[test]
 fn a_node_of_a_galera_cluster_that_dies_under_load_loses_nothing() {
@@ -131,5 +126,89 @@ fn an_aurora_cluster_tells_of_its_instances_and_fails_over_under_load() {
         admin.query_drop(row).await.expect("no row");
         let metrics = || millpond.page("/metrics");
         eventually("the end of the reader", || !metrics().contains("three.aurora.test")).await;
+    });
+}
+
+#[test]
+fn a_table_of_rds_that_is_stale_or_garbage_misleads_nobody_under_load() {
+    servers::each_pair(async |pair| {
+        let mut admin = pair.writer.admin().await;
+        let number = async |server: &Server| -> u32 {
+            let number = server.admin().await.query_first("SELECT @@server_id").await;
+            number.expect("a number").expect("a row")
+        };
+        let (one, two) = (number(&pair.writer).await, number(&pair.replica).await);
+        let (first, second) = (pair.writer.port, pair.replica.port);
+        let gone = ports::free();
+        for statement in [
+            "CREATE TABLE mysql.rds_topology (id VARCHAR(64), endpoint VARCHAR(255), port VARCHAR(16))",
+            "GRANT SELECT ON mysql.rds_topology TO 'app'@'%'",
+            // One that is long gone, and rubbish.
+            &format!(
+                "INSERT INTO mysql.rds_topology VALUES ('{one}', '127.0.0.1', '{first}'), \
+                 ('{two}', '127.0.0.1', '{second}'), ('77', '127.0.0.1', '{gone}'), \
+                 ('', 'no host/at all', '-1'), (NULL, NULL, 'x'), ('8', '127.0.0.1', '99999')"
+            ),
+        ] {
+            admin.query_drop(statement).await.expect("the table");
+        }
+        arrival(pair, "mysql.rds_topology");
+        let endpoint = format!("127.0.0.1:{first}");
+        let millpond =
+            Millpond::start(&pair.writer, &settings_by("rds_cluster", endpoint.clone(), ""));
+        table(pair, &millpond).await;
+        let is = |port: u16, role: &str| {
+            let server = format!("server=\"127.0.0.1:{port}\"");
+            let line = format!("{{role=\"{role}\",{server},service=\"test\"}} 1");
+            millpond.page("/metrics").contains(&line)
+        };
+        eventually("the reader", || is(second, "reader")).await;
+        let load = load(&millpond).await;
+        // Who is another server than the table says is not used; a table that says nothing takes
+        // nobody away.
+        let wrong = format!("UPDATE mysql.rds_topology SET id = '99' WHERE port = '{second}'");
+        admin.query_drop(wrong).await.expect("a wrong table");
+        eventually("no reader", || !is(second, "reader")).await;
+        let right = format!("UPDATE mysql.rds_topology SET id = '{two}' WHERE port = '{second}'");
+        admin.query_drop(right).await.expect("a right table");
+        eventually("the reader again", || is(second, "reader")).await;
+        for wrong in [
+            "UPDATE mysql.rds_topology SET endpoint = REPEAT('/', 200), port = '-1'",
+            "DELETE FROM mysql.rds_topology",
+        ] {
+            admin.query_drop(wrong).await.expect("a wrong table");
+            sleep(Duration::from_millis(1_500)).await;
+            assert!(is(second, "reader"), "{}", millpond.page("/events"));
+        }
+        let right =
+            format!("INSERT INTO mysql.rds_topology VALUES ('{two}', '127.0.0.1', '{second}')");
+        admin.query_drop(right).await.expect("a right table");
+        // From now on it is as it was when the writer died: nobody tells of another one.
+        pair.writer.kill();
+        sleep(Duration::from_millis(200)).await;
+        let promoted = pair.promote().await;
+        eventually("another writer", || is(second, "writer")).await;
+        let mut admin = pair.replica.admin().await;
+        for wrong in [
+            format!("UPDATE mysql.rds_topology SET id = '{one}', port = '{first}'"),
+            "DROP TABLE mysql.rds_topology".to_owned(),
+        ] {
+            admin.query_drop(wrong).await.expect("a wrong table");
+            sleep(Duration::from_millis(1_500)).await;
+            assert!(is(second, "writer"), "{}", millpond.page("/events"));
+        }
+        let all = load.check(&pair.replica).await;
+        eprintln!(
+            "{}: first write {:?} after the promotion; {} acknowledged, {} unknown, {} refused",
+            pair.writer.flavor,
+            first_after(&all, promoted),
+            count(&all, |w| w.acknowledged.len()),
+            count(&all, |w| w.unknown.len()),
+            count(&all, |w| w.refused.len()),
+        );
+        assert!(count(&all, |w| w.unknown.len()) <= WRITERS as usize, "one in flight for each");
+        let mut changes = writer_changes(&millpond);
+        changes.retain(|reason| reason != "unreachable");
+        assert_eq!(changes, ["found", "promoted"]);
     });
 }

@@ -1,7 +1,7 @@
 //! Servers that come and go while Millpond runs: behind a name that moves, in a group that elects,
 //! in a cluster or a table that says so.
 
-use super::load::{count, first_after, load, table, writer_changes};
+use super::load::{count, eventually, first_after, load, table, writer_changes};
 use crate::support::accounts::APP;
 use crate::support::dns::{Dns, NAME};
 use crate::support::flavor::Flavor;
@@ -34,14 +34,6 @@ fn by_name(pair: &Pair, provider: &str) -> (Dns, Millpond) {
     let resolver = format!("resolver = \"127.0.0.1:{}\"\n", dns.port);
     let millpond = Millpond::start(&pair.writer, &settings(provider, &endpoints, &resolver));
     (dns, millpond)
-}
-
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: not in time");
-        sleep(Duration::from_millis(20)).await;
-    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! was acknowledged is lost, nothing runs twice.
 
 use super::load::{
-    WRITERS, Way, count, first_after, load, settings, settings_for, table, writer_changes,
+    WRITERS, Way, count, eventually, first_after, left_behind, load, settings, settings_for, table,
+    writer_changes,
 };
 use crate::support::accounts::APP;
 use crate::support::flavor::Flavor;
@@ -13,6 +14,8 @@ use crate::support::server::Cable;
 use crate::support::{island, ports, servers, testbed};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -110,6 +113,7 @@ fn a_writer_that_hangs_is_given_up_and_not_believed_when_it_comes_back() {
             count(&all, |w| w.refused.len()),
         );
         assert!(millpond.page("/metrics").contains("role=\"unknown\""), "the rival is not used");
+        left_behind(&all, &pair.writer, &pair.replica).await;
     });
 }
 
@@ -147,6 +151,7 @@ fn a_link_that_swallows_everything_is_given_up() {
             writer.port
         );
         assert!(millpond.page("/metrics").contains(&rival), "the rival is not used");
+        left_behind(&all, &pair.writer, &pair.replica).await;
     });
 }
 
@@ -186,20 +191,27 @@ fn a_blackholed_link_between_hosts_is_given_up() {
 #[test]
 fn both_servers_gone_and_back_cost_a_pause() {
     servers::each_pair(async |pair| {
-        let (writer, replica) =
-            (Relay::to(pair.writer.port).await, Relay::to(pair.replica.port).await);
-        let millpond = Millpond::start(&pair.writer, &settings_for([&writer, &replica]));
+        let mut settings = settings(pair);
+        settings.pool = "max_size = 5\nborrow_timeout = \"90s\"\n".to_owned();
+        let millpond = Millpond::start(&pair.writer, &settings);
         table(pair, &millpond).await;
+        // What is committed is in the file, so that the death of the process loses none of it.
+        let mut admin = pair.writer.admin().await;
+        let durable = "SET GLOBAL innodb_flush_log_at_trx_commit = 2";
+        admin.query_drop(durable).await.expect("a setting");
         let load = load(&millpond).await;
         sleep(Duration::from_millis(300)).await;
-        for link in [&writer, &replica] {
-            link.set(Link::Down);
-        }
+        pair.writer.kill();
+        pair.replica.kill();
+        sleep(Duration::from_millis(700)).await;
+        // The second one does not know any more that it is a replica: it claims to write, too.
+        tokio::task::block_in_place(|| pair.writer.start_again());
+        eventually("the writer's return", || {
+            writer_changes(&millpond).last().is_some_and(|reason| reason == "returned")
+        })
+        .await;
+        tokio::task::block_in_place(|| pair.replica.start_again());
         sleep(Duration::from_millis(1_500)).await;
-        for link in [&replica, &writer] {
-            link.set(Link::Up);
-        }
-        sleep(Duration::from_millis(1_000)).await;
         let all = load.check(&pair.writer).await;
         assert!(count(&all, |w| w.unknown.len()) <= WRITERS as usize, "one in flight for each");
         for written in &all {
@@ -239,6 +251,69 @@ fn a_replica_that_lags_is_left_by_its_sessions_and_taken_up_again() {
     });
 }
 
+/// Reads on one connection until it is stopped; what it sees never becomes less.
+async fn read_on(mut reader: Conn, at: Arc<AtomicU16>, stop: Arc<AtomicBool>) {
+    let mut seen = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let look = "SELECT @@port, COUNT(*) FROM rows_of_load";
+        let found: Option<(u16, u64)> = reader.query_first(look).await.expect("a look");
+        let (port, rows) = found.expect("a row");
+        assert!(rows >= seen, "{rows} rows at {port} after {seen}: the session went back in time");
+        seen = rows;
+        at.store(port, Ordering::Relaxed);
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[test]
+fn sessions_that_read_leave_a_replica_that_lags_under_load_and_never_go_back_in_time() {
+    servers::each_pair(async |pair| {
+        let mut settings = settings(pair);
+        let port = ports::free();
+        settings.service = format!("reader_listen = \"127.0.0.1:{port}\"\n");
+        let lag = "MILLPOND__SERVICES__TEST__FAILOVER__READER_MAX_LAG".to_owned();
+        settings.environment.push((lag, "1s".to_owned()));
+        let millpond = Millpond::start(&pair.writer, &settings);
+        table(pair, &millpond).await;
+        let load = load(&millpond).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut readers = Vec::new();
+        for _ in 0..4 {
+            let options = crate::support::server::options(port, &APP, Some("app"));
+            let reader = Conn::new(options).await.expect("to connect");
+            let at = Arc::new(AtomicU16::new(0));
+            readers.push((at.clone(), tokio::spawn(read_on(reader, at, stop.clone()))));
+        }
+        let mut admin = pair.replica.admin().await;
+        let words = match pair.replica.flavor {
+            Flavor::MySql => ["REPLICA SQL_THREAD", "REPLICATION SOURCE TO SOURCE_DELAY"],
+            Flavor::MariaDb => ["SLAVE", "MASTER TO MASTER_DELAY"],
+        };
+        let [replica, delay] = words;
+        for (seconds, expected) in
+            [(0, pair.replica.port), (4, pair.writer.port), (0, pair.replica.port)]
+        {
+            for order in [
+                format!("STOP {replica}"),
+                format!("CHANGE {delay}={seconds}"),
+                format!("START {replica}"),
+            ] {
+                admin.query_drop(order).await.expect("an order");
+            }
+            let all = || readers.iter().all(|(at, _)| at.load(Ordering::Relaxed) == expected);
+            eventually("all readers elsewhere", all).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        for (_, reader) in readers {
+            reader.await.expect("a reader");
+        }
+        let all = load.check(&pair.writer).await;
+        assert_eq!(count(&all, |w| w.unknown.len() + w.refused.len()), 0);
+        let moves = "millpond_reader_moves_total{outcome=\"caught_up\",service=\"test\"}";
+        assert!(millpond.page("/metrics").contains(moves));
+    });
+}
+
 #[test]
 fn a_session_that_reads_never_goes_back_in_time() {
     servers::each_pair(async |pair| {
@@ -256,6 +331,9 @@ fn a_session_that_reads_never_goes_back_in_time() {
         let replica = if pair.replica.flavor == Flavor::MySql { "REPLICA" } else { "SLAVE" };
         let mut admin = pair.replica.admin().await;
         admin.query_drop(format!("STOP {replica} SQL_THREAD")).await.expect("to stop");
+        let known = "millpond_server_role{role=\"reader\"";
+        let is_known = |line: &str| line.starts_with(known) && line.ends_with(" 1");
+        eventually("the reader", || millpond.page("/metrics").lines().any(is_known)).await;
         let mut writer = millpond.connect(&APP, Some("app")).await.expect("to connect");
         writer.query_drop("INSERT INTO rows_of_load (id) VALUES (1)").await.expect("a row");
         let seen: Option<(u16, u64)> = reader.query_first(look).await.expect("a look");

@@ -9,7 +9,7 @@ use crate::support::servers;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 #[test]
 fn what_was_in_flight_when_the_server_died_is_unknown_and_the_client_stays() {
@@ -21,7 +21,7 @@ fn what_was_in_flight_when_the_server_died_is_unknown_and_the_client_stays() {
             let lost = client.query_drop("SELECT SLEEP(30)").await;
             (lost, client)
         });
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        sleep(Duration::from_millis(300)).await;
         let ids: Vec<u64> = admin
             .query("SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'")
             .await
@@ -103,7 +103,7 @@ fn what_provably_had_no_effect_is_a_deadlock_where_that_is_wished_and_nothing_el
                                WHERE info LIKE 'INSERT%SLEEP(30)%'";
                 let mut ids: Vec<u64> = Vec::new();
                 while ids.len() < 3 {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    sleep(Duration::from_millis(20)).await;
                     ids = admin.query(running).await.expect("what runs");
                 }
                 writer.set(Link::Down);
@@ -144,6 +144,86 @@ fn what_provably_had_no_effect_is_a_deadlock_where_that_is_wished_and_nothing_el
     });
 }
 
+/// How many rows there are, as a client of Millpond sees it.
+async fn rows(client: &mut Conn) -> u64 {
+    let rows = client.query_first("SELECT COUNT(*) FROM lost_and_found").await;
+    rows.expect("a look").expect("a row")
+}
+
+/// Millpond asks things of its own between two statements of a transaction. When the connection ends
+/// then, the second half of the transaction must not be run, and committed, without the first.
+#[test]
+fn a_transaction_whose_connection_ends_between_two_statements_is_told_so() {
+    servers::both_private(&[], async |server| {
+        let relay = Relay::to(server.port).await;
+        // The relay has to be able to read what it is sent.
+        let backend = "tls = { mode = \"disabled\" }\n".to_owned();
+        let settings = Settings { backend, ..Settings::with_pool_of(2) };
+        let millpond = Millpond::in_front_of(server, relay.port, &settings);
+        let mut client = millpond.connect(&APP, Some("app")).await.expect("to connect");
+        client.query_drop("CREATE TABLE lost_and_found (id INT)").await.expect("a table");
+        for begin in ["BEGIN", "SET autocommit = 0"] {
+            client.query_drop(begin).await.expect("a transaction");
+            client.query_drop("INSERT INTO lost_and_found VALUES (1)").await.expect("a row");
+            // What is asked behind it puts Millpond's own trackers back.
+            relay.end_at("session_track_system_variables='*'");
+            client.query_drop("SHOW VARIABLES LIKE 'version'").await.expect("an answer");
+            relay.ended().await;
+            let lost = told(&mut client, "INSERT INTO lost_and_found VALUES (2)").await;
+            assert_eq!((lost.0, lost.1.as_str()), (1158, "08S01"), "{lost:?}");
+            assert!(lost.2.contains("rolled back; the statement was not run"), "{lost:?}");
+            client.query_drop("COMMIT").await.expect("a commit of nothing");
+            assert_eq!(rows(&mut client).await, 0, "{begin}: half a transaction was committed");
+            client.query_drop("ROLLBACK").await.expect("the end");
+        }
+    });
+}
+
+/// What a ROLLBACK asks for has happened when its connection has ended: that is no error.
+#[test]
+fn a_rollback_whose_server_is_lost_succeeds() {
+    servers::both_private(&[], async |server| {
+        let relay = Relay::to(server.port).await;
+        // The relay has to be able to read what it is sent.
+        let backend = "tls = { mode = \"disabled\" }\n".to_owned();
+        let settings = Settings { backend, ..Settings::with_pool_of(2) };
+        let millpond = Millpond::in_front_of(server, relay.port, &settings);
+        let mut client = millpond.connect(&APP, Some("app")).await.expect("to connect");
+        client.query_drop("CREATE TABLE lost_and_found (id INT)").await.expect("a table");
+        for begin in ["BEGIN", "SET autocommit = 0"] {
+            for rollback in ["ROLLBACK", "rollback work /* whatever */"] {
+                client.query_drop(begin).await.expect("a transaction");
+                client.query_drop("INSERT INTO lost_and_found VALUES (1)").await.expect("a row");
+                relay.end_at(&rollback[..8]);
+                client.query_drop(rollback).await.expect("nothing is left to be rolled back");
+                relay.ended().await;
+                assert_eq!(rows(&mut client).await, 0);
+            }
+            // Before it is sent, after an error, and with a savepoint.
+            client.query_drop(begin).await.expect("a transaction");
+            client.query_drop("SAVEPOINT a").await.expect("a savepoint");
+            client.query_drop("INSERT INTO lost_and_found VALUES (1)").await.expect("a row");
+            client.query_drop("SELECT * FROM nowhere").await.expect_err("an error");
+            relay.set(Link::Down);
+            sleep(Duration::from_millis(200)).await;
+            relay.set(Link::Up);
+            client.query_drop("ROLLBACK").await.expect("nothing is left to be rolled back");
+            assert_eq!(rows(&mut client).await, 0);
+            // What it is not: a way to go on.
+            client.query_drop("INSERT INTO lost_and_found VALUES (1)").await.expect("a row");
+            if begin == "BEGIN" {
+                client.query_drop("DELETE FROM lost_and_found").await.expect("to clean");
+                client.query_drop("BEGIN").await.expect("a transaction");
+                client.query_drop("INSERT INTO lost_and_found VALUES (1)").await.expect("a row");
+            }
+            relay.end_at("ROLLBACK");
+            let lost = told(&mut client, "ROLLBACK AND CHAIN").await;
+            assert!(lost.0 == 1158 && lost.2.contains("is rolled back"), "{lost:?}");
+            assert_eq!(rows(&mut client).await, 0);
+        }
+    });
+}
+
 #[test]
 fn a_transaction_whose_server_was_given_up_is_told_so_before_anything_is_sent() {
     servers::each_pair(async |pair| {
@@ -160,7 +240,7 @@ fn a_transaction_whose_server_was_given_up_is_told_so_before_anything_is_sent() 
         let deadline = Instant::now() + Duration::from_secs(20);
         while writer_changes(&millpond).last().is_none_or(|reason| reason != "promoted") {
             assert!(Instant::now() < deadline, "{:?}", writer_changes(&millpond));
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         let (code, state, message) = told(&mut client, "COMMIT").await;
         assert_eq!((code, state.as_str()), (1213, "40001"), "{message}");

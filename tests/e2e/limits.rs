@@ -6,6 +6,7 @@ use crate::support::raw::login::Login;
 use crate::support::servers;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
+use mysql_common::constants::CapabilityFlags;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -150,6 +151,44 @@ fn a_user_has_so_many_backend_connections() {
         second.query_drop("SELECT 1").await.unwrap();
         holder.query_drop("COMMIT").await.unwrap();
         waited_for(&millpond, "millpond_borrow_failures_total", 1).await;
+    });
+}
+
+/// Connections of two kinds, which no session of the other can use, count together.
+#[test]
+fn a_user_has_so_many_backend_connections_whatever_kind_they_are_of() {
+    servers::both_async(async |server| {
+        let settings = Settings {
+            pool: "max_size = 5\nborrow_timeout = \"300ms\"\n".into(),
+            ..Settings::default()
+        };
+        let millpond = Millpond::start(server, &settings);
+        for_app(&millpond, "max_backend_connections = 1\n");
+        let mut plain = Login::of(&APP).at(millpond.port).await.unwrap();
+        let mut login = Login::of(&APP);
+        login.capabilities |= CapabilityFlags::CLIENT_FOUND_ROWS;
+        let mut other = login.at(millpond.port).await.unwrap();
+        for _ in 0..3 {
+            for (holder, waiter) in [(&mut plain, &mut other)] {
+                holder.query("BEGIN").await.unwrap().must("BEGIN");
+                holder.query("SELECT 1").await.unwrap().must("SELECT 1");
+                let refused = waiter.query("SELECT 1").await.unwrap();
+                let (number, text) = refused.error().expect("no connection is left");
+                assert_eq!(number, 1226, "{text}");
+                assert!(text.contains("max_backend_connections"), "{text}");
+                holder.query("COMMIT").await.unwrap().must("COMMIT");
+                // The idle one of the other kind makes room.
+                waiter.query("SELECT 1").await.unwrap().must("SELECT 1");
+            }
+            std::mem::swap(&mut plain, &mut other);
+        }
+        millpond.edit(|text| {
+            text.replace("max_backend_connections = 1", "max_backend_connections = 2")
+        });
+        reload(&millpond);
+        plain.query("BEGIN").await.unwrap().must("BEGIN");
+        plain.query("SELECT 1").await.unwrap().must("SELECT 1");
+        other.query("SELECT 1").await.unwrap().must("SELECT 1");
     });
 }
 

@@ -8,7 +8,7 @@ use crate::support::relay::Relay;
 use crate::support::server::Server;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, ServerError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -90,9 +90,14 @@ pub(super) async fn table(pair: &Pair, millpond: &Millpond) {
     let mut client = millpond.connect(&APP, Some("app")).await.expect("to connect");
     let table = "CREATE TABLE rows_of_load (n BIGINT AUTO_INCREMENT PRIMARY KEY, id BIGINT)";
     client.query_drop(table).await.expect("a table");
+    arrival(pair, "app.rows_of_load");
+}
+
+/// Waits until the replica has a table.
+pub(super) fn arrival(pair: &Pair, table: &str) {
     tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
-            scope.spawn(|| pair.wait_for("app.rows_of_load"));
+            scope.spawn(|| pair.wait_for(table));
         })
     });
 }
@@ -242,6 +247,31 @@ impl Load {
             }
         }
         all
+    }
+}
+
+/// Makes sure that a server, which was the writer before `writer`, has no row that `writer` lacks but
+/// those of which the client was told that it is unknown what became of them.
+pub(super) async fn left_behind(all: &[Written], former: &Server, writer: &Server) {
+    let rows = async |server: &Server| -> HashSet<u64> {
+        let ids = "SELECT id FROM app.rows_of_load";
+        let ids: Vec<u64> = server.admin().await.query(ids).await.expect("the rows");
+        ids.into_iter().collect()
+    };
+    let (there, here) = (rows(former).await, rows(writer).await);
+    let unknown: HashSet<u64> = all.iter().flat_map(|w| w.unknown.iter().copied()).collect();
+    for id in there.difference(&here) {
+        // The last statement of a transaction that was refused is undone on both.
+        assert!(unknown.contains(id), "row {id} was written to the former writer only");
+    }
+}
+
+/// Waits until something is true.
+pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not in time");
+        sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -20,6 +20,7 @@
 //! - [`logins`]: how many may fail, and where they are computed.
 //! - [`logs`]: ids of errors, slow statements, levels.
 //! - [`marks`]: sessions that mark everything they have, and look for the marks of others.
+//! - [`orders`]: sessions that are treated as configured, or as a comment says.
 //! - [`pins`]: what goes with a session to another connection, and what makes it keep one.
 //! - [`prepared`]: statements without a connection of their own.
 //! - [`prometheus`]: a real Prometheus on Millpond's metrics, rules and dashboard.
@@ -64,6 +65,7 @@ mod logins;
 mod logs;
 mod marks;
 mod operations;
+mod orders;
 mod pins;
 mod prepared;
 mod prometheus;

@@ -1,6 +1,6 @@
 //! Databases that stop when nobody needs them, and start when somebody connects.
 
-use super::load::writer_changes;
+use super::load::{eventually, writer_changes};
 use crate::support::accounts::APP;
 use crate::support::doorman::Doorman;
 use crate::support::millpond::{Millpond, Settings};
@@ -27,12 +27,31 @@ fn settings(doorman: &Doorman, provider: &str) -> Settings {
     }
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: not in time");
-        sleep(Duration::from_millis(50)).await;
-    }
+#[test]
+fn who_waits_in_vain_for_a_database_to_wake_is_told_by_which_setting() {
+    servers::both_private(&[], async |server: &'static Server| {
+        let variable = |name: &str, value: &str| {
+            (format!("MILLPOND__SERVICES__TEST__{name}"), value.to_owned())
+        };
+        let settings = Settings {
+            environment: vec![
+                variable("BACKEND__PROVIDER", "auto"),
+                variable("FAILOVER__SLEEP_AFTER", "1s"),
+                variable("FAILOVER__RESUME_TIMEOUT", "2s"),
+            ],
+            ..Settings::default()
+        };
+        let millpond = Millpond::start(server, &settings);
+        let mut client = millpond.connect(&APP, Some("app")).await.expect("to connect");
+        client.query_drop("DO 1").await.expect("a statement");
+        let asleep = "millpond_asleep{service=\"test\"} 1";
+        eventually("the sleep", || millpond.page("/metrics").contains(asleep)).await;
+        server.stop();
+        let error = client.query_drop("DO 2").await.expect_err("nobody is there");
+        let mysql_async::Error::Server(error) = error else { panic!("{error}") };
+        assert_eq!((error.code, error.state.as_str()), (1429, "08S01"), "{error}");
+        assert!(error.message.contains("ms: resume_timeout)"), "{error}");
+    });
 }
 
 #[test]

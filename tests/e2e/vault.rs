@@ -1,5 +1,8 @@
 //! Secrets, and users of the database, from a real vault.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -8,6 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::stores::{greet_as, greets_at_last, set_password};
 use crate::support::accounts::ADMIN;
+use crate::support::certificates::Authority;
+use crate::support::kubernetes::{AUDIENCE, Kubernetes, REVIEWER};
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::raw::login::{Encrypted, Login, Plugin};
 use crate::support::server::Server;
@@ -164,6 +169,118 @@ fn a_dynamic_role_is_followed_from_user_to_user() {
         let there = "SELECT COUNT(*) FROM mysql.user WHERE User LIKE 'v-%'";
         let count: Option<u64> = admin.query_first(there).await.unwrap();
         assert!(count.unwrap() <= 4, "{count:?} users for {users:?}");
+    });
+}
+
+/// Lets Millpond in as a service account of a cluster; the lines of configuration for it.
+fn kubernetes(vault: &Vault, cluster: &Kubernetes, authority: &Path, token: &Path) -> String {
+    vault.write("sys/auth/kubernetes", &json!({ "type": "kubernetes" }));
+    vault.write("sys/policies/acl/millpond", &json!({ "policy": POLICY }));
+    let config = json!({
+        "kubernetes_host": format!("http://127.0.0.1:{}", cluster.port),
+        "kubernetes_ca_cert": fs::read_to_string(authority).unwrap(),
+        "token_reviewer_jwt": REVIEWER, "disable_local_ca_jwt": true,
+    });
+    vault.write("auth/kubernetes/config", &config);
+    let role = json!({
+        "bound_service_account_names": ["millpond"], "bound_service_account_namespaces": ["shop"],
+        "audience": AUDIENCE, "token_policies": ["millpond"], "token_ttl": "8s",
+    });
+    vault.write("auth/kubernetes/role/millpond", &role);
+    format!(
+        "kind = \"vault\"\naddress = \"http://127.0.0.1:{}\"\nauth = \"kubernetes\"\n\
+         role = \"millpond\"\njwt_file = {token:?}\nrefresh = \"1s\"\n",
+        vault.port
+    )
+}
+
+/// Puts a token where pods find it, as the kubelet does: all files of a mount change at once.
+fn mount(folder: &Path, version: &str, token: &str) {
+    fs::create_dir(folder.join(version)).unwrap();
+    fs::write(folder.join(version).join("token"), token).unwrap();
+    std::os::unix::fs::symlink(version, folder.join("..next")).unwrap();
+    fs::rename(folder.join("..next"), folder.join("..data")).unwrap();
+}
+
+async fn logs(millpond: &Millpond, line: &str) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !millpond.log().contains(line) {
+        assert!(Instant::now() < patience, "never {line:?}:\n{}", millpond.log());
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// As a pod that has nothing but its service account, whose token the kubelet exchanges.
+#[test]
+fn a_service_account_of_kubernetes_logs_in_and_again_with_its_next_token() {
+    servers::one_async(async |server| {
+        let Some(vault) = Vault::start() else { return };
+        let cluster = Kubernetes::start();
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = folder.path().join("serviceaccount");
+        fs::create_dir(&mounted).unwrap();
+        let (first, second) = (cluster.token("first"), cluster.token("second"));
+        mount(&mounted, "..1", &first);
+        let authority = Authority::new(folder.path(), "cluster");
+        let token = mounted.join("..data/token");
+        let store = kubernetes(&vault, &cluster, &authority.certificate, &token);
+        let user = "podkeeper";
+        let change = async |password: &str| {
+            let data = json!({ "data": { "username": user, "password": password } });
+            vault.write("secret/data/shop/app", &data);
+            set_password(server, user, password).await;
+        };
+        change("hunter-1").await;
+        let millpond = Millpond::start(
+            server,
+            &trace(format!(
+                "[services.test.users.{user}]\nsecret = \"main:shop/app\"\n[secrets.main]\n{store}"
+            )),
+        );
+        greet_as(millpond.port, user, "hunter-1").await.unwrap();
+        // The vault's token lasts because it is renewed, without another login.
+        logs(&millpond, "token renewed").await;
+
+        // The vault does not know its token any more, and the cluster not the service account's.
+        cluster.end("first");
+        vault.write("sys/leases/revoke-prefix/auth/kubernetes", &json!({}));
+        let refused = "secret not fetched, the last one is used store=main secret=shop/app \
+                       error=the vault at http://127.0.0.1:";
+        logs(&millpond, refused).await;
+        let refused = "Millpond could not log in to the store: its login is refused (403)";
+        logs(&millpond, refused).await;
+        greet_as(millpond.port, user, "hunter-1").await.unwrap();
+        assert!(cluster.taken().iter().all(|name| name == "first"), "{:?}", cluster.taken());
+
+        mount(&mounted, "..2", &second);
+        change("hunter-2").await;
+        greets_at_last(millpond.port, user, "hunter-2").await;
+        assert!(cluster.taken().contains(&"second".to_owned()), "{:?}", cluster.taken());
+        let log = millpond.log();
+        for secret in
+            [first.as_str(), second.as_str()].into_iter().chain(["hunter", "hvs.", REVIEWER])
+        {
+            assert!(!log.contains(secret), "{secret}:\n{log}");
+        }
+
+        // A role that there is not.
+        let config = folder.path().join("proxy.toml");
+        let text = fs::read_to_string(millpond.config()).unwrap();
+        let text = text
+            .replace(&format!("127.0.0.1:{}\"", millpond.port), "127.0.0.1:0\"")
+            .replace(&format!("127.0.0.1:{}\"", millpond.admin_port), "127.0.0.1:0\"")
+            .replace("role = \"millpond\"", "role = \"stranger\"\non_start = \"fail\"");
+        fs::write(&config, text).unwrap();
+        let ended = Command::new(env!("CARGO_BIN_EXE_millpond"))
+            .args(["run", "--config"])
+            .arg(&config)
+            .output()
+            .unwrap();
+        let said = [ended.stdout, ended.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        let refused = "could not log in to the store: its login is refused (400)";
+        assert!(said.contains(refused), "{said}");
     });
 }
 

@@ -1,7 +1,7 @@
 //! An issuer of tokens: keys, a page with their public halves, and tokens by them.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,6 +29,17 @@ impl Key {
     pub(crate) fn sign(&self, claims: &Value) -> String {
         let header = Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::ES256) };
         encode(&header, claims, &self.private).expect("a token")
+    }
+}
+
+impl Key {
+    /// What a token says, if this key has signed it, for this audience, and it has not expired.
+    pub(crate) fn verified(&self, token: &str, audience: &str) -> Option<Value> {
+        let point = |name: &str| self.public[name].as_str().unwrap_or_default();
+        let key = DecodingKey::from_ec_components(point("x"), point("y")).ok()?;
+        let mut rules = Validation::new(Algorithm::ES256);
+        rules.set_audience(&[audience]);
+        decode(token, &key, &rules).ok().map(|token| token.claims)
     }
 }
 

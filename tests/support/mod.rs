@@ -11,6 +11,7 @@
 //! - [`island`]: a network of its own for a server.
 //! - [`dns`]: a DNS server whose records move.
 //! - [`doorman`]: a server that is only there when somebody connects.
+//! - [`kubernetes`]: a cluster, as a vault asks it who has a token.
 //! - [`leash`]: how a process is started so that it cannot outlive the test.
 //! - [`raw`]: a client that speaks the protocol by hand.
 //! - [`rds`]: a stand-in for a server that takes signatures of IAM.
@@ -38,6 +39,7 @@ pub(crate) mod group;
 pub(crate) mod http;
 pub(crate) mod island;
 pub(crate) mod issuer;
+pub(crate) mod kubernetes;
 pub(crate) mod leash;
 pub(crate) mod limits;
 pub(crate) mod millpond;

@@ -17,6 +17,8 @@ pub(crate) enum Link {
     Swallows,
     /// Connections end, and new ones end at once.
     Down,
+    /// The next connection on which this text is sent ends before it arrives; then it is up again.
+    EndsAt(&'static str),
 }
 
 /// A port in front of a server's.
@@ -36,7 +38,7 @@ impl Relay {
         #[allow(clippy::disallowed_methods, reason = "it ends with its test")]
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, port, state.subscribe()));
+                tokio::spawn(serve(client, port, state.clone()));
             }
         });
         Self { port: own, link }
@@ -46,19 +48,32 @@ impl Relay {
     pub(crate) fn set(&self, link: Link) {
         self.link.send_replace(link);
     }
+
+    /// Has the next connection on which this text is sent end before it arrives.
+    pub(crate) fn end_at(&self, text: &'static str) {
+        self.set(Link::EndsAt(text));
+    }
+
+    /// Waits until it has.
+    pub(crate) async fn ended(&self) {
+        let mut link = self.link.subscribe();
+        let ended = link.wait_for(|link| *link == Link::Up);
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(60), ended).await;
+        ended.expect("the text was never sent").expect("the link");
+    }
 }
 
-async fn serve(client: TcpStream, port: u16, mut link: watch::Receiver<Link>) {
-    if *link.borrow_and_update() == Link::Down {
+async fn serve(client: TcpStream, port: u16, link: Arc<watch::Sender<Link>>) {
+    if *link.borrow() == Link::Down {
         return;
     }
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let down = link.clone();
+    let down = link.subscribe();
     tokio::select! {
-        () = copy(from_client, to_server, link.clone()) => {}
-        () = copy(from_server, to_client, link) => {}
+        () = copy(from_client, to_server, &link) => {}
+        () = copy(from_server, to_client, &link) => {}
         () = is_down(down) => {}
     }
 }
@@ -70,7 +85,7 @@ async fn is_down(mut link: watch::Receiver<Link>) {
     }
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, link: watch::Receiver<Link>) {
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, link: &watch::Sender<Link>) {
     let mut buffer = [0; 16 << 10];
     // What was swallowed once breaks the rest of the connection, too.
     let mut broken = false;
@@ -82,6 +97,18 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, link: watch::Rece
             }
             return;
         };
+        let sent = &buffer[..length];
+        let ends = link.send_if_modified(|link| {
+            let Link::EndsAt(text) = *link else { return false };
+            let ends = sent.windows(text.len()).any(|part| part == text.as_bytes());
+            if ends {
+                *link = Link::Up;
+            }
+            ends
+        });
+        if ends {
+            return;
+        }
         broken |= *link.borrow() == Link::Swallows;
         if !broken && to.write_all(&buffer[..length]).await.is_err() {
             return;

@@ -163,6 +163,11 @@ impl Server {
 
     /// Starts it again, with the data that it had; waits until it is ready.
     pub(crate) fn start_again(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.process.is_running() {
+            assert!(Instant::now() < deadline, "{} does not end", self.flavor);
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let folder = tempfile::Builder::new().prefix("millpond-").tempdir().expect("a folder");
         let config = self.process.folder().join("my.cnf");
         let command = command(self.flavor, &config, self.path.as_deref(), self.island);

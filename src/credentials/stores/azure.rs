@@ -2,11 +2,11 @@
 //!
 //! <https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret>
 
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use hyper::header::HeaderName;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::bearer::{Bearer, Tokens};
+use super::bearer::{Bearer, Tokens, form};
 use super::error::StoreError;
 use super::web::{Environment, Web, age, read_file};
 use super::{Fetching, Occasion, SecretStore, Version, VersionedSecret};
@@ -57,17 +57,8 @@ impl AzureStore {
         let header = self.tokens.header(self.token()).await?;
         let key_path = key.split('/').map(escaped).collect::<Vec<_>>().join("/");
         let url = self.address.join(&format!("secrets/{key_path}?api-version={API}"));
-        let request = HttpRequest::get(url.map_err(|_| self.web.request())?);
-        let request = request.with(AUTHORIZATION, header.expose());
-        let answer = self.web.ask(request.map_err(|_| self.web.request())?).await?;
-        if answer.status.is_success() {
-            return Ok(answer);
-        }
-        let error = self.web.refusal(answer.status, key);
-        if matches!(error, StoreError::Login { .. }) {
-            self.tokens.forget(&header).await;
-        }
-        Err(error)
+        let url = url.map_err(|_| self.web.request())?;
+        self.tokens.get(&self.web, url, &header, key).await
     }
 
     async fn token(&self) -> Result<Bearer, StoreError> {
@@ -101,23 +92,7 @@ impl AzureStore {
                 self.granted(tenant_id, client_id, &proof)?
             }
         };
-        let answer = self.web.ask(request).await?;
-        if !answer.status.is_success() {
-            return Err(self.web.login("no access token is given", answer.status.as_u16()));
-        }
-        let Granted { access_token, expires_in, expires_on } =
-            self.web.json(&answer, "an access token")?;
-        let seconds = match (expires_in, expires_on) {
-            (Some(seconds), _) => seconds.value(),
-            (None, Some(end)) => end.value().and_then(|end| {
-                let now = std::time::SystemTime::now();
-                let now = now.duration_since(std::time::UNIX_EPOCH).ok()?;
-                Some(end.saturating_sub(now.as_secs()))
-            }),
-            (None, None) => None,
-        };
-        let seconds = seconds.ok_or_else(|| self.web.answer("an access token's end"))?;
-        Ok(Bearer::new(&access_token, seconds))
+        Bearer::granted(&self.web, request).await
     }
 
     /// Whom a token is for.
@@ -159,10 +134,7 @@ impl AzureStore {
         let client = escaped(client);
         let body =
             format!("grant_type=client_credentials&client_id={client}&scope={scope}&{proof}");
-        let request = HttpRequest::post(url.map_err(|_| self.web.request())?, body.into_bytes());
-        request
-            .with(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .map_err(|_| self.web.request())
+        form(&self.web, url.map_err(|_| self.web.request())?, body)
     }
 }
 
@@ -186,30 +158,6 @@ struct Answer {
 struct Attributes {
     /// In seconds since 1970.
     created: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Granted {
-    access_token: Zeroizing<String>,
-    expires_in: Option<Number>,
-    expires_on: Option<Number>,
-}
-
-/// Some of Azure's services write numbers as texts.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Number(u64),
-    Text(String),
-}
-
-impl Number {
-    fn value(&self) -> Option<u64> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Text(text) => text.parse().ok(),
-        }
-    }
 }
 
 #[cfg(test)]

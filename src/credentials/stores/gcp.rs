@@ -10,11 +10,11 @@ use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use hyper::header::HeaderName;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::bearer::{Bearer, Tokens};
+use super::bearer::{Bearer, Tokens, form};
 use super::error::StoreError;
 use super::web::{Environment, Web, read_file};
 use super::{Fetching, Occasion, SecretStore, Version, VersionedSecret};
@@ -74,16 +74,7 @@ impl GcpStore {
         let header = self.tokens.header(self.token()).await?;
         let endpoint = self.endpoint.as_ref().ok_or_else(|| self.web.request())?;
         let url = endpoint.join(&self.path(key)).map_err(|_| self.web.request())?;
-        let request = HttpRequest::get(url).with(AUTHORIZATION, header.expose());
-        let answer = self.web.ask(request.map_err(|_| self.web.request())?).await?;
-        if answer.status.is_success() {
-            return Ok(answer);
-        }
-        let error = self.web.refusal(answer.status, key);
-        if matches!(error, StoreError::Login { .. }) {
-            self.tokens.forget(&header).await;
-        }
-        Err(error)
+        self.tokens.get(&self.web, url, &header, key).await
     }
 
     fn path(&self, key: &str) -> String {
@@ -101,12 +92,7 @@ impl GcpStore {
             Some(path) => self.signed(path).await?,
             None => self.metadata()?,
         };
-        let answer = self.web.ask(request).await?;
-        if !answer.status.is_success() {
-            return Err(self.web.login("no access token is given", answer.status.as_u16()));
-        }
-        let Granted { access_token, expires_in } = self.web.json(&answer, "an access token")?;
-        Ok(Bearer::new(&access_token, expires_in))
+        Bearer::granted(&self.web, request).await
     }
 
     /// Asks who this machine, or this pod, is.
@@ -130,10 +116,7 @@ impl GcpStore {
         let url = url.map_err(|_| malformed("the key's token_uri is no address"))?;
         let grant = escaped("urn:ietf:params:oauth:grant-type:jwt-bearer");
         let body = format!("grant_type={grant}&assertion={}", *assertion);
-        let request = HttpRequest::post(url, body.into_bytes());
-        request
-            .with(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .map_err(|_| self.web.request())
+        form(&self.web, url, body)
     }
 }
 
@@ -174,12 +157,6 @@ impl Account {
             .ok()?;
         Some(Zeroizing::new(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))))
     }
-}
-
-#[derive(Deserialize)]
-struct Granted {
-    access_token: Zeroizing<String>,
-    expires_in: u64,
 }
 
 #[derive(Deserialize)]

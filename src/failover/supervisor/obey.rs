@@ -27,6 +27,8 @@ impl Supervisor {
             Command::LiftAll(server) => {
                 (self.orders.lift(|order, _| order.server() == server), Standing::Lifted)
             }
+            #[cfg(test)]
+            Command::Panic => panic!("on purpose"),
         };
         self.tell_orders(orders, standing);
         Ok(())

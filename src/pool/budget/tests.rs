@@ -102,4 +102,9 @@ async fn a_larger_budget_serves_those_who_wait() {
     tokio::task::yield_now().await;
     budget.resize(2);
     waiter.await.expect("room");
+    // Without a step for each connection that there could be.
+    budget.resize(UNLIMITED);
+    assert!(!budget.is_spent());
+    budget.resize(1);
+    assert!(budget.is_spent());
 }

@@ -61,10 +61,12 @@ impl Login {
             if token.renewable
                 && let Some(longer) = renewed(door, token).await
             {
+                tracing::debug!(vault = door.web.service(), "token renewed");
                 return Ok(state.token.insert(Arc::new(longer)).clone());
             }
         }
         let mut token = self.log_in(door, state.logins + 1).await?;
+        tracing::debug!(vault = door.web.service(), "logged in to the store");
         match &state.token {
             // One that somebody else has made, and its time looked up again.
             Some(known) if known.secret == token.secret => token.number = known.number,
