@@ -12,6 +12,7 @@ use crate::pool::deposit::Collected;
 use crate::pool::lease::Lease;
 use crate::router::Route;
 use crate::session::answers::LastRun;
+use crate::session::pin::{Holds, PinReason};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -49,18 +50,8 @@ impl Client {
     /// Makes sure that the session has a backend connection.
     pub(super) async fn borrow(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
         self.service.topology.sleep.used();
-        if let Some(lease) = &mut self.lease {
-            if lease.pool().is_closed() {
-                // Its server was given up while the client was not looking.
-                self.fenced(sequence)?;
-                return Ok(Borrowed::No);
-            }
-            if lease.connection().is_stale() {
-                // The server closed it meanwhile, so nothing is lost but what it held.
-                self.connection_failed(sequence, Sent::Nothing)?;
-                return Ok(Borrowed::No);
-            }
-            return Ok(Borrowed::Kept);
+        if self.lease.is_some() {
+            return self.keep(sequence);
         }
         if self.severed {
             // What was there must not be taken to be here.
@@ -82,8 +73,17 @@ impl Client {
                     } else {
                         self.took(*lease);
                         self.capture().await;
+                        if self.lease.is_some() {
+                            return self.keep(sequence);
+                        }
                         self.entry.handle().gives();
                     }
+                }
+                Collected::Kept(lease, capture, answers) => {
+                    let _ = self.session.residue.captured(&capture, answers);
+                    self.session.pins.put(PinReason::UserVariable, Holds::Yes);
+                    self.took(*lease);
+                    return self.keep(sequence);
                 }
                 Collected::Answers(capture, answers) => {
                     if self.session.residue.captured(&capture, answers).is_err() {
@@ -103,6 +103,22 @@ impl Client {
                 Ok(Borrowed::No)
             }
         }
+    }
+
+    /// Goes on with the connection that the session has, if that still can be.
+    fn keep(&mut self, sequence: u8) -> Result<Borrowed, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(Borrowed::No) };
+        if lease.pool().is_closed() {
+            // Its server was given up while the client was not looking.
+            self.fenced(sequence)?;
+            return Ok(Borrowed::No);
+        }
+        if lease.connection().is_stale() {
+            // The server closed it meanwhile, so nothing is lost but what it held.
+            self.connection_failed(sequence, Sent::Nothing)?;
+            return Ok(Borrowed::No);
+        }
+        Ok(Borrowed::Kept)
     }
 
     fn took(&mut self, mut lease: Lease) {

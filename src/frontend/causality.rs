@@ -71,8 +71,8 @@ impl Service {
         let mut lease = self.writer_pool(user)?.acquire(at, deadline).await.ok()?;
         let connection = lease.connection();
         let question: &[u8] = match connection.server.version.flavor {
-            Flavor::MariaDb => b"SELECT @@GLOBAL.gtid_current_pos",
-            Flavor::MySql => b"SELECT @@GLOBAL.gtid_executed",
+            Flavor::MariaDb => b"SELECT @@GLOBAL.gtid_current_pos LIMIT 1",
+            Flavor::MySql => b"SELECT @@GLOBAL.gtid_executed LIMIT 1",
         };
         let replies = connection.ask(&[Question::Query(question)]).await.ok()?;
         lease.release();
@@ -159,7 +159,7 @@ async fn has(lease: &mut Lease, position: &str, wait: Duration) -> Reached {
         Flavor::MariaDb => "MASTER_GTID_WAIT",
         Flavor::MySql => "WAIT_FOR_EXECUTED_GTID_SET",
     };
-    let question = format!("SELECT {function}('{position}', {:.3})", wait.as_secs_f64());
+    let question = format!("SELECT {function}('{position}', {:.3}) LIMIT 1", wait.as_secs_f64());
     match connection.ask(&[Question::Query(question.as_bytes())]).await {
         Ok(replies) if first_value(&replies).is_some_and(|value| value == "0") => Reached::Yes,
         Ok(_) => Reached::NotYet,

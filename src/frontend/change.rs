@@ -109,7 +109,7 @@ impl Client {
         }
         if trackers_off {
             // What database it has now was not reported.
-            let asked = connection.ask(&[Question::Query(b"SELECT DATABASE()")]).await;
+            let asked = connection.ask(&[Question::Query(b"SELECT DATABASE() LIMIT 1")]).await;
             if let Ok([reply]) = asked.as_deref()
                 && let Content::Rows(answer) = &reply.content
             {
@@ -219,7 +219,7 @@ impl Client {
         }
         let still = self.session.residue.found_rows == FoundRows::OnBackend;
         if still && let Some(lease) = &mut self.lease {
-            let question = Question::Query(b"SELECT FOUND_ROWS()");
+            let question = Question::Query(b"SELECT FOUND_ROWS() LIMIT 1");
             let Ok(replies) = lease.connection().ask(&[question]).await else {
                 return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
             };

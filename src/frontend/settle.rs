@@ -9,14 +9,16 @@ use crate::session::effect;
 use crate::session::model::Unsettled;
 use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
+use crate::session::residue::{CaptureMismatch, Captured};
 use crate::session::server::Flavor;
 use crate::session::state::{ResultsCollation, SeparateCharsets};
 use crate::session::treatment::PoolMode;
 use std::sync::Arc;
 
-/// Asked when a character set variable changed: one of them is never reported.
+/// Asked when a character set variable changed: one of them is never reported. With a limit of its
+/// own, as all that is asked in a session's name: the session's `sql_select_limit` may be 0.
 const CHARSETS: &[u8] =
-    b"SELECT @@character_set_client, @@character_set_results, @@collation_connection";
+    b"SELECT @@character_set_client, @@character_set_results, @@collation_connection LIMIT 1";
 
 /// A variable that is set to its own value is reported by MariaDB's tracker, when the scope is
 /// written. It clears no warnings.
@@ -246,16 +248,22 @@ impl Client {
         Ok(())
     }
 
-    /// Brings here what the session has on its connection, and gives that back.
+    /// Brings here what the session has on its connection, and gives that back; a connection with
+    /// more than is carried about stays with the session.
     pub(super) async fn capture(&mut self) {
         self.bring().await;
-        if let Some(lease) = self.lease.take() {
+        if !self.session.residue.is_portable()
+            && let Some(lease) = &mut self.lease
+        {
+            let thread_id = lease.connection().thread_id;
+            self.entry.handle().took(thread_id);
+        } else if let Some(lease) = self.lease.take() {
             lease.release();
         }
     }
 
     /// Brings here what the session has on its connection, which it keeps. Without a connection after
-    /// that, it is lost.
+    /// that, it is lost; with more user variables than are carried about, it is pinned.
     pub(super) async fn bring(&mut self) {
         let capture = self.session.residue.capture();
         let Some(lease) = &mut self.lease else { return };
@@ -270,9 +278,14 @@ impl Client {
                 _ => None,
             })
             .collect();
-        if self.session.residue.captured(&capture, answers).is_ok() {
-            need::captured(&self.session, &capture, &mut lease.connection().traces);
-            return;
+        match self.session.residue.captured(&capture, answers) {
+            Ok(Captured::All) => {
+                return need::captured(&self.session, &capture, &mut lease.connection().traces);
+            }
+            Ok(Captured::NotVariables) => {
+                return self.session.pins.put(PinReason::UserVariable, Holds::Yes);
+            }
+            Err(CaptureMismatch) => {}
         }
         self.entry.handle().gives();
         if let Some(lease) = self.lease.take() {

@@ -10,7 +10,7 @@
 
 use super::lease::Lease;
 use crate::backend::dialogue::{Content, Question};
-use crate::session::residue::{Answer, Capture};
+use crate::session::residue::{Answer, Capture, Captured};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,9 +30,24 @@ pub struct Deposit {
 #[derive(Debug)]
 enum State {
     Empty,
-    Held { lease: Box<Lease>, capture: Capture, since: Instant },
-    Leaving { capture: Capture },
-    Rescued { capture: Capture, answers: Vec<Answer> },
+    Held {
+        lease: Box<Lease>,
+        capture: Capture,
+        since: Instant,
+    },
+    Leaving {
+        capture: Capture,
+    },
+    Rescued {
+        capture: Capture,
+        answers: Vec<Answer>,
+    },
+    /// What belongs to the owner is too large to be carried about.
+    Kept {
+        lease: Box<Lease>,
+        capture: Capture,
+        answers: Vec<Answer>,
+    },
     Lost,
 }
 
@@ -105,6 +120,8 @@ pub enum Collected {
     Lease(Box<Lease>),
     /// Somebody else has the connection; these are the answers to the owner's capture.
     Answers(Capture, Vec<Answer>),
+    /// The lease, with what is too large to leave it; these are the answers to all else.
+    Kept(Box<Lease>, Capture, Vec<Answer>),
     /// The connection died before the belongings were safe.
     Lost,
 }
@@ -115,7 +132,7 @@ impl Deposit {
         self.shelf.by_age.lock().remove(&self.number);
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Empty) {
-            State::Held { lease, .. } => Some(*lease),
+            State::Held { lease, .. } | State::Kept { lease, .. } => Some(*lease),
             other => {
                 *state = other;
                 None
@@ -127,9 +144,7 @@ impl Deposit {
     ///
     /// Cancel safe.
     pub async fn collect(&self) -> Collected {
-        if let Some(lease) = self.take_back() {
-            return Collected::Lease(Box::new(lease));
-        }
+        self.shelf.by_age.lock().remove(&self.number);
         loop {
             let settled = self.settled.notified();
             {
@@ -137,6 +152,9 @@ impl Deposit {
                 match std::mem::replace(&mut *state, State::Empty) {
                     State::Rescued { capture, answers } => {
                         return Collected::Answers(capture, answers);
+                    }
+                    State::Kept { lease, capture, answers } => {
+                        return Collected::Kept(lease, capture, answers);
                     }
                     State::Held { lease, .. } => return Collected::Lease(lease),
                     State::Empty | State::Lost => return Collected::Lost,
@@ -177,6 +195,16 @@ impl Deposit {
         }
     }
 
+    fn keep(&self, lease: Lease, answers: Vec<Answer>) {
+        let mut state = self.state.lock();
+        *state = match std::mem::replace(&mut *state, State::Empty) {
+            State::Leaving { capture } => State::Kept { lease: Box::new(lease), capture, answers },
+            settled => settled,
+        };
+        drop(state);
+        self.settled.notify_one();
+    }
+
     fn settle(&self, answers: Option<Vec<Answer>>) {
         let mut state = self.state.lock();
         *state = match (std::mem::replace(&mut *state, State::Empty), answers) {
@@ -200,7 +228,7 @@ pub struct TakenOver {
 
 impl TakenOver {
     /// Asks the connection for what belongs to its former owner. Gives the lease, or `None` when
-    /// the connection died.
+    /// the connection died, or stays with its owner because of what it has there.
     pub async fn rescue(mut self, deadline: Instant) -> Option<Lease> {
         let mut lease = self.lease.take()?;
         if self.capture.queries.is_empty() {
@@ -222,11 +250,15 @@ impl TakenOver {
                 _ => None,
             })
             .collect();
-        if answers.is_none() {
+        let Some(answers) = answers else {
             lease.discard();
             return None;
+        };
+        if self.capture.told_by(&answers) == Captured::NotVariables {
+            self.deposit.keep(lease, answers);
+            return None;
         }
-        self.deposit.settle(answers);
+        self.deposit.settle(Some(answers));
         Some(lease)
     }
 }

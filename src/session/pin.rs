@@ -294,6 +294,7 @@ impl Pins {
             super::literal::put_string(&mut sql, name);
             sql.extend_from_slice(b")=CONNECTION_ID()");
         }
+        sql.extend_from_slice(b" LIMIT 1");
         Some(sql)
     }
 
@@ -367,7 +368,7 @@ mod tests {
         let query = pins.locks_query().expect("two locks can be asked for");
         assert_eq!(
             String::from_utf8_lossy(&query),
-            "SELECT IS_USED_LOCK('a')=CONNECTION_ID(),IS_USED_LOCK('b')=CONNECTION_ID()"
+            "SELECT IS_USED_LOCK('a')=CONNECTION_ID(),IS_USED_LOCK('b')=CONNECTION_ID() LIMIT 1"
         );
         pins.locks_known(&[Some(b"0".to_vec()), Some(b"1".to_vec())]);
         assert!(pins.has(PinReason::UserLock));

@@ -116,6 +116,8 @@ struct UserVariables {
     /// The last error, if its SQLSTATE is not that of its number: `SHOW WARNINGS` does not tell it,
     /// `GET DIAGNOSTICS` does.
     signalled: Option<LastError>,
+    /// What is on the backend was too large to be brought here.
+    too_large: bool,
 }
 
 impl Default for Residue {
@@ -143,6 +145,17 @@ pub struct Capture {
 }
 
 impl Capture {
+    /// What these answers would tell.
+    pub fn told_by(&self, answers: &[Answer]) -> Captured {
+        let values = answers.last().filter(|answer| !answer.types.is_empty());
+        match values {
+            Some(values) if !self.variables.is_empty() && values.first_row.is_empty() => {
+                Captured::NotVariables
+            }
+            _ => Captured::All,
+        }
+    }
+
     /// Whether it asks for the last insert id.
     pub fn asks_last_insert_id(&self) -> bool {
         self.last_insert_id
@@ -176,6 +189,15 @@ pub struct ColumnType {
     pub length: u32,
 }
 
+/// What is known after a [`Capture`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Captured {
+    /// Everything.
+    All,
+    /// All but the user variables, which are too large to be carried about, and the last insert id.
+    NotVariables,
+}
+
 /// The answers do not fit the questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the answers to a capture do not fit its questions")]
@@ -199,7 +221,8 @@ impl Residue {
     /// Whether there are more or larger user variables than are carried about.
     pub fn has_too_many_variables(&self) -> bool {
         self.variables.as_ref().is_some_and(|v| {
-            v.known.len() + v.on_backend.len() > MAX_VARIABLES
+            v.too_large
+                || v.known.len() + v.on_backend.len() > MAX_VARIABLES
                 || v.known.values().map(|l| l.len()).sum::<usize>() > MAX_VARIABLE_BYTES
         })
     }
@@ -225,6 +248,7 @@ impl Residue {
             self.found_rows = FoundRows::Lost;
         }
         if let Some(variables) = &mut self.variables {
+            variables.too_large = false;
             for name in std::mem::take(&mut variables.on_backend) {
                 variables.known.remove(&name);
                 variables.lost.insert(name);
@@ -279,7 +303,7 @@ impl Residue {
         }
         if self.found_rows == FoundRows::OnBackend {
             capture.found_rows = true;
-            capture.queries.push(b"SELECT FOUND_ROWS()".to_vec());
+            capture.queries.push(b"SELECT FOUND_ROWS() LIMIT 1".to_vec());
         }
         capture.last_insert_id = self.last_insert_id == LastInsertId::OnBackend;
         if let Some(variables) = &self.variables {
@@ -301,8 +325,11 @@ impl Residue {
         &mut self,
         capture: &Capture,
         answers: Vec<Answer>,
-    ) -> Result<(), CaptureMismatch> {
-        self.next_transaction_left();
+    ) -> Result<Captured, CaptureMismatch> {
+        let told = capture.told_by(&answers);
+        if told == Captured::All {
+            self.next_transaction_left();
+        }
         let mut answers = answers.into_iter();
         if capture.diagnostics {
             let answer = answers.next().ok_or(CaptureMismatch)?;
@@ -321,9 +348,12 @@ impl Residue {
         }
         if capture.last_insert_id || !capture.variables.is_empty() {
             let answer = answers.next().ok_or(CaptureMismatch)?;
-            self.values_captured(capture, &answer)?;
+            match told {
+                Captured::All => self.values_captured(capture, &answer)?,
+                Captured::NotVariables => self.variables.get_or_insert_default().too_large = true,
+            }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// The answer to `SELECT FOUND_ROWS()`.
@@ -376,6 +406,18 @@ fn select_values(last_insert_id: bool, variables: &[VariableName]) -> Vec<u8> {
             sql.push(b')');
         }
     }
+    if !variables.is_empty() {
+        // Without a row the types are told all the same, and nothing large comes this way.
+        sql.extend_from_slice(b" FROM DUAL WHERE 0");
+        for name in variables {
+            sql.extend_from_slice(b"+COALESCE(LENGTH(");
+            put_variable_name(&mut sql, name);
+            sql.extend_from_slice(b"),0)");
+        }
+        sql.extend_from_slice(format!("<={MAX_VARIABLE_BYTES}").as_bytes());
+    }
+    // The session's own sql_select_limit may be 0.
+    sql.extend_from_slice(b" LIMIT 1");
     sql
 }
 

@@ -1,5 +1,6 @@
 //! What hand-overs between sessions once got wrong.
 
+use crate::pins::pinned;
 use crate::support::accounts::APP;
 use crate::support::flavor::Flavor;
 use crate::support::millpond::{Millpond, Settings};
@@ -156,6 +157,66 @@ fn found_rows_are_the_sessions_own_after_any_statement() {
                 seen.push(number(client, "SELECT FOUND_ROWS()").await);
             }
             assert_eq!(seen[0], seen[1], "{}: {sql}", server.flavor);
+        }
+    });
+}
+
+/// What is larger than is carried about stays where it is, and its session stays with it.
+#[test]
+fn variables_too_large_to_be_carried_are_not_lost() {
+    const SEE: &str = "SELECT LENGTH(@large), @small, LAST_INSERT_ID()";
+    servers::both_async(async |server| {
+        let mut admin = server.admin().await;
+        admin
+            .query_drop(
+                "CREATE TABLE IF NOT EXISTS app.numbered (id INT AUTO_INCREMENT PRIMARY KEY)",
+            )
+            .await
+            .unwrap();
+        for hand_over in ["always", "when-needed"] {
+            let pool = format!("max_size = 2\nhand_over = \"{hand_over}\"\n");
+            let millpond = Millpond::start(server, &Settings { pool, ..Settings::default() });
+            for size in [70_000, 9_000_000] {
+                let [mut owner, mut other, mut third] = clients(&millpond).await;
+                owner.query_drop("INSERT INTO numbered () VALUES ()").await.unwrap();
+                let id = owner.last_insert_id();
+                let set = format!("SET @small = 5, @large = REPEAT('x', {size})");
+                owner.query_drop(set).await.unwrap();
+                // Two at once, so that one of them looks for a connection to take over.
+                let waits = "DO SLEEP(0.2)";
+                let (one, another) = tokio::join!(other.query_drop(waits), third.query_drop(waits));
+                one.and(another).unwrap();
+                let seen: Option<(u64, u64, Option<u64>)> = owner.query_first(SEE).await.unwrap();
+                assert_eq!(seen, Some((size, 5, id)), "{} {hand_over}", server.flavor);
+                let seen: Option<(Option<u64>, Option<u64>, u64)> =
+                    other.query_first(SEE).await.unwrap();
+                assert_eq!(seen, Some((None, None, 0)), "{} {hand_over}", server.flavor);
+                assert_eq!(pinned(&millpond).len(), 1, "{:?}", pinned(&millpond));
+                owner.disconnect().await.unwrap();
+                let seen: Option<(Option<u64>, Option<u64>, u64)> =
+                    third.query_first(SEE).await.unwrap();
+                assert_eq!(seen, Some((None, None, 0)), "{} {hand_over}", server.flavor);
+            }
+        }
+    });
+}
+
+/// What Millpond asks in a session's name has a limit of its own: the session's may be no row.
+#[test]
+fn a_session_that_wants_no_rows_loses_nothing() {
+    servers::both_async(async |server| {
+        let millpond = always(server, 1);
+        let [mut owner, mut other] = clients(&millpond).await;
+        owner.query_drop("SET sql_select_limit = 0, @own = 'mine'").await.unwrap();
+        for _ in 0..2 {
+            other.query_drop("SET @own = 'other'").await.unwrap();
+            let seen: Option<String> = owner.query_first("SELECT @own LIMIT 1").await.unwrap();
+            assert_eq!(seen.as_deref(), Some("mine"), "{}", server.flavor);
+            assert_eq!(number(&mut owner, "SELECT 1").await, None, "{}", server.flavor);
+            owner.query_drop("SELECT SQL_CALC_FOUND_ROWS 7 UNION SELECT 8 LIMIT 1").await.unwrap();
+            assert_eq!(number(&mut other, "SELECT 2").await, Some(2), "{}", server.flavor);
+            let found = number(&mut owner, "SELECT FOUND_ROWS() LIMIT 1").await;
+            assert_eq!(found, Some(2), "{}", server.flavor);
         }
     });
 }

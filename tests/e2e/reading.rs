@@ -57,6 +57,7 @@ const PIECES: &[&[u8]] = &[
     b"\x95\x5c",
     b"\xe3\x81\x82",
     b"\xff",
+    b"\0",
 ];
 
 const CHARSETS: &[&str] = &["utf8mb4", "latin1", "gbk", "sjis", "big5", "gb18030"];

@@ -59,7 +59,7 @@ impl Lexer<'_> {
     }
 
     /// Passes over a comment up to the end of its line. `false` if it holds a NUL, which ends the
-    /// comment for the server and then is an error.
+    /// comment for the server and then, but at the text's end, is an error.
     pub(super) fn line_comment(&mut self, prefix: usize) -> bool {
         self.comments += 1;
         let from = (self.at + prefix).min(self.sql.len());
@@ -70,7 +70,7 @@ impl Lexer<'_> {
             }
             Some(found) => {
                 self.at = from + found;
-                self.sql[self.at] != 0
+                self.sql[self.at] != 0 || self.is_last(self.at)
             }
         }
     }

@@ -180,6 +180,7 @@ impl<'a> Lexer<'a> {
                     return self.take(2, TokenKind::Assign);
                 }
                 Class::Dollar => return self.dollar(start),
+                Class::Nul if self.is_last(start) => return self.finish(),
                 Class::Nul => return self.opaque(start),
                 Class::Hash => {
                     if !self.line_comment(1) {
@@ -229,6 +230,16 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         self.at = (start + length).min(self.sql.len());
         self.made(kind, start)
+    }
+
+    /// Whether the NUL at `start` ends the text, as a C string's does that was sent with it. Servers
+    /// cut blanks and semicolons off the end first; with nothing in front, the NUL is an error.
+    fn is_last(&self, start: usize) -> bool {
+        let before = self.sql[..start].iter().rev().find(|byte| !is_blank(**byte));
+        let rest = self.sql.get(start + 1..).unwrap_or_default();
+        self.begun
+            && before.is_some_and(|byte| *byte != b';')
+            && rest.iter().all(|byte| is_blank(*byte) || *byte == b';')
     }
 
     /// Gives up: the rest is one token that can't be read.

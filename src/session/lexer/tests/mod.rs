@@ -69,6 +69,18 @@ fn words_and_symbols() {
 }
 
 #[test]
+fn a_nul_ends_the_text_only_as_its_last_byte() {
+    let d = &mysql();
+    split(d, b"select 1\0", b"select|1");
+    split(d, b"select 1 \0 ;\n; ", b"select|1");
+    split(d, b"select 'a' # b\0", b"select|'a'");
+    split(d, b"select 1; select @a\0", b"select|1|;|select|@a");
+    for error in ["\0", "\0a", "a\0\0", "a\0 b", "a; \0", "a /*! b \0"] {
+        opaque(d, error.as_bytes());
+    }
+}
+
+#[test]
 fn numbers() {
     let d = &mysql();
     for number in ["1", "123", "1.5", "1.", ".5", "1e5", "1E+5", "1.5e-3", ".5e5"] {
