@@ -21,6 +21,7 @@ use crate::session::server::Flavor;
 use crate::session::statement::{Analysis, Marks};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::{Exchange, ReplyShape};
+use crate::wire::frame::last_sequence;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
@@ -128,7 +129,9 @@ impl Client {
                 Question::from(step).put(&mut output, connection.capabilities);
             }
         }
+        let command = output.len();
         put(&mut output, connection.capabilities);
+        let last = last_sequence(&output[command..]);
         if let Err(error) = connection.send(&output).await {
             tracing::debug!(%error, "a command could not be sent");
             self.connection_failed(request.sequence, Sent::Perhaps)?;
@@ -137,10 +140,11 @@ impl Client {
         if proven && !steps.is_empty() && !self.read_restores(&steps, &request).await? {
             return Ok(Ran::Refused);
         }
-        self.relay_reply(request).await
+        self.relay_reply(request, last).await
     }
 
-    async fn relay_reply(&mut self, request: Request<'_>) -> Result<Ran, Stop> {
+    /// Passes the reply on to the command whose `last` frame had this number.
+    async fn relay_reply(&mut self, request: Request<'_>, last: u8) -> Result<Ran, Stop> {
         let withhold = self.withholds();
         let mut due = self.due_at_work();
         let handle = due.is_some().then(|| self.entry.handle().clone());
@@ -148,7 +152,10 @@ impl Client {
         let place = lease.pool().key().server;
         let interrupted = handle.map(|handle| (handle, lease.pool().clone()));
         let Connection { stream, input, server, capabilities, fence, .. } = lease.connection();
-        let mut exchange = exchange(&request);
+        let mut exchange = Exchange::between(request.shape, last, request.sequence);
+        if !request.renames.is_empty() {
+            exchange.see_definitions();
+        }
         let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
         edit_for(&mut editor, &request, &self.session, server.version.flavor);
         editor.withhold = match (&due, withhold) {
@@ -287,15 +294,6 @@ impl Client {
             self.text_statements_follow(analysis);
         }
     }
-}
-
-/// What tells the packets of the reply apart.
-fn exchange(request: &Request<'_>) -> Exchange {
-    let mut exchange = Exchange::after(request.shape, request.sequence);
-    if !request.renames.is_empty() {
-        exchange.see_definitions();
-    }
-    exchange
 }
 
 /// What the client is to get of the reply, as far as its command and its session decide that.

@@ -128,7 +128,7 @@ pub async fn relay<E: Editor>(
             Ok(Stop::LocalInfile) => {
                 keep(input, kept, client);
                 client.flush().await.map_err(RelayError::Client)?;
-                let last = forward_file(stream, client).await?;
+                let last = forward_file(stream, client, exchange.shift()).await?;
                 exchange.infile_sent(last);
             }
             Ok(Stop::Done) => {
@@ -257,16 +257,21 @@ async fn advance(
     Ok(())
 }
 
-/// `LOAD DATA LOCAL`: passes the client's file on, up to the empty packet that ends it. Returns
-/// the sequence number of that packet.
-async fn forward_file(server: &mut Stream, client: &mut Channel) -> Result<u8, RelayError> {
+/// `LOAD DATA LOCAL`: passes the client's file on, up to the empty packet that ends it. Its
+/// sequence numbers are `ahead` of those that the server wants. Returns the server's number of that
+/// packet.
+async fn forward_file(
+    server: &mut Stream,
+    client: &mut Channel,
+    ahead: u8,
+) -> Result<u8, RelayError> {
     // Bytes of the current frame that are still to come.
     let mut open = 0;
     loop {
         let mut whole = 0;
         let mut end = None;
         {
-            let bytes = client.input.filled();
+            let bytes = client.input.filled_mut();
             while whole < bytes.len() {
                 if open > 0 {
                     let n = open.min(bytes.len() - whole);
@@ -275,10 +280,12 @@ async fn forward_file(server: &mut Stream, client: &mut Channel) -> Result<u8, R
                     continue;
                 }
                 let Some(header) = Header::parse(&bytes[whole..]) else { break };
+                let sequence = header.sequence.wrapping_sub(ahead);
+                bytes[whole + HEADER - 1] = sequence;
                 whole += HEADER;
                 open = header.length;
                 if header.length == 0 {
-                    end = Some(header.sequence);
+                    end = Some(sequence);
                     break;
                 }
             }

@@ -72,13 +72,18 @@ enum Definitions {
 const BACKEND: Capabilities = Capabilities::DEPRECATE_EOF.with(Capabilities::SESSION_TRACK);
 
 impl Exchange {
-    /// Expects the reply to a command that was sent in one frame.
-    pub fn new(shape: ReplyShape) -> Self {
-        Self::after(shape, 0)
+    /// Expects the reply to a command whose last frame had the sequence number `sent`, and `heard`
+    /// where it came from: with other attributes, numbers or text it may have become another
+    /// number of frames.
+    pub fn between(shape: ReplyShape, sent: u8, heard: u8) -> Self {
+        let mut exchange = Self::new(shape);
+        exchange.sequence = sent.wrapping_add(1);
+        exchange.shift = heard.wrapping_sub(sent);
+        exchange
     }
 
-    /// Expects the reply to a command whose last frame had this sequence number.
-    pub fn after(shape: ReplyShape, sequence: u8) -> Self {
+    /// Expects the reply to a command that was sent in one frame.
+    pub fn new(shape: ReplyShape) -> Self {
         let state = match shape {
             ReplyShape::None => State::Done,
             ReplyShape::Fetch | ReplyShape::FieldList => State::ExpectRows,
@@ -89,7 +94,7 @@ impl Exchange {
             state,
             open: 0,
             continued: false,
-            sequence: sequence.wrapping_add(1),
+            sequence: 1,
             shift: 0,
             rows: 0,
             columns: 0,
@@ -109,7 +114,12 @@ impl Exchange {
         self.shift = self.shift.wrapping_add(by);
     }
 
-    /// The client has sent its file; `sequence` is the number of its last, empty packet.
+    /// How far the client's sequence numbers are ahead of the server's.
+    pub fn shift(&self) -> u8 {
+        self.shift
+    }
+
+    /// The client's file was sent; `sequence` is the number of the last, empty packet for the server.
     pub fn infile_sent(&mut self, sequence: u8) {
         if self.state == State::ExpectFile {
             self.state = State::ExpectHead;

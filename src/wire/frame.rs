@@ -37,6 +37,16 @@ impl Header {
     }
 }
 
+/// The number of the last of these whole frames; 0 when there is none.
+pub fn last_sequence(mut bytes: &[u8]) -> u8 {
+    let mut last = 0;
+    while let Some(header) = Header::parse(bytes) {
+        last = header.sequence;
+        bytes = bytes.get(HEADER + header.length..).unwrap_or_default();
+    }
+    last
+}
+
 /// Appends `payload` as one packet: as many frames as it needs, the last one shorter than
 /// [`MAX_PAYLOAD`] (and so possibly empty). `sequence` is the number of the first frame and is
 /// left at the number after the last.

@@ -6,6 +6,7 @@ use mysql_common::constants::CapabilityFlags as Flags;
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::raw::login::{Encrypted, Login};
+use crate::support::raw::packets::FULL;
 use crate::support::raw::reply::{Expect, Raw, Reply};
 use crate::support::server::Server;
 use crate::support::servers;
@@ -28,6 +29,10 @@ fn generations() -> Vec<(&'static str, Flags)> {
         ("found rows", modern | Flags::CLIENT_FOUND_ROWS),
         ("ignores space", modern | Flags::CLIENT_IGNORE_SPACE),
         ("local files", modern | Flags::CLIENT_LOCAL_FILES),
+        (
+            "old, local files among others",
+            old | Flags::CLIENT_LOCAL_FILES | Flags::CLIENT_MULTI_STATEMENTS,
+        ),
     ]
 }
 
@@ -65,6 +70,7 @@ const QUERIES: &[&str] = &[
     "CALL results()",
     "SELECT COUNT (*) FROM kinds",
     "LOAD DATA LOCAL INFILE 'any' INTO TABLE loaded",
+    "SELECT 1; LOAD DATA LOCAL INFILE 'any' INTO TABLE loaded; SELECT 2",
     "SELECT COUNT(*) FROM loaded",
     "DELETE FROM loaded",
     "CREATE TEMPORARY TABLE t (x INT)",
@@ -329,5 +335,30 @@ fn pipelined_commands_are_answered_in_order() {
         }
         let reply = client.query("SELECT @n").await.expect("a reply");
         assert_eq!(reply.value().as_deref(), Some("47"));
+    });
+}
+
+/// A server may get it in more frames than the client sent, or in fewer: with attributes, or without.
+#[test]
+fn statements_of_about_a_frame_are_answered_as_they_were_asked() {
+    servers::both_async(|server| async move {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let old = Flags::CLIENT_MULTI_RESULTS;
+        for capabilities in [old, old | Flags::CLIENT_QUERY_ATTRIBUTES] {
+            let login = Login { capabilities, ..Login::of(&APP) };
+            for beyond in -3..=1_i32 {
+                let (head, tail) = ("SELECT LENGTH('", "')");
+                let taken = 1 + head.len() + tail.len();
+                let length = FULL.saturating_add_signed(beyond as isize) - taken;
+                let sql = format!("{head}{}{tail}", "x".repeat(length));
+                let mut answers = Vec::new();
+                for port in [server.port, millpond.port] {
+                    let mut client = login.at(port).await.expect("to log in");
+                    let answer = client.query(&sql).await.ok().map(Reply::without_foresight);
+                    answers.push(answer.filter(|answer| answer.error().is_none()));
+                }
+                assert_eq!(answers[0], answers[1], "{}: {beyond}", server.flavor);
+            }
+        }
     });
 }
