@@ -10,6 +10,7 @@ use crate::session::align::set_role;
 use crate::session::need::{Leftover, Traces};
 use crate::session::prepared::BackendStatements;
 use crate::session::state::{Baseline, Environment, MultiStatements, Role};
+use crate::session::wide::Wide;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, put_statement_command};
 use bytes::BytesMut;
@@ -141,7 +142,18 @@ impl Connection {
 
     async fn read(&mut self, question: &Question<'_>) -> Result<Reply, LinkError> {
         let shape = question.shape();
-        let reply = read_reply(&mut self.stream, &mut self.input, shape, self.capabilities).await?;
+        let mut reply =
+            read_reply(&mut self.stream, &mut self.input, shape, self.capabilities).await?;
+        if let Content::Rows(answer) = &mut reply.content
+            && let Some(wide) = Wide::of(&self.environment)
+        {
+            let flavor = self.server.version.flavor;
+            for (value, column) in answer.first_row.iter_mut().zip(&answer.types) {
+                if wide.covers(column, flavor) {
+                    *value = value.take().map(|value| wide.decode(&value));
+                }
+            }
+        }
         if let Content::Ok(status) = &reply.content {
             self.status = *status;
         }

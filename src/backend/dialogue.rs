@@ -6,6 +6,7 @@ use crate::net::buffer::ReadBuffer;
 use crate::net::link::{LinkError, fill};
 use crate::session::align::{Restore, SetOption};
 use crate::session::changes::Changes;
+use crate::session::parameters::{Given, put_execute};
 use crate::session::residue::{Answer, CapturedResult, ColumnType};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, put_query};
@@ -25,6 +26,13 @@ pub const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// Something that Millpond itself says to a server.
 #[derive(Debug, Clone, Copy)]
 pub enum Question<'a> {
+    /// `COM_STMT_EXECUTE` with values of these kinds; its rows are not decoded.
+    Execute {
+        /// The statement's number.
+        id: u32,
+        /// What its parameters are given.
+        given: &'a [Given],
+    },
     /// `COM_INIT_DB`
     InitDb(&'a [u8]),
     /// `COM_PING`
@@ -60,6 +68,9 @@ impl Question<'_> {
             put_packet(out, &mut 0, &payload);
         };
         match *self {
+            Self::Execute { id, given } => put_packet_with(out, &mut sequence, |out| {
+                put_execute(out, capabilities, id, given);
+            }),
             Self::InitDb(database) => simple(out, CommandCode::InitDb, database),
             Self::Ping => simple(out, CommandCode::Ping, b""),
             Self::Prepare(sql) => simple(out, CommandCode::StmtPrepare, sql),
@@ -81,6 +92,7 @@ impl Question<'_> {
             | Self::Reset
             | Self::ResetStatement(_)
             | Self::SetOption(_) => ReplyShape::Ok,
+            Self::Execute { .. } => ReplyShape::Execute,
             Self::Prepare(_) => ReplyShape::Prepare,
             Self::Query(_) => ReplyShape::Query,
         }
@@ -149,7 +161,7 @@ pub async fn read_reply<S: AsyncRead + Unpin>(
     capabilities: Capabilities,
 ) -> Result<Reply, LinkError> {
     let mut exchange = Exchange::new(shape);
-    let mut gathering = Gathering::new(capabilities);
+    let mut gathering = Gathering::new(capabilities, shape);
     loop {
         match exchange.step(input.filled_mut())? {
             Step::Done => return gathering.finish(),
@@ -175,6 +187,7 @@ pub async fn read_reply<S: AsyncRead + Unpin>(
 /// Collects the packets of one reply.
 struct Gathering {
     capabilities: Capabilities,
+    shape: ReplyShape,
     content: Option<Content>,
     changes: Changes,
     warnings: u16,
@@ -183,9 +196,10 @@ struct Gathering {
 }
 
 impl Gathering {
-    fn new(capabilities: Capabilities) -> Self {
+    fn new(capabilities: Capabilities, shape: ReplyShape) -> Self {
         Self {
             capabilities,
+            shape,
             content: None,
             changes: Changes::default(),
             warnings: 0,
@@ -240,7 +254,10 @@ impl Gathering {
             Control::LocalInfile => {
                 return Err(Fault::Unexpected { expected: "an answer to Millpond" }.into());
             }
-            Control::ParametersEnd | Control::RowsBegin | Control::Statistics => {}
+            Control::Parameter
+            | Control::ParametersEnd
+            | Control::RowsBegin
+            | Control::Statistics => {}
         }
         Ok(())
     }
@@ -255,6 +272,7 @@ impl Gathering {
                     code: definition.kind,
                     flags: definition.flags,
                     length: definition.length,
+                    collation: definition.collation,
                 });
             }
             answer.result.columns = columns;
@@ -265,7 +283,9 @@ impl Gathering {
     fn finish(mut self) -> Result<Reply, LinkError> {
         if let Some(Content::Rows(answer)) = &mut self.content {
             answer.result.rows = packets(&self.passed)?;
-            if let Some(row) = answer.result.rows.first() {
+            if let Some(row) = answer.result.rows.first()
+                && self.shape != ReplyShape::Execute
+            {
                 let mut cursor = Cursor::new(row);
                 for _ in &answer.types {
                     answer.first_row.push(cursor.text_value()?.map(<[u8]>::to_vec));

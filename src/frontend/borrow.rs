@@ -53,8 +53,8 @@ impl Client {
         if self.lease.is_some() {
             return self.keep(sequence);
         }
-        if self.severed {
-            // What was there must not be taken to be here.
+        if self.severed || self.session.pins.in_transaction() {
+            // What was there must not be taken to be here; no transaction goes on elsewhere.
             self.lost(sequence, Sent::Nothing)?;
             return Ok(Borrowed::No);
         }

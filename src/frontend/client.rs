@@ -97,6 +97,9 @@ pub enum Stop {
     /// The client broke the protocol; the error, if any, has been put into its output.
     #[error("the client broke the protocol: {0}")]
     Fault(#[from] crate::wire::fault::Fault),
+    /// The client ended its session together with its transaction: `COMMIT RELEASE`.
+    #[error("the client's transaction ended its session")]
+    Released,
     /// The backend connection with the session's state is gone.
     #[error("the state of the session is lost")]
     StateLost,

@@ -111,8 +111,10 @@ impl Undone {
             .union(Marks::SET_GLOBAL)
             .union(Marks::BACKEND_LOCAL_WRITE);
         match rolls_back(analysis) {
-            Some(AfterEnd::Default | AfterEnd::NoChain) => return Self::AsWished,
-            Some(AfterEnd::Chain) => return Self::WithTransaction,
+            Some(AfterEnd::Default | AfterEnd::NoChain | AfterEnd::NoRelease) => {
+                return Self::AsWished;
+            }
+            Some(AfterEnd::Chain | AfterEnd::ChainNoRelease) => return Self::WithTransaction,
             Some(AfterEnd::Release) | None => {}
         }
         let rows = analysis.kind.changes_rows() || matches!(analysis.kind, Kind::Select);

@@ -5,6 +5,7 @@ use super::client::{Client, Stop};
 use super::run::Request;
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
+use crate::session::server::Flavor;
 use crate::session::statement::{Action, Analysis, Kill, Placed};
 use crate::wire::command::put_parts;
 use crate::wire::cursor::Cursor;
@@ -16,11 +17,12 @@ impl Client {
         let [Placed { action: Action::Kill(kill), .. }] = analysis.actions() else {
             return Ok(false);
         };
-        if !Registry::is_own(kill.id) {
+        let id = kill.id.unwrap_or_else(|| self.entry.handle().id.into());
+        if !Registry::is_own(id) {
             return Ok(false);
         }
         let kill = kill.clone();
-        self.kill_own(&kill, sequence).await;
+        self.kill_own(&kill, id, sequence).await;
         Ok(true)
     }
 
@@ -28,8 +30,8 @@ impl Client {
     pub(super) async fn process_kill(&mut self, command: &[u8], sequence: u8) -> Result<(), Stop> {
         let id = u64::from(Cursor::new(&command[1..]).u32()?);
         if Registry::is_own(id) {
-            let kill = Kill { words: b"connection"[..].into(), connection: true, id };
-            self.kill_own(&kill, sequence).await;
+            let kill = Kill { words: b"connection"[..].into(), connection: true, id: Some(id) };
+            self.kill_own(&kill, id, sequence).await;
             return Ok(());
         }
         let analysis = Analysis::default();
@@ -38,22 +40,26 @@ impl Client {
         Ok(())
     }
 
-    async fn kill_own(&mut self, kill: &Kill, sequence: u8) {
+    async fn kill_own(&mut self, kill: &Kill, id: u64, sequence: u8) {
         let next = sequence.wrapping_add(1);
-        let Some(victim) = self.service.registry.find(kill.id) else {
-            return self.put_error(next, &Told::no_such_thread(kill.id));
+        let Some(victim) = self.service.registry.find(id) else {
+            return self.put_error(next, &Told::no_such_thread(id));
         };
         if victim.id == self.entry.handle().id {
+            let told = match self.session.dialect.flavor {
+                Flavor::MariaDb if kill.connection => Told::CONNECTION_KILLED,
+                _ => Told::INTERRUPTED,
+            };
             if kill.connection {
                 victim.dismiss(Farewell::Killed);
             }
-            return self.put_error(next, &Told::INTERRUPTED);
+            return self.put_error(next, &told);
         }
         let target = victim.aim();
         let Some(target) = target else {
             // Nothing of it runs anywhere: only its own user may end it without asking the server.
             if *victim.user.lock() != self.user {
-                return self.put_error(next, &Told::kill_denied(kill.id));
+                return self.put_error(next, &Told::kill_denied(id));
             }
             if kill.connection {
                 victim.dismiss(Farewell::Killed);

@@ -39,5 +39,6 @@ mod text;
 pub mod told;
 pub mod topology;
 mod transport;
+mod typing;
 pub mod users;
 mod work;

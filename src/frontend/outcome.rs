@@ -28,6 +28,8 @@ pub enum Left {
     Quit,
     /// Too many clients were connected already.
     Refused,
+    /// It said `COMMIT RELEASE`, or the like.
+    Released,
     /// Millpond stopped.
     Shutdown,
     /// It asked for TLS, and no terms were found.
@@ -38,7 +40,7 @@ pub enum Left {
 
 impl Left {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Blocked,
         Self::Denied,
         Self::Disconnected,
@@ -50,6 +52,7 @@ impl Left {
         Self::NoProxyHeader,
         Self::Quit,
         Self::Refused,
+        Self::Released,
         Self::Shutdown,
         Self::Tls,
         Self::TooOften,
@@ -69,6 +72,7 @@ impl Left {
             Self::NoProxyHeader => "no_proxy_header",
             Self::Quit => "quit",
             Self::Refused => "refused",
+            Self::Released => "released",
             Self::Shutdown => "shutdown",
             Self::Tls => "tls_failed",
             Self::TooOften => "too_often",

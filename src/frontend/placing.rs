@@ -5,6 +5,7 @@ use super::client::{Client, Stop};
 use super::failure::Sent;
 use super::restore::Adopted;
 use super::run::Placed;
+use super::typing::Typing;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::prepared::{Cursor, StatementKey};
 use crate::session::statement::Analysis;
@@ -56,6 +57,7 @@ impl Client {
         id: u32,
         sequence: u8,
         mut share: Share,
+        typing: &Typing,
     ) -> Result<Option<Place>, Stop> {
         if self.borrow(sequence).await? == Borrowed::No {
             return Ok(None);
@@ -72,6 +74,7 @@ impl Client {
             return Ok(Some(Place { backend_id, serves: Serves::Again }));
         }
         let environment = statement.environment.clone();
+        let own = statement.analysis.clone();
         let key = match &share {
             Share::Instead(key) | Share::CachedAs(key) => key.clone(),
             Share::Cached | Share::Never => statement.key.clone(),
@@ -89,10 +92,10 @@ impl Client {
             return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
         };
         if share.is_cached()
-            && let Some(found) = lease.connection().statements.get_mut(&key).map(|found| found.id)
+            && let Some(backend_id) = typing.find(&mut lease.connection().statements, &key)
         {
             lease.pool().metrics.executions_cached.inc();
-            return Ok(Some(Place { backend_id: found, serves: Serves::Again }));
+            return Ok(Some(Place { backend_id, serves: Serves::Again }));
         }
         match self.adopt(&environment, sequence).await? {
             Adopted::Exactly => {}
@@ -101,29 +104,24 @@ impl Client {
                     share = Share::Never;
                 }
             }
-            Adopted::Elsewhere => return Box::pin(self.place(id, sequence, share)).await,
+            Adopted::Elsewhere => return Box::pin(self.place(id, sequence, share, typing)).await,
             Adopted::Not => return Ok(None),
         }
-        let serves = if share.is_cached() { Serves::Again } else { Serves::Once };
-        let Some(backend_id) = self.prepare_here(&key, sequence, share).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Place { backend_id, serves }))
-    }
-
-    async fn prepare_here(
-        &mut self,
-        key: &Arc<StatementKey>,
-        sequence: u8,
-        share: Share,
-    ) -> Result<Option<u32>, Stop> {
         let asked = self.ask_to_prepare(Question::Prepare(key.sql()), sequence).await?;
-        let Some(Content::Prepared { id }) = asked else { return Ok(None) };
-        if share.is_cached()
-            && let Some(lease) = &mut self.lease
-        {
-            lease.connection().statements.insert(key.clone(), id);
+        let Some(Content::Prepared { id: backend_id }) = asked else { return Ok(None) };
+        let settled = match typing.is_fresh() {
+            true => true,
+            false => match self.settle_types(backend_id, &own, typing, sequence).await? {
+                Some(settled) => settled,
+                None => return Ok(None),
+            },
+        };
+        if !(share.is_cached() && settled) {
+            return Ok(Some(Place { backend_id, serves: Serves::Once }));
         }
-        Ok(Some(id))
+        if let Some(lease) = &mut self.lease {
+            typing.insert(&mut lease.connection().statements, &key, backend_id);
+        }
+        Ok(Some(Place { backend_id, serves: Serves::Again }))
     }
 }

@@ -5,6 +5,8 @@ use super::client::{Client, Stop};
 use super::placing::{Serves, Share};
 use super::run::{Placed, Ran, Request};
 use super::told::Told;
+use super::typing::Typing;
+use crate::session::parameters::Parameters;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::prepared::{ClientStatement, Cursor, LongValues, StatementKey};
 use crate::session::server::Flavor;
@@ -51,7 +53,7 @@ impl Client {
         // The last statement is still the one before (measured).
         self.session.residue.row_count = row_count;
         if !tied && let Some(lease) = &mut self.lease {
-            lease.connection().statements.insert(key.clone(), prepared.id);
+            lease.connection().statements.insert(&key, &None, prepared.id);
         }
         self.session.statements().insert(
             id,
@@ -61,6 +63,7 @@ impl Client {
                 analysis,
                 parameters: prepared.parameters,
                 types: None,
+                typed: Parameters::new(outcome.parameter_types),
                 long_data: LongValues::default(),
                 cursor: Cursor::Closed,
                 only: tied.then_some(prepared.id),
@@ -105,7 +108,8 @@ impl Client {
             None if wants_cursor => Share::Never,
             None => Share::Cached,
         };
-        let Some(place) = self.place(id, sequence, share).await? else {
+        let typing = self.typing(id, &execute, &types, &long_data);
+        let Some(place) = self.place(id, sequence, share, &typing).await? else {
             self.keep_long_data(id, long_data);
             return Ok(());
         };
@@ -129,6 +133,7 @@ impl Client {
             self.keep_long_data(id, long_data);
             return Ok(());
         };
+        self.typed(id, typing);
         let open = outcome.status.is_some_and(|s| s.has(Status::CURSOR_EXISTS));
         if open && let Some(statement) = self.session.statements().get_mut(id) {
             statement.cursor = Cursor::Open { backend_id };
@@ -162,7 +167,9 @@ impl Client {
             return self.refuse(&self.not_bound(), sequence).await;
         };
         let analysis = statement.analysis.clone();
-        let Some(place) = self.place(id, sequence, Share::Cached).await? else { return Ok(()) };
+        let typing = Typing::default();
+        let place = self.place(id, sequence, Share::Cached, &typing).await?;
+        let Some(place) = place else { return Ok(()) };
         let backend_id = place.backend_id;
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;

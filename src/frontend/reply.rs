@@ -7,6 +7,7 @@ use crate::net::relay::{Edit, Editor, Sink};
 use crate::session::answers::{self, Rename};
 use crate::session::changes::Changes;
 use crate::session::effect;
+use crate::session::parameters::Type;
 use crate::session::residue::LastError;
 use crate::session::statement::{Analysis, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
@@ -14,8 +15,12 @@ use crate::wire::exchange::Control;
 use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header, put_lenenc_bytes, put_packet_with};
 use crate::wire::reply::{ErrPacket, OkKind, OkPacket, Tracker, Trackers, put_tracker};
+use crate::wire::resultset::ColumnDefinition;
 use bytes::{BufMut, BytesMut};
 use tokio::time::Instant;
+
+/// `UNSIGNED_FLAG` of a definition.
+const UNSIGNED: u16 = 0x20;
 
 /// Rewrites one reply for one client, and remembers what it meant.
 #[derive(Debug)]
@@ -144,6 +149,8 @@ pub struct Outcome {
     pub changes: Changes,
     /// A statement was prepared.
     pub prepared: Option<Prepared>,
+    /// What its parameters are, as far as that was looked at.
+    pub parameter_types: Vec<Type>,
 }
 
 /// The head of the reply to `COM_STMT_PREPARE`.
@@ -328,6 +335,13 @@ impl Editor for ReplyEditor<'_> {
                 let payload = renamed(&packet[HEADER..], self.renames)?;
                 put_packet_with(sink.open(), &mut sequence, |out| out.put_slice(&payload));
                 Ok(Edit::Instead { grown: 0 })
+            }
+            Control::Parameter => {
+                let definition = ColumnDefinition::parse(&packet[HEADER..])?;
+                let is_unsigned = definition.flags & UNSIGNED != 0;
+                let of = Type::of_definition(definition.kind, is_unsigned);
+                self.outcome.parameter_types.push(of);
+                Ok(Edit::Keep)
             }
             Control::ColumnsEnd | Control::ParametersEnd => {
                 if self.client.has(Capabilities::DEPRECATE_EOF) {

@@ -180,11 +180,13 @@ impl Client {
                 }
             }
             // Only a connection that never had a database can do without one.
-            if let Some(lease) = self.lease.take() {
-                lease.pool().metrics.reset.inc();
-                lease.discard();
+            if !self.session.residue.is_portable() {
+                self.bring().await;
             }
-            self.entry.handle().gives();
+            if let Some(lease) = &self.lease {
+                lease.pool().metrics.reset.inc();
+            }
+            self.sever();
             if placed == Placed::Here {
                 // What was prepared for it went with the connection.
                 self.run_again(Told::LOST_NOT_RUN, None);
@@ -238,9 +240,7 @@ impl Client {
                     return Ok(false);
                 }
                 self.pool.proven.forget();
-                if let Some(lease) = self.lease.take() {
-                    lease.discard();
-                }
+                self.sever();
                 self.put_error(sequence.wrapping_add(1), &told);
                 return Ok(false);
             }
@@ -324,9 +324,10 @@ impl Client {
                 }
             }
             Alignment::LoginAgain => {
-                if let Some(lease) = self.lease.take() {
-                    lease.discard();
+                if !self.session.residue.is_portable() {
+                    self.bring().await;
                 }
+                self.sever();
                 return Ok(Adopted::Elsewhere);
             }
         }

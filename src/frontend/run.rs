@@ -18,7 +18,7 @@ use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::residue::FoundRows;
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, Marks};
+use crate::session::statement::{Action, AfterEnd, Analysis, Marks, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::{Exchange, ReplyShape};
 use crate::wire::frame::last_sequence;
@@ -156,6 +156,10 @@ impl Client {
         if !request.renames.is_empty() {
             exchange.see_definitions();
         }
+        if request.shape == ReplyShape::Prepare && server.version.flavor == Flavor::MySql {
+            // MySQL says what it takes the parameters for.
+            exchange.see_definitions();
+        }
         let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
         edit_for(&mut editor, &request, &self.session, server.version.flavor);
         editor.withhold = match (&due, withhold) {
@@ -195,6 +199,13 @@ impl Client {
                     return self.withheld(request, *error, outcome).await;
                 }
                 self.take_in(request.analysis, &outcome);
+                if outcome.error.is_none() && self.releases(request.analysis) {
+                    // The server has closed the connection.
+                    if let Some(lease) = self.lease.take() {
+                        lease.discard();
+                    }
+                    return Err(Stop::Released);
+                }
                 if outcome.only_reads {
                     self.refused_to_client(place).await?;
                 }
@@ -242,6 +253,25 @@ impl Client {
         let sent = if untouched { Sent::Unanswered } else { Sent::Perhaps };
         self.connection_failed(sequence, sent)?;
         Ok(Ran::Refused)
+    }
+
+    /// Whether a statement that worked has ended the session, too.
+    fn releases(&self, analysis: &Analysis) -> bool {
+        const ENDS: [StatementKind; 2] = [StatementKind::Commit, StatementKind::Rollback];
+        let by_default = || {
+            self.session.environment.variables.get("completion_type") == Some(b"RELEASE")
+                && analysis.kinds().iter().any(|kind| ENDS.contains(kind))
+                && !analysis.actions().iter().any(|placed| {
+                    matches!(
+                        placed.action,
+                        Action::RollbackTo(_)
+                            | Action::EndTransaction {
+                                then: AfterEnd::NoRelease | AfterEnd::ChainNoRelease
+                            }
+                    )
+                })
+        };
+        analysis.marks.has(Marks::RELEASE_CONNECTION) || by_default()
     }
 
     /// The session and the connection after a statement.

@@ -181,6 +181,7 @@ pub(super) async fn leave(mut client: Box<Client>, stop: Stop) -> Left {
         Stop::Denied => Left::Denied,
         Stop::Fault(_) => Left::Fault,
         Stop::Quit => Left::Quit,
+        Stop::Released => Left::Released,
         Stop::StateLost => Left::Lost,
         Stop::Dismissed(Farewell::Idle) => Left::Idle,
         Stop::Dismissed(Farewell::Killed) => Left::Killed,

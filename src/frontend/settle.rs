@@ -9,16 +9,19 @@ use crate::session::effect;
 use crate::session::model::Unsettled;
 use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
-use crate::session::residue::{CaptureMismatch, Captured};
+use crate::session::residue::{CaptureMismatch, Captured, FoundRows};
 use crate::session::server::Flavor;
 use crate::session::state::{ResultsCollation, SeparateCharsets};
 use crate::session::treatment::PoolMode;
+use crate::session::wide::Wide;
 use std::sync::Arc;
 
-/// Asked when a character set variable changed: one of them is never reported. With a limit of its
-/// own, as all that is asked in a session's name: the session's `sql_select_limit` may be 0.
+/// Asked when a character set variable changed: one of them is never reported. As bytes, whatever the
+/// character set of results is by now, and with a limit of its own, as all that is asked in a
+/// session's name: the session's `sql_select_limit` may be 0.
 const CHARSETS: &[u8] =
-    b"SELECT @@character_set_client, @@character_set_results, @@collation_connection LIMIT 1";
+    b"SELECT CAST(@@character_set_client AS BINARY), CAST(@@character_set_results AS BINARY), \
+CAST(@@collation_connection AS BINARY) LIMIT 1";
 
 /// A variable that is set to its own value is reported by MariaDB's tracker, when the scope is
 /// written. It clears no warnings.
@@ -47,8 +50,11 @@ impl Client {
         }
         let by_mode = self.lease.is_some() && self.session.pool_mode() != PoolMode::Transaction;
         self.session.pins.put(PinReason::PoolMode, by_mode.into());
-        if self.session.unsettled.settings.is_some() && self.lease.is_some() {
-            // Whatever pins: how the next statement is to be read may depend on it.
+        let unsettled = &self.session.unsettled;
+        let results = unsettled.results
+            || unsettled.charsets && self.session.pins.has(PinReason::ResultsCharset);
+        if (unsettled.settings.is_some() || results) && self.lease.is_some() {
+            // Whatever pins: how the next statement, or an answer, is to be read may depend on it.
             self.channel.flush().await?;
             self.settle().await;
         }
@@ -91,7 +97,13 @@ impl Client {
     pub(super) async fn settle(&mut self) {
         let unsettled = self.session.unsettled.clone();
         let Unsettled { after_error, charsets, results, locks, settings } = unsettled;
-        if (charsets || locks) && self.session.residue.has_answers_on_backend() {
+        let residue = &self.session.residue;
+        let answers = match self.session.dialect.flavor {
+            Flavor::MySql => residue.has_answers_on_backend(),
+            // These questions use no table, which is what clears warnings.
+            Flavor::MariaDb => residue.found_rows == FoundRows::OnBackend,
+        };
+        if (charsets || locks) && answers {
             // The questions have answers of their own, and MySQL clears warnings for them.
             self.bring().await;
         }
@@ -193,6 +205,8 @@ impl Client {
         let separate =
             SeparateCharsets { client, results, results_collation, connection_collation };
         environment.separate_charsets = Some(separate);
+        let wide = Wide::of(environment).is_some();
+        self.session.pins.put(PinReason::ResultsCharset, wide.into());
         self.environment_follows();
     }
 
@@ -211,17 +225,25 @@ impl Client {
     /// The connection died while the client was not waiting for an answer: what was on it is
     /// lost; the next statement will be told if that matters.
     pub(super) fn lost_between_statements(&mut self) {
-        self.entry.handle().gives();
-        if let Some(lease) = self.lease.take() {
+        if let Some(lease) = &self.lease {
             let server = lease.pool().key().server;
             self.service.topology.report(server, Evidence::ConnectionLost);
+        }
+        self.sever();
+        self.session.unsettled = Unsettled::default();
+        effect::forget_diagnostics(&mut self.session);
+    }
+
+    /// Gives up the backend connection, and with it what the session has there. Who had a transaction
+    /// open, or more, is told at the next statement, which is not run.
+    pub(super) fn sever(&mut self) {
+        self.entry.handle().gives();
+        if let Some(lease) = self.lease.take() {
             lease.discard();
         }
         let pins = &self.session.pins;
         self.severed = pins.in_transaction() || pins.beyond_transaction();
-        self.session.unsettled = Unsettled::default();
         self.session.residue.lost();
-        effect::forget_diagnostics(&mut self.session);
     }
 
     async fn give_back(&mut self) -> Result<(), Stop> {
@@ -287,11 +309,7 @@ impl Client {
             }
             Err(CaptureMismatch) => {}
         }
-        self.entry.handle().gives();
-        if let Some(lease) = self.lease.take() {
-            lease.discard();
-        }
-        self.session.residue.lost();
+        self.sever();
     }
 
     /// Puts Millpond's own trackers back in force after a statement that ran under the client's.

@@ -191,6 +191,8 @@ impl Told {
         }
     }
 
+    /// MariaDB's `ER_CONNECTION_KILLED`
+    pub const CONNECTION_KILLED: Self = Self::new(1927, b"70100", "Connection was killed");
     /// `ER_QUERY_INTERRUPTED`
     pub const INTERRUPTED: Self = Self::new(1317, b"70100", "Query execution was interrupted");
 

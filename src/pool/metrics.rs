@@ -52,6 +52,8 @@ pub struct PoolMetrics {
     pub executions_cached: IntCounter,
     /// Executions of statements that had to be prepared on the connection first.
     pub executions_prepared: IntCounter,
+    /// Of those, the ones whose parameters were given the types of former executions, too.
+    pub executions_typed: IntCounter,
     /// Prepared statements closed on connections, to make room or after their last use.
     pub statements_closed: IntCounter,
     /// Borrowers that waited in vain.
@@ -201,6 +203,7 @@ impl PoolMetricsFamily {
             reset: alignment("reset"),
             executions_cached: execution("cached"),
             executions_prepared: execution("prepared"),
+            executions_typed: execution("typed"),
             statements_closed: self.statements_closed.with_label_values(&labels),
             borrow_timeouts: failure("timeout"),
             user_limits: failure("user_limit"),

@@ -36,6 +36,8 @@ pub enum PinReason {
     ReadLock,
     /// `SET RESOURCE GROUP`; until a reset.
     ResourceGroup,
+    /// Results are in a character set of more than one byte for each character; until they are not.
+    ResultsCharset,
     /// `SET ROLE` of which it is not known whether it was run; until a reset on MySQL, and for the
     /// rest of the connection's life on MariaDB, where a reset does not undo it.
     Role,
@@ -63,7 +65,7 @@ pub enum PinReason {
 
 impl PinReason {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AutoIsNull,
         Self::Backup,
         Self::Cursor,
@@ -78,6 +80,7 @@ impl PinReason {
         Self::PoolMode,
         Self::ReadLock,
         Self::ResourceGroup,
+        Self::ResultsCharset,
         Self::Role,
         Self::Savepoint,
         Self::SessionTrack,
@@ -108,6 +111,7 @@ impl PinReason {
             Self::PoolMode => "pool_mode",
             Self::ReadLock => "read_lock",
             Self::ResourceGroup => "resource_group",
+            Self::ResultsCharset => "results_charset",
             Self::Role => "role",
             Self::Savepoint => "savepoint",
             Self::SessionTrack => "session_track",

@@ -2,17 +2,88 @@
 //!
 //! A client's statement is a number of Millpond's, a text, and the environment in which it was
 //! prepared. On whichever backend connection it is executed, a backend statement of the same
-//! [`StatementKey`] is used, and prepared first where there is none.
+//! [`StatementKey`] whose parameters are the same is used, and prepared first where there is none.
 
-mod key;
+mod held;
+mod spread;
 
-pub use self::key::StatementKey;
+pub use self::held::BackendStatements;
 
-use self::key::{FROZEN_VARIABLES, Spread};
-use super::state::Environment;
+use self::spread::Spread;
+use super::parameters::Parameters;
+use super::state::{Environment, Names, SeparateCharsets, Value};
 use super::statement::Analysis;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+/// What decides the meaning of a prepared statement: its text, and the part of the environment
+/// that the server freezes at its preparation (measured: current database, the parse-affecting
+/// `sql_mode`, character sets and collations).
+#[derive(Debug)]
+pub struct StatementKey {
+    sql: Box<[u8]>,
+    environment: FrozenEnvironment,
+    hash: u64,
+}
+
+/// The part of an environment that decides how a text is read, where a preparation keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FrozenEnvironment {
+    database: Option<Box<[u8]>>,
+    charset: Option<Box<str>>,
+    collation: Option<Box<str>>,
+    separate: Option<SeparateCharsets>,
+    sql_mode: Option<Value>,
+    utf8mb4_collation: Option<Value>,
+    role: Option<Box<[u8]>>,
+}
+
+/// The variables that decide how a text is read.
+const FROZEN_VARIABLES: [&str; 2] = ["default_collation_for_utf8mb4", "sql_mode"];
+
+impl StatementKey {
+    /// The key of `sql` prepared in `environment`.
+    pub fn new(sql: &[u8], environment: &Environment) -> Self {
+        let frozen = FrozenEnvironment::of(environment);
+        let mut hasher = std::hash::DefaultHasher::new();
+        sql.hash(&mut hasher);
+        frozen.hash(&mut hasher);
+        Self { sql: sql.into(), environment: frozen, hash: hasher.finish() }
+    }
+
+    /// The statement's text.
+    pub fn sql(&self) -> &[u8] {
+        &self.sql
+    }
+
+    /// What decides how the text is read when the server prepares it again now, in the database of
+    /// the first preparation; `None` if it is what decided then.
+    pub fn frozen_otherwise(&self, now: &Environment) -> Option<Arc<FrozenEnvironment>> {
+        let database = self.environment.database.clone();
+        let frozen = FrozenEnvironment { database, ..FrozenEnvironment::of(now) };
+        (frozen != self.environment).then(|| Arc::new(frozen))
+    }
+}
+
+impl FrozenEnvironment {
+    fn of(environment: &Environment) -> Self {
+        let Names { charset, collation } = &environment.names;
+        let variable = |name| environment.variables.get(name).map(Into::into);
+        Self {
+            database: environment.database.clone(),
+            charset: charset.clone(),
+            collation: collation.clone(),
+            separate: environment.separate_charsets.clone(),
+            sql_mode: variable("sql_mode"),
+            utf8mb4_collation: variable("default_collation_for_utf8mb4"),
+            role: match &environment.role {
+                super::state::Role::Login => None,
+                super::state::Role::Set(text) => Some(text.clone()),
+            },
+        }
+    }
+}
 
 /// The environment in which a statement is prepared once more for a session whose environment is
 /// `present`: what a preparation freezes is as it was (`frozen`), the rest stays. In particular,
@@ -32,6 +103,20 @@ pub fn environment_to_prepare(present: &Environment, frozen: &Environment) -> En
     environment
 }
 
+impl PartialEq for StatementKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.sql == other.sql && self.environment == other.environment
+    }
+}
+
+impl Eq for StatementKey {}
+
+impl Hash for StatementKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
 /// A client's prepared statement.
 #[derive(Debug)]
 pub struct ClientStatement {
@@ -45,6 +130,8 @@ pub struct ClientStatement {
     pub parameters: u16,
     /// The parameter types last bound, raw as in `COM_STMT_EXECUTE`.
     pub types: Option<Arc<[u8]>>,
+    /// What the server takes its parameters for.
+    pub typed: Parameters,
     /// `COM_STMT_SEND_LONG_DATA` since the last execution, by parameter.
     pub long_data: LongValues,
     /// Whether a cursor is open on the backend.
@@ -112,6 +199,12 @@ impl LongValues {
     /// Whether there is nothing that an execution would have to look at.
     pub fn is_empty(&self) -> bool {
         self.by_parameter.is_empty() && !self.beyond_limit
+    }
+
+    /// What was sent for a parameter, in one piece.
+    pub fn of(&self, parameter: u16) -> Option<&[u8]> {
+        let found = self.by_parameter.iter().find(|value| value.parameter == parameter);
+        found.map(|value| &value.data[..])
     }
 
     /// The parameters and their values in pieces no longer than those that the client sent: longer
@@ -194,113 +287,9 @@ impl ClientStatements {
     }
 }
 
-/// The statements that one backend connection holds, least recently used first out.
-#[derive(Debug)]
-pub struct BackendStatements {
-    by_key: HashMap<Arc<StatementKey>, BackendStatement, Spread>,
-    capacity: usize,
-    clock: u64,
-    /// Statements to close with the next write: `COM_STMT_CLOSE` has no reply.
-    to_close: Vec<u32>,
-}
-
-/// A statement on one backend connection.
-#[derive(Debug)]
-pub struct BackendStatement {
-    /// The server's number.
-    pub id: u32,
-    last_used: u64,
-}
-
-impl BackendStatements {
-    /// Holds up to `capacity` statements.
-    pub fn new(capacity: usize) -> Self {
-        let capacity = capacity.max(1);
-        Self { by_key: HashMap::default(), capacity, clock: 0, to_close: Vec::new() }
-    }
-
-    /// The statement of this key, if the connection has it; counts as a use.
-    pub fn get_mut(&mut self, key: &StatementKey) -> Option<&mut BackendStatement> {
-        self.clock += 1;
-        let statement = self.by_key.get_mut(key)?;
-        statement.last_used = self.clock;
-        Some(statement)
-    }
-
-    /// Takes in a freshly prepared statement; a former one of the same key and, when there are too
-    /// many, the one not used for longest are marked to be closed.
-    pub fn insert(&mut self, key: Arc<StatementKey>, id: u32) {
-        self.clock += 1;
-        let statement = BackendStatement { id, last_used: self.clock };
-        if let Some(former) = self.by_key.insert(key, statement) {
-            self.to_close.push(former.id);
-        }
-        if self.by_key.len() > self.capacity {
-            let oldest = self.by_key.iter().min_by_key(|(_, s)| s.last_used);
-            if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-                self.remove(&key);
-            }
-        }
-    }
-
-    /// Drops a statement from the cache and marks it to be closed.
-    pub fn remove(&mut self, key: &StatementKey) {
-        if let Some(statement) = self.by_key.remove(key) {
-            self.to_close.push(statement.id);
-        }
-    }
-
-    /// A statement outside the cache is not needed any more.
-    pub fn close_later(&mut self, id: u32) {
-        self.to_close.push(id);
-    }
-
-    /// Marks half of the statements to be closed, the least recently used ones: the answer to
-    /// error 1461 (the server has too many).
-    pub fn shed_half(&mut self) {
-        let mut uses: Vec<u64> = self.by_key.values().map(|s| s.last_used).collect();
-        uses.sort_unstable();
-        let Some(&median) = uses.get(uses.len() / 2) else { return };
-        let to_close = &mut self.to_close;
-        self.by_key.retain(|_, s| {
-            let keep = s.last_used > median;
-            if !keep {
-                to_close.push(s.id);
-            }
-            keep
-        });
-    }
-
-    /// The numbers to close with the next write.
-    pub fn take_to_close(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.to_close)
-    }
-
-    /// Forgets everything: the server dropped all statements in a reset.
-    pub fn clear(&mut self) {
-        self.by_key.clear();
-        self.to_close.clear();
-    }
-
-    /// How many statements the connection holds.
-    pub fn len(&self) -> usize {
-        self.by_key.len()
-    }
-
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(sql: &str) -> Arc<StatementKey> {
-        let environment = Environment::at_login("utf8mb4", "utf8mb4_general_ci");
-        Arc::new(StatementKey::new(sql.as_bytes(), &environment))
-    }
 
     #[test]
     fn the_same_text_under_another_mode_is_another_statement() {
@@ -313,36 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_statement_is_closed() {
-        let mut statements = BackendStatements::new(2);
-        statements.insert(key("a"), 1);
-        statements.insert(key("b"), 2);
-        assert_eq!(statements.get_mut(&key("a")).map(|s| s.id), Some(1));
-        statements.insert(key("c"), 3);
-        assert_eq!(statements.take_to_close(), [2]);
-        assert!(statements.get_mut(&key("b")).is_none());
-        assert_eq!(statements.len(), 2);
-    }
-
-    #[test]
-    fn preparing_the_same_again_closes_the_former() {
-        let mut statements = BackendStatements::new(8);
-        statements.insert(key("a"), 1);
-        statements.insert(key("a"), 2);
-        assert_eq!(statements.take_to_close(), [1]);
-        assert_eq!(statements.get_mut(&key("a")).map(|s| s.id), Some(2));
-    }
-
-    #[test]
-    fn shedding_keeps_the_recently_used_half() {
-        let mut statements = BackendStatements::new(8);
-        for id in 1..=4 {
-            statements.insert(key(&id.to_string()), id);
-        }
-        statements.shed_half();
-        let mut closed = statements.take_to_close();
-        closed.sort_unstable();
-        assert_eq!(closed, [1, 2, 3]);
-        assert_eq!(statements.len(), 1);
+    fn what_a_preparation_freezes_is_told_from_what_it_does_not() {
+        let mut environment = Environment::at_login("utf8mb4", "utf8mb4_general_ci");
+        let key = StatementKey::new(b"SELECT ?", &environment);
+        environment.database = Some(b"elsewhere"[..].into());
+        environment.variables.set("time_zone", b"+01:00");
+        assert_eq!(key.frozen_otherwise(&environment), None);
+        environment.variables.set("sql_mode", b"ANSI_QUOTES");
+        assert!(key.frozen_otherwise(&environment).is_some());
     }
 }

@@ -187,6 +187,8 @@ pub struct ColumnType {
     pub flags: u16,
     /// The greatest length in bytes.
     pub length: u32,
+    /// The collation's number.
+    pub collation: u16,
 }
 
 /// What is known after a [`Capture`].
@@ -429,5 +431,7 @@ pub fn put_variable_name(out: &mut Vec<u8>, name: &[u8]) {
 
 fn number(value: Option<&Option<Vec<u8>>>) -> Result<u64, CaptureMismatch> {
     let text = value.and_then(Option::as_ref).ok_or(CaptureMismatch)?;
-    std::str::from_utf8(text).ok().and_then(|t| t.parse().ok()).ok_or(CaptureMismatch)
+    // Results may have been in UTF-16 for a moment without its being known.
+    let text: Vec<u8> = text.iter().copied().filter(|byte| *byte != 0).collect();
+    std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).ok_or(CaptureMismatch)
 }

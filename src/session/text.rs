@@ -77,8 +77,8 @@ impl TextStatements {
         self.0.insert(name.into(), TextStatement { analysis, preparation: None });
     }
 
-    /// A statement is gone, perhaps: only its connection can tell.
-    pub fn perhaps_deallocated(&mut self, name: &[u8]) {
+    /// Only its connection has it as it is: perhaps it is gone, or its parameters were given types.
+    pub fn tied(&mut self, name: &[u8]) {
         if let Some(statement) = self.0.get_mut(name) {
             statement.preparation = None;
         }

@@ -4,7 +4,9 @@
 
 mod execute;
 
-pub use self::execute::{BulkExecute, CURSOR_FLAGS, Execute, Types};
+pub use self::execute::{
+    Bound, BulkExecute, CURSOR_FLAGS, Execute, PARAMETER_COUNT_AVAILABLE, Types,
+};
 
 use super::capability::Capabilities;
 use super::cursor::Cursor;

@@ -103,7 +103,8 @@ impl Exchange {
         }
     }
 
-    /// The definitions of columns will be controls: somebody wants to change them.
+    /// The definitions of columns and parameters will be controls: somebody wants to know or change
+    /// them. Not those of the columns of a statement that is prepared.
     pub fn see_definitions(&mut self) {
         self.definitions = Definitions::Seen;
     }
@@ -239,6 +240,15 @@ impl Exchange {
                 }
                 Ok(Look::Control(Control::Column, length))
             }
+            State::ExpectParameters { .. }
+                if self.definitions == Definitions::Seen && !header.is_continued() =>
+            {
+                let length = HEADER + header.length;
+                if input.len() < length {
+                    return Ok(Look::NeedMore(length));
+                }
+                Ok(Look::Control(Control::Parameter, length))
+            }
             _ => Ok(Look::Packet(header)),
         }
     }
@@ -326,7 +336,7 @@ impl Exchange {
                 State::ExpectColumns { left: self.columns }
             }
             Control::PrepareOk => Self::prepared(payload)?,
-            Control::Column => {
+            Control::Column | Control::Parameter => {
                 self.count();
                 self.state
             }

@@ -69,8 +69,15 @@ fn normal(reply: Reply) -> Vec<Packet> {
     let mut packets = reply.without_foresight().packets;
     for (_, packet) in &mut packets {
         replace(packet, THROUGH.as_bytes(), DIRECT.as_bytes());
+        replace(packet, &wide(THROUGH), &wide(DIRECT));
         if let Some(at) = memchr::memmem::find(packet, b"data types point") {
             packet.splice(at + 11..at + 16, *b"geometry");
+        }
+        if let Some(at) = memchr::memmem::find(packet, b"for column ``.``.")
+            && let Some(row) = packet.last_mut()
+            && at > 0
+        {
+            *row = b'0';
         }
         match &mut packet[..] {
             [0 | 0xfe, _, _, .., flags, _, _, 0, 0] if *flags & CHANGED != 0 => {
@@ -132,6 +139,13 @@ fn after_length(packet: &[u8], at: usize) -> usize {
 
 fn after_text(packet: &[u8], at: usize) -> usize {
     at + 1 + packet.get(at).map_or(0, |length| usize::from(*length))
+}
+
+/// As it stands in a result in UTF-16 of either order, but for the outermost byte.
+fn wide(name: &str) -> Vec<u8> {
+    let mut wide: Vec<_> = name.bytes().flat_map(|byte| [byte, 0]).collect();
+    wide.pop();
+    wide
 }
 
 fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
@@ -198,7 +212,8 @@ impl Untold {
             _ => None,
         };
         let text = executed.as_deref().unwrap_or(text);
-        const INDIRECT: &[&str] = &["CALL", "SELECT ins(", "SELECT tz(", "SELECT uv("];
+        const INDIRECT: &[&str] =
+            &["CALL", "SELECT adds(", "SELECT ins(", "SELECT tz(", "SELECT uv("];
         if self.flavor == Flavor::MySql {
             let counts = matches!(reply.packets.first(), Some((_, packet)) if packet[0] != 0);
             if text.contains("SET @a = (SELECT") {

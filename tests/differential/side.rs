@@ -28,7 +28,7 @@ struct Statement {
 }
 
 /// How a client of each generation logs in; there are more of them than connections.
-fn login(number: usize, database: &str) -> Login {
+pub(crate) fn login(number: usize, database: &str) -> Login {
     let old = Flags::CLIENT_MULTI_RESULTS | Flags::CLIENT_PS_MULTI_RESULTS;
     let capabilities = match number % 4 {
         0 => old | Flags::CLIENT_DEPRECATE_EOF | Flags::CLIENT_MULTI_STATEMENTS,
@@ -147,11 +147,44 @@ impl Side {
     }
 }
 
+/// The type of a parameter, and its value; none is NULL.
+fn typed(kind: u8) -> ([u8; 2], &'static [u8]) {
+    match kind {
+        b'i' => ([8, 0], b"\x05\0\0\0\0\0\0\0"),
+        b'm' => ([3, 0], b"\xfe\xff\xff\xff"),
+        b'u' => ([8, 0x80], b"\x06\0\0\0\0\0\0\0"),
+        b'd' => ([5, 0], b"\0\0\0\0\0\0\xf8\x3f"),
+        b'D' => ([246, 0], b"\x032.5"),
+        b's' => ([253, 0], b"\x017"),
+        b'f' => ([253, 0], b"\x02-7"),
+        b'w' => ([253, 0], b"\x03abc"),
+        b't' => ([10, 0], b"\x04\xe4\x07\x01\x02"),
+        b'T' => ([12, 0], b"\x07\xe4\x07\x01\x02\x03\x04\x05"),
+        _ => ([6, 0], b""),
+    }
+}
+
 impl Statement {
+    /// Values of these kinds, one after the other.
+    fn put_typed(&self, kinds: &[u8], payload: &mut Vec<u8>) {
+        let all =
+            || kinds.iter().cycle().take(usize::from(self.parameters)).map(|kind| typed(*kind));
+        let nulls = all().enumerate().filter(|(_, (_, value))| value.is_empty());
+        payload.push(nulls.fold(0, |bits, (at, _)| bits | 1 << at));
+        payload.push(1);
+        all().for_each(|(kind, _)| payload.extend(kind));
+        all().for_each(|(_, value)| payload.extend(value));
+    }
+
     fn execute(&mut self, how: &str) -> Vec<u8> {
         let cursor = u8::from(how == "cursor");
         let mut payload = [&[0x17][..], &self.id, &[cursor, 1, 0, 0, 0]].concat();
         if self.parameters == 0 {
+            return payload;
+        }
+        if let Some(kinds) = how.strip_prefix("as ").filter(|_| !self.long) {
+            self.bound = true;
+            self.put_typed(kinds.as_bytes(), &mut payload);
             return payload;
         }
         let nulls = how == "null" && !self.long;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 
-use super::statements::KINDS;
+use super::{further, statements};
 
 /// A line of [`super::statements`] with what was chosen for its words.
 #[derive(Clone)]
@@ -19,14 +19,20 @@ pub(crate) fn session(steps: usize) -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let kinds = KINDS
+    let kinds = statements::KINDS
         .iter()
+        .chain(further::KINDS)
         .map(|kind| (kind.weight, (0..kind.lines.len()).prop_map(|at| kind.lines[at]).boxed()));
     let line = prop::strategy::Union::new_weighted(kinds.collect());
     (line, 0..100_000_u32).prop_map(|(line, choices)| Step { line, choices })
 }
 
 impl Step {
+    /// One whose words are the first ones.
+    pub(crate) fn known(line: &'static str) -> Self {
+        Self { line, choices: 0 }
+    }
+
     /// What a session says whose own database has this name, on a connection of this number.
     pub(crate) fn text(&self, database: &str, connection: u32) -> String {
         let mut choices = self.choices;

@@ -179,6 +179,45 @@ fn a_transaction_whose_connection_ends_between_two_statements_is_told_so() {
     });
 }
 
+/// A statement is prepared once more on each connection, in the database that it was prepared in at
+/// first. When that is not there any more, the connection goes: not without a word about what else
+/// was on it.
+#[test]
+fn a_transaction_whose_connection_is_given_up_by_millpond_itself_is_told_so() {
+    servers::both_private(&[], async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
+        let mut admin = server.admin().await;
+        for sql in ["CREATE DATABASE passing", "CREATE TABLE app.lost_and_found (id INT)"] {
+            admin.query_drop(sql).await.expect("what it needs");
+        }
+        admin.query_drop("GRANT ALL ON passing.* TO 'app'@'%'").await.expect("a grant");
+        let mut client = millpond.connect(&APP, Some("passing")).await.expect("to connect");
+        let prepared = client.prep("SELECT COUNT(*) FROM app.lost_and_found").await;
+        let prepared = prepared.expect("a statement");
+        let none: Option<u64> = client.exec_first(&prepared, ()).await.expect("a count");
+        assert_eq!(none, Some(0));
+        client.query_drop("USE app").await.expect("to change");
+        admin.query_drop("DROP DATABASE passing").await.expect("to drop");
+        // Of two connections, the one with the statement is taken.
+        let mut other = millpond.connect(&APP, Some("app")).await.expect("to connect");
+        other.query_drop("BEGIN").await.expect("a transaction");
+        client.query_drop("BEGIN").await.expect("a transaction");
+        client.query_drop("INSERT INTO lost_and_found VALUES (1)").await.expect("a row");
+        let count: Result<Option<u64>, Error> = client.exec_first(&prepared, ()).await;
+        if let Err(error) = count {
+            let Error::Server(error) = error else { panic!("{error}") };
+            assert_eq!(error.code, 1049, "{error}");
+            let lost = told(&mut client, "INSERT INTO lost_and_found VALUES (2)").await;
+            assert!(lost.2.contains("rolled back; the statement was not run"), "{lost:?}");
+            client.query_drop("COMMIT").await.expect("a commit of nothing");
+            assert_eq!(rows(&mut client).await, 0, "half a transaction was committed");
+        } else {
+            client.query_drop("COMMIT").await.expect("a commit");
+            assert_eq!(rows(&mut client).await, 1);
+        }
+    });
+}
+
 /// What a ROLLBACK asks for has happened when its connection has ended: that is no error.
 #[test]
 fn a_rollback_whose_server_is_lost_succeeds() {

@@ -3,6 +3,7 @@
 use crate::support::accounts::APP;
 use crate::support::flavor::Flavor;
 use crate::support::millpond::{Millpond, Settings};
+use crate::support::raw::login::Login;
 use crate::support::servers;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
@@ -182,6 +183,27 @@ fn a_kill_finds_the_statement() {
         assert_eq!(alive, Some(1));
         let unknown = killer.query_drop("KILL 1073700000").await.unwrap_err();
         assert!(unknown.to_string().contains("1094"), "{unknown}");
+    });
+}
+
+/// Who kills itself hears what a server would say, and is gone, or goes on.
+#[test]
+fn a_session_can_kill_itself() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        for sql in
+            ["KILL QUERY CONNECTION_ID()", "KILL CONNECTION_ID()", "KILL QUERY {}", "KILL {}"]
+        {
+            let mut seen = Vec::new();
+            for port in [server.port, millpond.port] {
+                let mut client = Login::of(&APP).at(port).await.unwrap();
+                let sql = sql.replace("{}", &client.connection_id.to_string());
+                let told = client.query(&sql).await.unwrap().error();
+                let then = client.query("SELECT 7").await.ok().and_then(|reply| reply.value());
+                seen.push((told, then));
+            }
+            assert_eq!(seen[0], seen[1], "{}: {sql}", server.flavor);
+        }
     });
 }
 

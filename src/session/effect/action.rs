@@ -52,6 +52,12 @@ pub(super) fn take_in(
         Action::Prepare { .. } | Action::Deallocate(_) => {
             text_statement(session, analysis, action, ran)
         }
+        // MySQL keeps the types of the values: another statement of the same text has others.
+        Action::Execute { name, using } if flavor == Flavor::MySql && !using.is_empty() => {
+            session.text_statements().tied(name);
+            let tied = session.text_statements().are_tied();
+            session.pins.put(PinReason::TextStatement, tied.into());
+        }
         Action::SetNames { charset, collation } if certain => {
             let text = |name: &[u8]| -> Box<str> { String::from_utf8_lossy(name).into() };
             let environment = Arc::make_mut(&mut session.environment);
@@ -60,6 +66,7 @@ pub(super) fn take_in(
                 collation: collation.as_deref().map(text),
             };
             environment.separate_charsets = None;
+            session.pins.put(PinReason::ResultsCharset, Holds::No);
             session.unsettled.results = false;
             beyond.environment = true;
         }
@@ -95,7 +102,7 @@ fn text_statement(session: &mut Session, analysis: &Analysis, action: &Action, r
         }
         (Action::Deallocate(name), Ran::Certainly) => session.text_statements().deallocated(name),
         (Action::Deallocate(name), Ran::Perhaps) => {
-            session.text_statements().perhaps_deallocated(name);
+            session.text_statements().tied(name);
         }
         _ => {}
     }

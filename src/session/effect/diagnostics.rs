@@ -88,7 +88,8 @@ fn keeps_diagnostics(analysis: &Analysis) -> bool {
             !analysis.reads_tables
         }
         Kind::Prepare => !analysis.prepares_with_tables(),
-        Kind::Begin
+        Kind::AlterDatabase
+        | Kind::Begin
         | Kind::Commit
         | Kind::Deallocate
         | Kind::Empty

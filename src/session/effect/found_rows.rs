@@ -30,7 +30,11 @@ pub fn after(
     }
     if analysis.count > 1 || analysis.marks.has(Marks::OPAQUE) {
         return match result.rows {
-            Some(rows) if result.error.is_none() && counts_rows(analysis) => FoundRows::Known(rows),
+            Some(rows)
+                if result.error.is_none() && counts_rows(analysis) && !analysis.finds_more() =>
+            {
+                FoundRows::Known(rows)
+            }
             // None had rows before one failed.
             None if result.error.is_some() => before,
             _ => FoundRows::OnBackend,
@@ -39,17 +43,21 @@ pub fn after(
     if result.status.is_some_and(|status| status.has(Status::CURSOR_EXISTS)) {
         return FoundRows::OnBackend;
     }
+    if matches!(kind, Kind::Call | Kind::Compound | Kind::Execute) {
+        // Which of its results counts is not seen.
+        return FoundRows::OnBackend;
+    }
     if let Some(rows) = result.rows {
         return match result.error {
             _ if kind == Kind::Explain || inserts_selected(analysis) => FoundRows::OnBackend,
             _ if !counts_rows(analysis) => before,
             _ if analysis.marks.has(Marks::SQL_CALC_FOUND_ROWS) => FoundRows::OnBackend,
+            _ if analysis.finds_more() => FoundRows::OnBackend,
             None => FoundRows::Known(rows),
             Some(_) => FoundRows::OnBackend,
         };
     }
     match kind {
-        Kind::Call => FoundRows::OnBackend,
         _ if result.error.is_some() => before,
         Kind::Update | Kind::Delete if analysis.joins() => FoundRows::OnBackend,
         Kind::Select if flavor == Flavor::MySql => FoundRows::Known(result.affected_rows),
@@ -58,9 +66,7 @@ pub fn after(
             Some(rows) => FoundRows::Known(rows),
             None => FoundRows::OnBackend,
         },
-        Kind::Compound | Kind::Execute | Kind::Other | Kind::Select | Kind::With => {
-            FoundRows::OnBackend
-        }
+        Kind::Other | Kind::Select | Kind::With => FoundRows::OnBackend,
         Kind::CreateTable | Kind::CreateTemporaryTable
             if analysis.reads_tables || result.affected_rows > 0 =>
         {
@@ -128,7 +134,9 @@ pub fn may_leave(analysis: &Analysis) -> bool {
         || analysis.joins()
         || match analysis.kind {
             Kind::Call | Kind::Compound | Kind::Execute | Kind::Explain | Kind::Other => true,
-            Kind::CreateTable | Kind::CreateTemporaryTable | Kind::Set => analysis.reads_tables,
+            // One whose table is there already does not look at the rows that it would have put in.
+            Kind::CreateTable | Kind::CreateTemporaryTable => true,
+            Kind::Set => analysis.reads_tables,
             _ => false,
         }
 }

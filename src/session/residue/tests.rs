@@ -6,7 +6,7 @@ fn value(text: &str) -> Option<Vec<u8>> {
 }
 
 fn string_column() -> ColumnType {
-    ColumnType { code: 253, flags: 0, length: 40 }
+    ColumnType { code: 253, flags: 0, length: 40, collation: 45 }
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn warnings_are_asked_for_first() {
              WHERE 0+COALESCE(LENGTH(@`a`),0)<=65536 LIMIT 1"
         ]
     );
-    let id = ColumnType { code: LONGLONG, flags: UNSIGNED, length: 21 };
+    let id = ColumnType { code: LONGLONG, flags: UNSIGNED, length: 21, collation: 63 };
     let answers = vec![
         Answer::default(),
         Answer {

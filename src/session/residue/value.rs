@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn literals_recreate_the_type() {
         let number = |code, flags, v: Option<Vec<u8>>| {
-            let column = ColumnType { code, flags, length: 20 };
+            let column = ColumnType { code, flags, length: 20, collation: 45 };
             let rest = [value("31"), value("binary"), value("binary")];
             let values = [&[v][..], &rest].concat();
             literal(b"a", column, &values).map(|l| String::from_utf8_lossy(&l).into_owned())
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_geometry_keeps_its_reference_system() {
-        let column = ColumnType { code: GEOMETRY, flags: 0, length: 0 };
+        let column = ColumnType { code: GEOMETRY, flags: 0, length: 0, collation: 63 };
         let hex = value("E6100000010100000000000000000000000000000000000000");
         let values = [value("..."), hex, value("binary"), value("binary")];
         let made = literal(b"a", column, &values).unwrap();
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_was_never_assigned_is_not_recreated() {
-        let unset = ColumnType { code: 250, flags: 0, length: 16_777_216 };
+        let unset = ColumnType { code: 250, flags: 0, length: 16_777_216, collation: 63 };
         let values = [None, None, value("binary"), value("binary")];
         assert_eq!(literal(b"a", unset, &values), None);
     }

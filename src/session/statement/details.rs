@@ -27,6 +27,8 @@ pub struct Details {
     pub impure: Effects,
     /// An `UPDATE` or a `DELETE` is one of several tables, perhaps.
     pub joins: bool,
+    /// More rows may be found than are shown: `LIMIT 5, 10`, `OFFSET 5`, a `UNION` with a `LIMIT`.
+    pub finds_more: bool,
     /// Questions that are parts of the text, in its order.
     pub asked: Vec<Asked>,
     /// Which rows a `SHOW WARNINGS` or `SHOW ERRORS` is to show, if not all.
@@ -268,6 +270,10 @@ pub enum AfterEnd {
     Chain,
     /// `AND NO CHAIN`: none.
     NoChain,
+    /// `NO RELEASE`, perhaps with `AND NO CHAIN`: the connection stays open.
+    NoRelease,
+    /// `AND CHAIN NO RELEASE`: it does, for another transaction.
+    ChainNoRelease,
     /// `RELEASE`: the connection is closed.
     Release,
 }
@@ -283,15 +289,15 @@ pub enum Source {
     Expression,
 }
 
-/// `KILL [HARD | SOFT] [CONNECTION | QUERY] id`
+/// `KILL [HARD | SOFT] [CONNECTION | QUERY] id`, or of `CONNECTION_ID()`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kill {
     /// What stands between `KILL` and the number.
     pub words: Box<[u8]>,
     /// Whether it ends the connection, not only its statement.
     pub connection: bool,
-    /// The number.
-    pub id: u64,
+    /// The number; `None` for the session's own.
+    pub id: Option<u64>,
 }
 
 /// The functions that change which user locks are held.

@@ -283,13 +283,10 @@ fn alter(parser: &mut Parser<'_>) -> (Kind, Marks) {
             K::Event => return (Kind::CreateRoutine, commits),
             K::View => return (Kind::Ddl, commits | Marks::DDL_ROUTINE),
             K::User => return (Kind::Account, commits | Marks::PRIVILEGES),
-            K::Database
-            | K::Schema
-            | K::Server
-            | K::Tablespace
-            | K::Instance
-            | K::Sequence
-            | K::Resource => return (Kind::Ddl, commits),
+            K::Database | K::Schema => return (Kind::AlterDatabase, commits),
+            K::Server | K::Tablespace | K::Instance | K::Sequence | K::Resource => {
+                return (Kind::Ddl, commits);
+            }
             K::Definer => {
                 parser.advance();
                 skip_account(parser);

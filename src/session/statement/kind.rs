@@ -7,6 +7,8 @@ pub enum StatementKind {
     Account,
     /// Servers' affairs: `PURGE`, `CHANGE REPLICATION SOURCE`, `INSTALL`, `SHUTDOWN` …
     Administration,
+    /// `ALTER DATABASE`.
+    AlterDatabase,
     /// `ALTER TABLE`.
     AlterTable,
     /// MariaDB's `BACKUP`.

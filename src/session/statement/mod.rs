@@ -96,6 +96,19 @@ impl Analysis {
         self.details.as_ref().is_some_and(|details| details.joins)
     }
 
+    /// The sorts of the statements.
+    pub fn kinds(&self) -> &[StatementKind] {
+        match &self.details {
+            Some(details) if !details.statements.is_empty() => &details.statements,
+            _ => std::slice::from_ref(&self.kind),
+        }
+    }
+
+    /// Whether more rows may be found than are shown, though nobody asks for their number.
+    pub fn finds_more(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.finds_more)
+    }
+
     /// Which rows of the warnings or errors are asked for, if not all.
     pub fn limit(&self) -> Option<Limit> {
         self.details.as_ref()?.limit
@@ -149,8 +162,15 @@ impl Analysis {
     /// Whether the default character set of a database may be another afterwards.
     pub fn may_alter_databases(&self) -> bool {
         use StatementKind as Kind;
-        matches!(self.kind, Kind::Call | Kind::Compound | Kind::Ddl | Kind::Execute | Kind::Other)
-            || self.count > 1
+        matches!(
+            self.kind,
+            Kind::AlterDatabase
+                | Kind::Call
+                | Kind::Compound
+                | Kind::Ddl
+                | Kind::Execute
+                | Kind::Other
+        ) || self.count > 1
             || self.marks.intersects(Marks::OPAQUE | Marks::IMPURE)
     }
 

@@ -90,6 +90,14 @@ impl<'a> Scan<'a> {
                 self.reads_tables = true;
             }
             K::Null if previous == K::Is => self.mark(Marks::IS_NULL),
+            K::Offset | K::Union => self.details().finds_more = true,
+            K::Limit => {
+                let mut behind = Parser::new(self.lexer.clone());
+                behind.advance();
+                if behind.token.is(b',') {
+                    self.details().finds_more = true;
+                }
+            }
             K::SqlCalcFoundRows => self.mark(Marks::SQL_CALC_FOUND_ROWS),
             K::Update | K::Share if previous == K::For => self.mark(Marks::LOCKING_READ),
             K::Mode if previous == K::Share => self.mark(Marks::LOCKING_READ),
@@ -281,7 +289,9 @@ impl<'a> Scan<'a> {
             // `'user'@'host'`
             return;
         }
-        if matches!(self.statement.kind, Kind::Ddl | Kind::AlterTable) && before.is(b'=') {
+        if matches!(self.statement.kind, Kind::Ddl | Kind::AlterDatabase | Kind::AlterTable)
+            && before.is(b'=')
+        {
             // `DEFINER = 'user'@'host'`
             return;
         }

@@ -101,6 +101,7 @@ impl Statement<'_> {
             Kind::Account
             | Kind::AlterTable
             | Kind::CreateRoutine
+            | Kind::AlterDatabase
             | Kind::Ddl
             | Kind::DropTable
             | Kind::Maintenance => false,

@@ -61,6 +61,10 @@ fn end(parser: &mut Parser<'_>, found: &mut Found) {
         if parser.words(&[K::No, K::Chain]) {
             then = AfterEnd::NoChain;
         } else if parser.words(&[K::No, K::Release]) {
+            then = match then {
+                AfterEnd::Chain => AfterEnd::ChainNoRelease,
+                _ => AfterEnd::NoRelease,
+            };
         } else if parser.word(K::Chain) {
             then = AfterEnd::Chain;
         } else if parser.word(K::Release) {
@@ -82,7 +86,7 @@ fn drop_database(parser: &mut Parser<'_>, found: &mut Found) {
     }
 }
 
-/// `KILL [HARD|SOFT] [CONNECTION|QUERY] id`; anything else is for the server.
+/// `KILL [HARD|SOFT] [CONNECTION|QUERY] id`, or `CONNECTION_ID()`; anything else is for the server.
 fn kill(parser: &mut Parser<'_>, found: &mut Found) {
     let start = parser.token.start;
     let mut end = start;
@@ -92,15 +96,16 @@ fn kill(parser: &mut Parser<'_>, found: &mut Found) {
         end = parser.token.end;
         parser.advance();
     }
+    let number = |text| std::str::from_utf8(text).ok().and_then(|n| n.parse().ok());
+    let own = parser.at(K::ConnectionId);
     let id = match parser.token.kind {
-        TokenKind::Number => std::str::from_utf8(parser.text()).ok().and_then(|n| n.parse().ok()),
+        TokenKind::Number => number(parser.text()),
         _ => None,
     };
     parser.advance();
+    let own = own && parser.symbol(b'(') && parser.symbol(b')');
     found.marks |= Marks::KILL;
-    if let Some(id) = id
-        && parser.at_end()
-    {
+    if (own || id.is_some()) && parser.at_end() {
         let words = parser.slice(start, end).into();
         found.actions.push(Action::Kill(Kill { words, connection, id }));
     }

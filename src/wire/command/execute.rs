@@ -15,11 +15,13 @@ use super::{bitmap_length, parameter_count};
 /// The flags of [`Execute::flags`] that ask for a cursor.
 pub const CURSOR_FLAGS: u8 = 0x07;
 /// The flag that announces a number of parameters where the statement itself has none.
-const PARAMETER_COUNT_AVAILABLE: u8 = 0x08;
+pub const PARAMETER_COUNT_AVAILABLE: u8 = 0x08;
 /// The flag of [`BulkExecute::flags`] that announces types.
 const BULK_TYPES: u16 = 128;
 /// Bytes of one parameter's type and sign.
 const TYPE: usize = 2;
+/// `MYSQL_TYPE_NULL`
+const NULL: u8 = 6;
 
 /// Arguments of `COM_STMT_EXECUTE`.
 ///
@@ -175,6 +177,58 @@ fn put_unnamed(out: &mut BytesMut, plain: &[u8]) {
     for kind in plain.chunks_exact(TYPE) {
         out.put_slice(kind);
         out.put_u8(0);
+    }
+}
+
+/// What an execution gives one parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound<'a> {
+    /// `enum_field_types`
+    pub kind: u8,
+    /// Whether a number has no sign.
+    pub is_unsigned: bool,
+    /// The value without its length; `None` is NULL.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Execute<'a> {
+    /// What the statement's own parameters are given, of these types (as [`Execute::plain_types`]
+    /// gave); `long` has the values that were sent ahead.
+    ///
+    /// # Errors
+    ///
+    /// When the values are not of these types.
+    pub fn bound(
+        &self,
+        types: &[u8],
+        long: impl Fn(u16) -> Option<&'a [u8]>,
+    ) -> Result<Vec<Bound<'a>>, Fault> {
+        let mut values = Cursor::new(self.values);
+        let mut bound = Vec::with_capacity(types.len() / TYPE);
+        for (at, kind) in (0_u16..).zip(types.chunks_exact(TYPE)) {
+            let (kind, is_unsigned) = (kind[0], kind[1] & 0x80 != 0);
+            let bits = self.null_bitmap.get(usize::from(at / 8)).ok_or(Fault::Truncated)?;
+            let value = if let Some(value) = long(at) {
+                Some(value)
+            } else if bits & (1 << (at % 8)) != 0 || kind == NULL {
+                None
+            } else {
+                Some(take_value(&mut values, kind)?)
+            };
+            bound.push(Bound { kind, is_unsigned, value });
+        }
+        Ok(bound)
+    }
+}
+
+/// A value of the binary protocol, without its length.
+fn take_value<'a>(values: &mut Cursor<'a>, kind: u8) -> Result<&'a [u8], Fault> {
+    match kind {
+        1 => values.bytes(1),
+        2 | 13 => values.bytes(2),
+        3 | 4 | 9 => values.bytes(4),
+        5 | 8 => values.bytes(8),
+        _ => values.lenenc_bytes(),
     }
 }
 

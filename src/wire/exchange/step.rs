@@ -36,6 +36,8 @@ pub enum Control {
     LocalInfile,
     /// `0x00`
     Ok,
+    /// A parameter's definition, if definitions are to be seen.
+    Parameter,
     /// Place: all parameter definitions of a prepared statement have passed.
     ParametersEnd,
     /// The head of the reply to `COM_STMT_PREPARE`.

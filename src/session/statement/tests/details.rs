@@ -175,7 +175,8 @@ fn the_rest() {
     for (sql, then) in [
         ("commit work", AfterEnd::Default),
         ("commit work and chain", AfterEnd::Chain),
-        ("rollback and no chain no release", AfterEnd::NoChain),
+        ("rollback and no chain", AfterEnd::NoChain),
+        ("rollback and no chain no release", AfterEnd::NoRelease),
         ("rollback release", AfterEnd::Release),
     ] {
         assert_eq!(one(&mysql(sql)), Action::EndTransaction { then }, "{sql}");
@@ -186,10 +187,13 @@ fn the_rest() {
         ("KILL QUERY 15", "QUERY", false),
         ("kill soft  query 15;", "soft  query", false),
     ] {
-        let kill = Kill { words: bytes(words), connection, id: 15 };
+        let kill = Kill { words: bytes(words), connection, id: Some(15) };
         assert_eq!(one(&mariadb(sql)), Action::Kill(kill), "{sql}");
     }
-    for sql in ["kill connection_id()", "kill user a", "kill query id 5", "kill 1 + 1", "kill 1.5"]
+    let own = Kill { words: bytes("query"), connection: false, id: None };
+    assert_eq!(one(&mariadb("kill query connection_id ( )")), Action::Kill(own));
+    for sql in
+        ["kill connection_id() + 1", "kill user a", "kill query id 5", "kill 1 + 1", "kill 1.5"]
     {
         assert!(mariadb(sql).marks.has(Marks::KILL), "{sql}");
         assert_eq!(actions(&mariadb(sql)), [], "{sql}");

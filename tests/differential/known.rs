@@ -1,0 +1,190 @@
+//! What once was seen otherwise through Millpond: sessions that follow each other, in the language of
+//! [`super::statements`].
+
+/// What was wrong, and sessions that showed it.
+pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
+    (
+        "a text became a number where another session had given one",
+        &[
+            &[
+                "!prepare 0 SELECT ? AS v",
+                "!execute 0 as i",
+                "!execute 0 as i",
+                "!execute 0 as i",
+                "!execute 0 as w",
+            ],
+            &[
+                "!prepare 0 SELECT ? AS v",
+                "!execute 0 as w",
+                "!execute 0 as N",
+                "!execute 0 as w",
+                "!execute 0 as d",
+                "!execute 0 as i",
+            ],
+        ],
+    ),
+    (
+        "an update failed where another session had compared with a number",
+        &[
+            &["!prepare 0 UPDATE s SET n = 1 WHERE s = ?", "!execute 0 as i", "!execute 0 as i"],
+            &[
+                "!prepare 0 UPDATE s SET n = 1 WHERE s = ?",
+                "!execute 0 as w",
+                "!execute 0 as w",
+                "!execute 0 as w",
+            ],
+        ],
+    ),
+    (
+        "a statement's own former types were lost on another connection",
+        &[&[
+            "!prepare 1 SELECT CONCAT(?, 'x'), id FROM t ORDER BY id",
+            "!execute 1 as i",
+            "!execute 1 as w",
+            "SELECT 1",
+            "!execute 1 as N",
+            "!execute 1 as D",
+            "!execute 1 as i",
+            "SELECT 1",
+            "!execute 1 as i",
+            "SELECT * FROM t ORDER BY id",
+        ]],
+    ),
+    (
+        "a statement was prepared again in the mode of another session",
+        &[
+            &[
+                "!prepare 0 SELECT \"a\", ?",
+                "SET sql_mode = 'ANSI_QUOTES'",
+                "!execute 0 as i",
+                "!execute 0 as i",
+                "!execute 0 as i",
+            ],
+            &[
+                "!prepare 0 SELECT \"a\", ?",
+                "!execute 0 as i",
+                "!execute 0 as w",
+                "!execute 0 as i",
+                "!execute 0 as i",
+            ],
+        ],
+    ),
+    (
+        "a character set of results came back",
+        &[&[
+            "SET character_set_results = utf16",
+            "SET character_set_results = latin1",
+            "SELECT CAST('x' AS SIGNED); SHOW WARNINGS",
+            "!prepare 2 SELECT CAST(? AS CHAR), HEX(?)",
+            "BEGIN",
+            "SELECT CAST('x' AS SIGNED)",
+            "SET character_set_results = utf16",
+            "!prepare 2 SELECT CAST(? AS CHAR), HEX(?)",
+            "!execute 2 as w",
+        ]],
+    ),
+    (
+        "no rows of a table that was there were put into it, and none found",
+        &[&[
+            "CREATE TEMPORARY TABLE tt (a INT)",
+            "SELECT id FROM t",
+            "CREATE TEMPORARY TABLE IF NOT EXISTS tt (a INT) SELECT 23 AS a",
+            "SELECT FOUND_ROWS() + 0",
+            "DROP TEMPORARY TABLE tt",
+            "SELECT COUNT(*) FROM t",
+            "CREATE TEMPORARY TABLE IF NOT EXISTS tt (a INT) SELECT 23 AS a",
+            "SELECT FOUND_ROWS() + 0",
+        ]],
+    ),
+    (
+        "errors were forgotten where a database was altered",
+        &[&[
+            "RELEASE SAVEPOINT s1",
+            "ALTER DATABASE CHARACTER SET latin2",
+            "SELECT @@error_count AS errors",
+            "SHOW WARNINGS",
+        ]],
+    ),
+    (
+        "rows that were skipped were not found",
+        &[&[
+            "SELECT id FROM t ORDER BY id LIMIT 3 OFFSET 1",
+            "SELECT FOUND_ROWS() + 0",
+            "SELECT id FROM t ORDER BY id LIMIT 2, 5",
+            "SELECT FOUND_ROWS()",
+            "(SELECT id FROM t ORDER BY id LIMIT 1, 1) LIMIT 2",
+            "SELECT FOUND_ROWS(), 1",
+            "SELECT 1 FROM t UNION ALL SELECT 2 FROM s LIMIT 2",
+            "SELECT FOUND_ROWS() + 0",
+            "CALL half()",
+            "SELECT FOUND_ROWS() + 0",
+        ]],
+    ),
+    ("a session went on behind its end", &[&["BEGIN", "COMMIT RELEASE", "SELECT 1"]]),
+    (
+        "a session went on behind an end that was agreed before",
+        &[&[
+            "SET completion_type = 2",
+            "COMMIT AND CHAIN NO RELEASE",
+            "ROLLBACK TO s",
+            "COMMIT",
+            "SELECT 1",
+        ]],
+    ),
+    (
+        "a session went on behind an end among several statements",
+        &[&["SET completion_type = 2", "BEGIN; DO 1; COMMIT", "SELECT 1"]],
+    ),
+    (
+        "nobody could read what character sets a session had",
+        &[&[
+            "SET @a = 'é', @c = 5",
+            "SET character_set_results = utf16",
+            "SELECT @a, @c, 'ü'",
+            "SELECT CAST('x' AS SIGNED)",
+            "SHOW WARNINGS",
+            "SET character_set_results = ucs2",
+            "INSERT INTO t (a) VALUES (7)",
+            "SELECT LAST_INSERT_ID(), @a",
+            "SET NAMES latin1",
+            "SELECT @a, @c, 'u'",
+            "SET character_set_results = utf32",
+            "!execute 0 as i",
+            "SELECT @a",
+        ]],
+    ),
+    (
+        "a statement prepared by text took over types",
+        &[&[
+            "SET @c = 5",
+            "SET @a = 'abc'",
+            "PREPARE ps FROM 'SELECT ? AS v'",
+            "EXECUTE ps USING @c",
+            "SELECT 1",
+            "EXECUTE ps USING @a",
+            "EXECUTE ps USING @nosuch",
+            "DEALLOCATE PREPARE ps",
+            "SELECT 1",
+            "PREPARE ps FROM 'SELECT ? AS v'",
+            "EXECUTE ps USING @a",
+        ]],
+    ),
+];
+
+/// A session from the file that the environment names, for as long as the test runs.
+pub(crate) fn told() -> Option<(&'static str, Vec<&'static [&'static str]>)> {
+    let path = std::env::var("DIFFERENTIAL_SESSION").ok()?;
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let lines: Vec<_> = text.lines().map(|line| own_database(line.trim())).collect();
+    let lines: &[&str] = Vec::leak(lines);
+    Some(("the session of the file", vec![lines]))
+}
+
+/// The line with `§` in place of the database's name that a difference is told with.
+fn own_database(line: &str) -> &'static str {
+    let mut own = line.to_owned();
+    for number in 0..super::SESSIONS {
+        own = own.replace(&format!("{}{number}", super::compare::DIRECT), "§");
+    }
+    String::leak(own)
+}
