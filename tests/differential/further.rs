@@ -79,8 +79,6 @@ const WRITES: &[&str] = &[
     "SELECT a, id FROM t ORDER BY id LIMIT {1|2} INTO @a, @b",
     "CREATE SEQUENCE IF NOT EXISTS sq",
     "SELECT NEXTVAL(sq)",
-    "SELECT LASTVAL(sq), 1",
-    "SELECT PREVIOUS VALUE FOR sq",
     "DO NEXTVAL(sq)",
     "INSERT INTO t (a) VALUES (NEXT VALUE FOR sq)",
     "DROP SEQUENCE IF EXISTS sq",

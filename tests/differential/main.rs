@@ -45,6 +45,9 @@
 //! Binary calls of procedures with `OUT` parameters: MySQL ends the reply with these where a client
 //! does not have `DEPRECATE_EOF`, and with an OK behind them, as Millpond does, where it has.
 //!
+//! `LASTVAL()` and `PREVIOUS VALUE FOR` a sequence of MariaDB's: only the connection that gave the value
+//! knows it.
+//!
 //! Results of stored code that has opened a cursor: the server says so in front of their rows, which
 //! nobody can know.
 //!
