@@ -14,6 +14,7 @@ use crate::session::wide::Wide;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, put_statement_command};
 use bytes::BytesMut;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -227,6 +228,11 @@ impl Connection {
             return true;
         }
         let mut byte = [0; 1];
+        if let Stream::Plain(tcp) = &self.stream {
+            // Asks the system only where it has said that there is something.
+            let read = tcp.try_read(&mut byte);
+            return !read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        }
         let mut buffer = ReadBuf::new(&mut byte);
         let mut context = Context::from_waker(Waker::noop());
         let polled = std::pin::Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer);

@@ -167,9 +167,10 @@ impl Client {
 
     /// Borrows from the pool; leaves the queue at once when the client goes away.
     async fn acquire(&mut self) -> Result<Result<Lease, Told>, Stop> {
-        let patience = self.service.wake();
+        let limits = self.limits.load();
+        let patience = self.service.wake(limits);
         let (started, deadline) = (patience.since(), patience.deadline());
-        let limit = self.service.limits().max_packet;
+        let limit = limits.max_packet;
         let mut pause = FIRST_RETRY;
         loop {
             let version = self.service.topology.version();

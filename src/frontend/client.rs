@@ -9,7 +9,7 @@ use super::incident::Concerned;
 use super::limits::Seat;
 use super::peer::Peer;
 use super::pins::SessionPins;
-use super::service::{Admission, Service};
+use super::service::{Admission, KnownLimits, Service};
 use super::told::Told;
 use crate::net::channel::Channel;
 use crate::pool::Pool;
@@ -77,6 +77,8 @@ pub struct Client {
     pub counted_pins: SessionPins,
     /// Its transaction was cut, and it does not know yet.
     pub cut: Option<Box<Cut>>,
+    /// The service's limits.
+    pub limits: KnownLimits,
     /// Its place among the service's clients.
     pub admission: Admission,
     /// Its place among those of its user.

@@ -51,7 +51,8 @@ async fn handle(client: &mut Client, command: &[u8], sequence: u8) -> Result<(),
             forward(client, command, ReplyShape::Statistics, sequence).await?;
         }
         CommandCode::ResetConnection => client.reset_session(sequence).await?,
-        CommandCode::ChangeUser => client.change_user(payload, sequence).await?,
+        // In a box: it is rare, and takes more room than all others.
+        CommandCode::ChangeUser => Box::pin(client.change_user(payload, sequence)).await?,
         CommandCode::ProcessKill => client.process_kill(command, sequence).await?,
         CommandCode::Debug | CommandCode::ProcessInfo | CommandCode::Refresh => {
             let shape =

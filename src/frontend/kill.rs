@@ -68,7 +68,7 @@ impl Client {
         };
         // A connection of its own: a KILL must work when all others are busy. The server checks
         // whether this user may.
-        let patience = self.service.wake();
+        let patience = self.service.wake(self.limits.load());
         let opened = self.pool.open_apart().await;
         let mut control = match opened {
             Ok(control) => control,

@@ -290,6 +290,7 @@ fn client(
     let mut channel = Channel::new(stream, &input);
     channel.output = output;
     Some(Client {
+        limits: service.known_limits(),
         service,
         access,
         // The first statement looks where to go.
@@ -376,6 +377,6 @@ mod tests {
     /// What an idle client costs is this, its socket and its place in the registry.
     #[test]
     fn a_client_is_small() {
-        assert!(size_of::<Client>() <= 592, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Client>() <= 608, "{} bytes", size_of::<Client>());
     }
 }

@@ -41,3 +41,4 @@ pub mod topology;
 mod transport;
 mod typing;
 pub mod users;
+mod work;

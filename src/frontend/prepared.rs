@@ -137,10 +137,10 @@ impl Client {
         let open = outcome.status.is_some_and(|s| s.has(Status::CURSOR_EXISTS));
         if open && let Some(statement) = self.session.statements().get_mut(id) {
             statement.cursor = Cursor::Open { backend_id };
+            self.pin_statements();
         } else if place.serves == Serves::Once {
             self.close_behind(backend_id);
         }
-        self.pin_statements();
         Ok(())
     }
 

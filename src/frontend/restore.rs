@@ -13,7 +13,7 @@ use crate::session::pin::PinReason;
 use crate::session::prepared::environment_to_prepare;
 use crate::session::residue::{Diagnostics, FoundRows};
 use crate::session::server::Flavor;
-use crate::session::state::{Environment, same};
+use crate::session::state::{Environment, same, unite};
 use crate::session::statement::{Analysis, Marks};
 use crate::session::treatment::PoolMode;
 use std::sync::Arc;
@@ -119,12 +119,11 @@ impl Client {
     pub(super) fn restores(&mut self, analysis: &Analysis) -> Vec<Restore> {
         let clears = self.has_foreign_diagnostics(analysis);
         let Some(lease) = &mut self.lease else { return Vec::new() };
-        let pool = lease.pool().clone();
-        let connection = lease.connection();
+        let (connection, pool) = lease.parts();
         if self.session.entered == 0 {
             self.session.entered = self.service.moment();
         }
-        let wanted = &self.session.environment;
+        let wanted = &mut self.session.environment;
         let enters = connection.entered < self.session.entered
             && wanted.database.is_some()
             && connection.environment.database == wanted.database;
@@ -134,7 +133,7 @@ impl Client {
         }
         let mut steps = match align(&connection.environment, wanted, &connection.baseline) {
             Alignment::Exact => {
-                connection.environment = wanted.clone();
+                unite(&mut connection.environment, wanted);
                 Vec::new()
             }
             Alignment::Replay(steps) => steps,

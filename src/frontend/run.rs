@@ -13,6 +13,7 @@ use crate::net::relay::{RelayError, ServerSide, relay};
 use crate::session::answers::Rename;
 use crate::session::effect;
 use crate::session::inherited;
+use crate::session::model::Session;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::residue::FoundRows;
@@ -152,40 +153,22 @@ impl Client {
         let interrupted = handle.map(|handle| (handle, lease.pool().clone()));
         let Connection { stream, input, server, capabilities, fence, .. } = lease.connection();
         let mut exchange = Exchange::between(request.shape, last, request.sequence);
-        let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
-        editor.statement_id = request.statement_id;
         if !request.renames.is_empty() {
-            editor.renames = request.renames;
             exchange.see_definitions();
         }
         if request.shape == ReplyShape::Prepare && server.version.flavor == Flavor::MySql {
             // MySQL says what it takes the parameters for.
             exchange.see_definitions();
         }
-        editor.status = self.session.status;
-        if matches!(request.shape, ReplyShape::Query | ReplyShape::Execute) {
-            editor.ahead = Ahead::of(request.analysis);
-        }
-        if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
-            // Such as ANALYZE TABLE, which commits before it has anything to show.
-            editor.status = editor.status.without(Status::IN_TRANS | Status::IN_TRANS_READONLY);
-        } else if request.shape != ReplyShape::Prepare
-            && looks_at_tables(request.analysis, server.version.flavor)
-            && !editor.status.has(Status::AUTOCOMMIT)
-        {
-            // The first look at a table begins a transaction.
-            editor.status = editor.status | Status::IN_TRANS;
-        }
-        if self.session.pins.has(PinReason::SessionTrack) {
-            editor.pass_trackers = PassTrackers::All;
-        }
+        let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
+        edit_for(&mut editor, &request, &self.session, server.version.flavor);
         editor.withhold = match (&due, withhold) {
             (Some(due), Withhold::Nothing) => Withhold::InterruptedAfter(due.at()),
             _ => withhold,
         };
         let side = ServerSide { stream, input };
         let before = self.channel.output.len();
-        let bound = self.service.limits().result_buffer;
+        let bound = self.limits.load().result_buffer;
         let sent = Instant::now();
         let relayed = {
             let relaying = relay(side, &mut self.channel, &mut exchange, &mut editor, bound);
@@ -212,17 +195,8 @@ impl Client {
             Ok(()) => {
                 self.service.metrics.backend_seconds.observe(sent.elapsed().as_secs_f64());
                 input.rest();
-                match outcome.withheld.take() {
-                    Some(error) if error.code == Told::INTERRUPTED.code => {
-                        outcome.error = Some(error.code);
-                        self.take_in(request.analysis, &outcome);
-                        return self.interrupted(request.sequence).await;
-                    }
-                    Some(error) => {
-                        self.refused_by_reader(*error);
-                        return Ok(Ran::Refused);
-                    }
-                    None => {}
+                if let Some(error) = outcome.withheld.take() {
+                    return self.withheld(request, *error, outcome).await;
                 }
                 self.take_in(request.analysis, &outcome);
                 if outcome.error.is_none() && self.releases(request.analysis) {
@@ -245,18 +219,40 @@ impl Client {
             }
             Err(RelayError::Server(error)) => {
                 tracing::debug!(%error, "a backend connection failed in the middle of a reply");
-                let untouched = exchange.next_sequence() == request.sequence.wrapping_add(1)
-                    && self.channel.output.len() == before;
-                if !untouched && !exchange.is_between_packets() {
-                    // An error in the middle of a row cannot be told.
-                    return Err(Stop::StateLost);
-                }
-                let sequence = exchange.next_sequence().wrapping_sub(1);
-                let sent = if untouched { Sent::Unanswered } else { Sent::Perhaps };
-                self.connection_failed(sequence, sent)?;
-                Ok(Ran::Refused)
+                let unchanged = self.channel.output.len() == before;
+                self.cut_off(&exchange, request.sequence, unchanged)
             }
         }
+    }
+
+    /// The server said that it did not run the command, and the client has not heard it.
+    async fn withheld(
+        &mut self,
+        request: Request<'_>,
+        error: Told,
+        mut outcome: Outcome,
+    ) -> Result<Ran, Stop> {
+        if error.code == Told::INTERRUPTED.code {
+            outcome.error = Some(error.code);
+            self.take_in(request.analysis, &outcome);
+            return self.interrupted(request.sequence).await;
+        }
+        self.refused_by_reader(error);
+        Ok(Ran::Refused)
+    }
+
+    /// The server went away before the end of a reply to a command whose last frame had the number
+    /// `sequence`; `unchanged` says that nothing of it waits for the client.
+    fn cut_off(&mut self, exchange: &Exchange, sequence: u8, unchanged: bool) -> Result<Ran, Stop> {
+        let untouched = unchanged && exchange.next_sequence() == sequence.wrapping_add(1);
+        if !untouched && !exchange.is_between_packets() {
+            // An error in the middle of a row cannot be told.
+            return Err(Stop::StateLost);
+        }
+        let sequence = exchange.next_sequence().wrapping_sub(1);
+        let sent = if untouched { Sent::Unanswered } else { Sent::Perhaps };
+        self.connection_failed(sequence, sent)?;
+        Ok(Ran::Refused)
     }
 
     /// Whether a statement that worked has ended the session, too.
@@ -327,6 +323,34 @@ impl Client {
         if analysis.marks.intersects(Marks::TEXT_PREPARE | Marks::TEXT_DEALLOCATE) {
             self.text_statements_follow(analysis);
         }
+    }
+}
+
+/// What the client is to get of the reply, as far as its command and its session decide that.
+fn edit_for<'a>(
+    editor: &mut ReplyEditor<'a>,
+    request: &Request<'a>,
+    session: &Session,
+    flavor: Flavor,
+) {
+    editor.statement_id = request.statement_id;
+    editor.renames = request.renames;
+    editor.status = session.status;
+    if matches!(request.shape, ReplyShape::Query | ReplyShape::Execute) {
+        editor.ahead = Ahead::of(request.analysis);
+    }
+    if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
+        // Such as ANALYZE TABLE, which commits before it has anything to show.
+        editor.status = editor.status.without(Status::IN_TRANS | Status::IN_TRANS_READONLY);
+    } else if request.shape != ReplyShape::Prepare
+        && looks_at_tables(request.analysis, flavor)
+        && !editor.status.has(Status::AUTOCOMMIT)
+    {
+        // The first look at a table begins a transaction.
+        editor.status = editor.status | Status::IN_TRANS;
+    }
+    if session.pins.has(PinReason::SessionTrack) {
+        editor.pass_trackers = PassTrackers::All;
     }
 }
 

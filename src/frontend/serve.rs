@@ -5,16 +5,14 @@ use super::client::{Client, Stop};
 use super::cut::{CutReason, come};
 use super::outcome::Left;
 use super::told::Told;
+use super::work::at_work;
 use crate::net::channel::{Framed, ReadError};
 use crate::wire::command::CommandCode;
 use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
-use std::cell::RefCell;
-use std::future::poll_fn;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::ReusableBoxFuture;
 
 /// How long a client that is told why it has to go may take to read it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -43,10 +41,8 @@ pub async fn serve(mut client: Box<Client>) -> Left {
         drop(due);
         let done = match woken {
             Ok(Woken::Spoken) => {
-                let mut burst = begin(client);
-                let (back, done) = poll_fn(|context| burst.poll(context)).await;
+                let (back, done) = at_work(client).await;
                 client = back;
-                end(burst);
                 done
             }
             Ok(Woken::Due(reason)) => {
@@ -59,41 +55,6 @@ pub async fn serve(mut client: Box<Client>) -> Left {
             Err(stop) => return Box::pin(leave(client, stop)).await,
         }
     }
-}
-
-/// A burst of commands under way: not a part of what serves a client, so that the thousands that
-/// are idle do not hold room for a command's work.
-type Burst = ReusableBoxFuture<'static, (Box<Client>, Result<Instant, Stop>)>;
-
-/// How many of them each thread keeps for their memory.
-const KEPT: usize = 32;
-
-thread_local! {
-    static OVER: RefCell<Vec<Burst>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Begins a burst, in the memory of one that is over if there is one.
-fn begin(mut client: Box<Client>) -> Burst {
-    let commands = async move {
-        let done = burst(&mut client).await;
-        (client, done)
-    };
-    match OVER.with_borrow_mut(Vec::pop) {
-        Some(mut over) => {
-            over.set(commands);
-            over
-        }
-        None => Burst::new(commands),
-    }
-}
-
-/// Keeps the memory of a burst that is over.
-fn end(burst: Burst) {
-    OVER.with_borrow_mut(|over| {
-        if over.len() < KEPT {
-            over.push(burst);
-        }
-    });
 }
 
 /// What ended the wait for a client.
@@ -131,7 +92,7 @@ fn seconds_at(moment: Instant) -> u64 {
 }
 
 /// The commands that the client has sent by now, in their order; when it had the last answer.
-async fn burst(client: &mut Client) -> Result<Instant, Stop> {
+pub(super) async fn burst(client: &mut Client) -> Result<Instant, Stop> {
     loop {
         let framed = next_command(client).await?;
         let started = Instant::now();
@@ -165,7 +126,7 @@ fn count(client: &mut Client, command: &[u8], framed: Framed, took: Duration) {
 
 /// Reads a whole command.
 async fn next_command(client: &mut Client) -> Result<Framed, Stop> {
-    let limit = client.service.limits().max_packet;
+    let limit = client.limits.load().max_packet;
     let read = loop {
         let mut due = client.due_when_idle();
         let Client { channel, entry, .. } = &mut *client;

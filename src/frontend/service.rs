@@ -21,7 +21,7 @@ use crate::session::server::Flavor;
 use crate::session::state::Baseline;
 use crate::wire::auth::Plugin;
 use crate::wire::capability::Capabilities;
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Cache, Guard};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
@@ -30,6 +30,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// A service's limits, which are looked up again only when there are others.
+pub type KnownLimits = Cache<Arc<ArcSwap<Limits>>, Arc<Limits>>;
+
 /// What was learned from the first connection to the service's server.
 #[derive(Debug)]
 pub struct Learned {
@@ -37,6 +40,8 @@ pub struct Learned {
     pub server: Arc<ServerInfo>,
     /// The session variables of a fresh session.
     pub baseline: Arc<Baseline>,
+    /// The number of the server's collation, which its greeting names.
+    collation: Option<u16>,
 }
 
 /// Makes the pool of a kind of connection that was not asked for before.
@@ -53,7 +58,7 @@ pub trait PoolMaker: Send + Sync + fmt::Debug {
 pub struct Service {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    limits: ArcSwap<Limits>,
+    limits: Arc<ArcSwap<Limits>>,
     /// All clients of this Millpond.
     pub registry: Arc<Registry>,
     /// What is counted.
@@ -139,7 +144,7 @@ impl Service {
         let greeting = parts.greeting;
         let service = Arc::new(Self {
             name,
-            limits: ArcSwap::from_pointee(limits),
+            limits: Arc::new(ArcSwap::from_pointee(limits)),
             registry,
             metrics,
             tasks,
@@ -166,6 +171,11 @@ impl Service {
     /// The limits at this moment.
     pub fn limits(&self) -> Guard<Arc<Limits>> {
         self.limits.load()
+    }
+
+    /// The limits at any moment, for who looks at them with each statement.
+    pub(super) fn known_limits(&self) -> KnownLimits {
+        KnownLimits::new(self.limits.clone())
     }
 
     /// What handshakes are told at this moment.
@@ -233,7 +243,8 @@ impl Service {
             Arc::ptr_eq(&k.server, &server) && Arc::ptr_eq(&k.baseline, &baseline)
         });
         if !same {
-            self.learned.store(Some(Arc::new(Learned { server, baseline })));
+            let collation = server.default_collation();
+            self.learned.store(Some(Arc::new(Learned { server, baseline, collation })));
             self.learned_now.notify_waiters();
         }
     }
@@ -281,7 +292,7 @@ impl Service {
     pub fn greet_context(&self) -> GreetContext {
         let learned = self.learned();
         let version = learned.as_ref().map(|l| &l.server.version);
-        let default = learned.as_ref().and_then(|learned| learned.server.default_collation());
+        let default = learned.as_ref().and_then(|learned| learned.collation);
         let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
         let GreetSettings {
             version: fixed,

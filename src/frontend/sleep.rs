@@ -8,6 +8,7 @@
 //!     └──────────────── its first connection, within resume_timeout ◀────┘
 //! ```
 
+use super::limits::Limits;
 use super::serve::seconds;
 use super::service::Service;
 use crate::failover::supervisor::Rest;
@@ -94,8 +95,7 @@ impl Patience {
 
 impl Service {
     /// A statement needs a connection: how long it may wait for one. Servers that sleep are woken.
-    pub(super) fn wake(&self) -> Patience {
-        let limits = self.limits();
+    pub(super) fn wake(&self, limits: &Limits) -> Patience {
         let since = Instant::now();
         let short = Patience { since, limit: limits.borrow_timeout, setting: "borrow_timeout" };
         let long = Patience { since, limit: limits.resume_timeout, setting: "resume_timeout" };
@@ -143,7 +143,7 @@ impl Service {
             }
         }
         if sleep.is_asleep() {
-            self.wake();
+            self.wake(&self.limits());
             return;
         }
         let after = self.limits().sleep_after;

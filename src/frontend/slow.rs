@@ -9,7 +9,7 @@ use std::time::Duration;
 impl Client {
     /// Logs a command that has its answer, if it took long.
     pub(super) fn log_if_slow(&mut self, command: &[u8], took: Duration) {
-        let SlowConfig { from, text } = self.service.limits().slow;
+        let SlowConfig { from, text } = self.limits.load().slow;
         if from.is_none_or(|from| took < from) {
             return;
         }

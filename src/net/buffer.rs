@@ -3,7 +3,12 @@
 //! Thousands of clients are idle at any moment; an idle connection keeps no buffer. The buffers of
 //! those that speak come from a small store of each runtime thread.
 
+use super::stream::Stream;
 use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// What a buffer holds at first: most commands and replies fit.
 pub const SMALL: usize = 16 * 1024;
@@ -109,6 +114,37 @@ impl ReadBuffer {
         self.end = (self.end + n).min(self.bytes.len());
     }
 
+    /// Reads what is there; gives how much that is. A buffer without memory takes some only when
+    /// there is something to read: many may wait at a time.
+    pub fn poll_fill(
+        &mut self,
+        stream: &mut Stream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match stream {
+            // Nothing below a plain socket's read looks into the store.
+            Stream::Plain(tcp) if self.is_at_rest() => SMALL_STORE.with_borrow_mut(|store| {
+                let mut bytes = store.pop().unwrap_or_else(|| vec![0; SMALL]);
+                let read = poll_read(tcp, &mut bytes, context);
+                match read {
+                    Poll::Ready(Ok(n)) if n > 0 => {
+                        self.bytes = bytes;
+                        self.end = n;
+                    }
+                    _ => store.push(bytes),
+                }
+                read
+            }),
+            stream => {
+                let read = poll_read(stream, self.spare(), context);
+                if let Poll::Ready(Ok(n)) = read {
+                    self.advance(n);
+                }
+                read
+            }
+        }
+    }
+
     /// Gives the memory back if nothing is unconsumed.
     pub fn rest(&mut self) {
         if self.is_empty() {
@@ -142,6 +178,16 @@ impl Drop for ReadBuffer {
     fn drop(&mut self) {
         give(std::mem::take(&mut self.bytes));
     }
+}
+
+fn poll_read<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    bytes: &mut [u8],
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(bytes);
+    ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 type Store = std::thread::LocalKey<RefCell<Vec<Vec<u8>>>>;

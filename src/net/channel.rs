@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// A client's connection after its handshake.
 #[derive(Debug)]
@@ -54,7 +54,8 @@ impl Channel {
         Self { stream, input: ReadBuffer::with(leftover), output: BytesMut::new(), sent: 0 }
     }
 
-    /// Waits until the client says something, without a buffer to say it into.
+    /// Waits until the client says something, without a buffer to say it into. What it says is in
+    /// the input then.
     ///
     /// Cancel safe.
     ///
@@ -65,15 +66,17 @@ impl Channel {
         if !self.input.is_empty() {
             return Ok(());
         }
-        match &self.stream {
-            Stream::Plain(tcp) => {
-                std::future::poll_fn(|context| tcp.poll_read_ready(context)).await
+        let Self { stream, input, .. } = self;
+        match stream {
+            // At its end, the next read says so again.
+            Stream::Plain(_) => {
+                std::future::poll_fn(|context| input.poll_fill(stream, context)).await.map(drop)
             }
             // A TLS record may be half read inside rustls: only a read tells.
             _ => {
                 let mut head = [0; HEADER];
-                let n = self.stream.read(&mut head).await?;
-                self.input = ReadBuffer::with(&head[..n]);
+                let n = stream.read(&mut head).await?;
+                *input = ReadBuffer::with(&head[..n]);
                 if n == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
             }
         }
@@ -187,23 +190,11 @@ impl Channel {
             if self.input.filled().len() >= limit {
                 return std::future::pending().await;
             }
-            // Many may wait at a time: no buffer is taken before there is something to read.
-            if let Stream::Plain(tcp) = &self.stream
-                && std::future::poll_fn(|context| tcp.poll_read_ready(context)).await.is_err()
-            {
-                return;
-            }
-            let input = &mut self.input;
-            let stream = &mut self.stream;
-            let read = std::future::poll_fn(|context| {
-                let mut buffer = ReadBuf::new(input.spare());
-                ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
-                let n = buffer.filled().len();
-                Poll::Ready(Ok::<usize, io::Error>(n))
-            });
+            let Self { stream, input, .. } = &mut *self;
+            let read = std::future::poll_fn(|context| input.poll_fill(stream, context));
             match read.await {
                 Ok(0) | Err(_) => return,
-                Ok(n) => self.input.advance(n),
+                Ok(_) => {}
             }
         }
     }

@@ -13,9 +13,8 @@ use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
 use bytes::{BufMut, BytesMut};
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use std::task::Poll;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The largest control packet: an OK packet can carry a long list of GTIDs, hardly more.
 const MAX_CONTROL: usize = 1 << 24;
@@ -241,7 +240,7 @@ async fn advance(
         if client.output.len() > bound {
             return Poll::Pending;
         }
-        match poll_fill(server, input, context) {
+        match input.poll_fill(server, context) {
             Poll::Ready(Ok(n)) => Poll::Ready(Ok(n)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(LinkError::Io(error).into())),
             // Nothing to read now: the client need not wait for what is there.
@@ -255,25 +254,7 @@ async fn advance(
     if n == 0 {
         return Err(LinkError::Closed.into());
     }
-    input.advance(n);
     Ok(())
-}
-
-/// Reads into the buffer's room, which is not taken before there is something to read: what many
-/// wait for at a time comes through one buffer, then, that is still in the processor's cache.
-fn poll_fill(
-    server: &mut Stream,
-    input: &mut ReadBuffer,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    if input.is_at_rest()
-        && let Stream::Plain(tcp) = &*server
-    {
-        ready!(tcp.poll_read_ready(context))?;
-    }
-    let mut buffer = ReadBuf::new(input.spare());
-    ready!(Pin::new(server).poll_read(context, &mut buffer))?;
-    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 /// `LOAD DATA LOCAL`: passes the client's file on, up to the empty packet that ends it. Its

@@ -166,10 +166,13 @@ impl Pool {
             Err(AcquireError::BorrowTimeout) => {}
             decided => return decided,
         }
-        if let Some(lease) = self.take_over(deadline).await {
-            return Ok(lease);
+        let mut now = now;
+        if !self.deposits.is_empty() {
+            if let Some(lease) = self.take_over(deadline).await {
+                return Ok(lease);
+            }
+            now = Instant::now();
         }
-        let now = Instant::now();
         let place = Waiting::enter(self, now, deadline)?;
         // A session that deposited before it could see this borrower waiting is found here; one
         // that looks later sees it.
@@ -181,11 +184,9 @@ impl Pool {
             got = self.get(None, deadline.saturating_duration_since(now)) => got,
             () = place.late() => Err(AcquireError::BorrowTimeout),
         };
-        match (got, self.settings().user_limit) {
-            (Err(AcquireError::BorrowTimeout), Some(limit)) if self.bounds.allowance.is_spent() => {
-                Err(AcquireError::UserLimit { user: self.key.user.clone(), limit })
-            }
-            (decided, _) => decided,
+        match got {
+            Err(AcquireError::BorrowTimeout) => Err(self.in_vain()),
+            decided => decided,
         }
     }
 

@@ -144,6 +144,18 @@ impl Drop for Waiting<'_> {
     }
 }
 
+impl Pool {
+    /// What a borrower is told that has waited in vain.
+    pub(in crate::pool) fn in_vain(&self) -> AcquireError {
+        match self.settings().user_limit {
+            Some(limit) if self.bounds.allowance.is_spent() => {
+                AcquireError::UserLimit { user: self.key.user.clone(), limit }
+            }
+            _ => AcquireError::BorrowTimeout,
+        }
+    }
+}
+
 /// Wakes those who have waited long enough, as long as there are any who wait.
 async fn watch(pool: Arc<Pool>) {
     let mut quiet = 0;

@@ -5,9 +5,11 @@
 //! [`StatementKey`] whose parameters are the same is used, and prepared first where there is none.
 
 mod held;
+mod spread;
 
 pub use self::held::BackendStatements;
 
+use self::spread::Spread;
 use super::parameters::Parameters;
 use super::state::{Environment, Names, SeparateCharsets, Value};
 use super::statement::Analysis;
@@ -221,7 +223,7 @@ impl LongValues {
 /// All prepared statements of one client, by the number that it was told.
 #[derive(Debug, Default)]
 pub struct ClientStatements {
-    by_id: HashMap<u32, ClientStatement>,
+    by_id: HashMap<u32, ClientStatement, Spread>,
     last_id: u32,
 }
 

@@ -4,6 +4,7 @@
 //! and the one that a backend connection has. They are shared by `Arc`, so that the common case,
 //! a session that comes back to a connection of its own kind, is one comparison of pointers.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -158,12 +159,24 @@ pub fn same(a: &Arc<Environment>, b: &Arc<Environment>) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 
+/// Makes one of two equal environments: whichever pairs meet, all come to hold the same one, and
+/// from then on [`same`] compares pointers.
+pub fn unite(a: &mut Arc<Environment>, b: &mut Arc<Environment>) {
+    match Arc::as_ptr(a).cmp(&Arc::as_ptr(b)) {
+        Ordering::Less => b.clone_from(a),
+        Ordering::Equal => {}
+        Ordering::Greater => a.clone_from(b),
+    }
+}
+
 /// The session variables of a connection right after its login, by name.
 ///
 /// Shared between the connections of a pool that logged in under the same global values.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Baseline {
     values: std::collections::HashMap<Box<str>, Value>,
+    /// What `wait_timeout` says: each borrower of a connection asks for it.
+    wait_timeout: Option<Duration>,
     /// The role right after login.
     pub role: LoginRole,
 }
@@ -187,12 +200,14 @@ impl Baseline {
         let steady = rows.filter(|(name, _)| !VOLATILE.contains(name));
         let lower = |name: &str| name.to_ascii_lowercase().into();
         let values = steady.map(|(name, value)| (lower(name), value.into())).collect();
-        Self { values, role: LoginRole::default() }
+        let mut baseline = Self { values, wait_timeout: None, role: LoginRole::default() };
+        baseline.wait_timeout = baseline.get("wait_timeout").and_then(seconds);
+        baseline
     }
 
     /// After what time of idleness the server closes a connection.
     pub fn wait_timeout(&self) -> Option<Duration> {
-        self.get("wait_timeout").and_then(seconds)
+        self.wait_timeout
     }
 
     /// The value that `name` had after login.

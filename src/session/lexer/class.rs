@@ -59,6 +59,22 @@ pub(super) fn is_name_byte(byte: u8) -> bool {
     matches!(CLASS[usize::from(byte)], Class::Letter | Class::Digit | Class::Dollar | Class::High)
 }
 
+/// The same for bytes below 0x80, of which names mostly consist.
+#[inline]
+pub(super) fn is_ascii_name_byte(byte: u8) -> bool {
+    ASCII_NAME[usize::from(byte)]
+}
+
+static ASCII_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x80 {
+        table[byte] = matches!(CLASS[byte], Class::Letter | Class::Digit | Class::Dollar);
+        byte += 1;
+    }
+    table
+};
+
 /// Whether a byte is a blank.
 #[inline]
 pub(super) fn is_blank(byte: u8) -> bool {

@@ -42,13 +42,17 @@ impl Dialect {
     /// Takes over what the text of `@@sql_mode` says about quoting.
     #[must_use]
     pub fn with_sql_mode(mut self, sql_mode: &[u8]) -> Self {
-        let has = |name: &[u8]| {
-            sql_mode.split(|&byte| byte == b',').any(|mode| mode.eq_ignore_ascii_case(name))
-        };
-        self.oracle = has(b"ORACLE") && self.flavor == Flavor::MariaDb;
-        // The server expands the combinations itself; a client may still write them by hand.
-        self.ansi_quotes = has(b"ANSI_QUOTES") || has(b"ANSI") || self.oracle;
-        self.no_backslash_escapes = has(b"NO_BACKSLASH_ESCAPES");
+        let (mut oracle, mut ansi_quotes, mut no_backslash_escapes) = (false, false, false);
+        for mode in sql_mode.split(|&byte| byte == b',') {
+            let is = |name: &[u8]| mode.eq_ignore_ascii_case(name);
+            oracle |= is(b"ORACLE");
+            // The server expands the combinations itself; a client may still write them by hand.
+            ansi_quotes |= is(b"ANSI_QUOTES") || is(b"ANSI");
+            no_backslash_escapes |= is(b"NO_BACKSLASH_ESCAPES");
+        }
+        self.oracle = oracle && self.flavor == Flavor::MariaDb;
+        self.ansi_quotes = ansi_quotes || self.oracle;
+        self.no_backslash_escapes = no_backslash_escapes;
         self
     }
 

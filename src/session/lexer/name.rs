@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::class::is_name_byte;
+use super::class::{is_ascii_name_byte, is_name_byte};
 use super::{Charset, Expect, Lexer, Token, TokenKind};
 use crate::session::server::Flavor;
 
@@ -32,17 +32,15 @@ impl Lexer<'_> {
     /// A name from the current place on; `start` may lie before it.
     #[inline]
     pub(super) fn name(&mut self, start: usize) -> Token {
-        while let Some(&byte) = self.sql.get(self.at) {
-            if !is_name_byte(byte) {
+        loop {
+            let rest = self.sql.get(self.at..).unwrap_or_default();
+            self.at += rest.iter().take_while(|byte| is_ascii_name_byte(**byte)).count();
+            if self.peek(0).is_none_or(|byte| byte < 0x80) {
                 break;
             }
-            if byte < 0x80 {
-                self.at += 1;
-            } else {
-                match self.high_length() {
-                    0 => return self.opaque(start),
-                    length => self.at += length,
-                }
+            match self.high_length() {
+                0 => return self.opaque(start),
+                length => self.at += length,
             }
         }
         if self.peek(0) == Some(b'.') && self.peek(1).is_some_and(is_name_byte) {
