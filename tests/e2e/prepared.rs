@@ -66,13 +66,17 @@ fn nobody_prepares_without_end() {
         let millpond = Millpond::start(server, &Settings::with_pool_of(1));
         let mut client = Login::of(&APP).at(millpond.port).await.expect("to log in");
         let prepare = |sql: String| [b"\x16", sql.as_bytes()].concat();
+        let mut close = vec![0x19];
         for n in 0..50 {
             let sql = prepare(format!("SELECT {n} + ?"));
-            client.command(&sql, Expect::Statement).await.expect("a reply").must("one of fifty");
+            let reply = client.command(&sql, Expect::Statement).await.expect("a reply");
+            let reply = reply.must("one of fifty");
+            close.truncate(1);
+            close.extend_from_slice(&reply.packets[0].1[1..5]);
         }
         let reply = client.command(&prepare("SELECT 50".into()), Expect::Statement).await;
         assert_eq!(reply.expect("a reply").error().map(|(code, _)| code), Some(1461));
-        client.command(b"\x19\x01\0\0\0", Expect::Nothing).await.expect("to close one");
+        client.command(&close, Expect::Nothing).await.expect("to close one");
         let reply = client.command(&prepare("SELECT 50".into()), Expect::Statement).await;
         reply.expect("a reply").must("one in the place of another");
 
