@@ -286,15 +286,9 @@ impl ServerOpener {
             init_query: settings.init_query.clone(),
             // Connections that were opened together are not to be replaced together.
             lifetime: lifetime.mul_f64(0.9 + 0.2 * fastrand::f64()),
-            statements: self.statements_of_each(),
+            sharers: self.server.budget.size(),
             generation,
         }
-    }
-
-    /// How many prepared statements a connection may keep, of those that the server allows.
-    fn statements_of_each(&self) -> usize {
-        let most = self.server.info.load().as_ref().map_or(16_382, |s| s.max_prepared_statements);
-        (most as usize / 2 / self.server.budget.size().max(1)).clamp(1, 256)
     }
 
     fn learned(&self, connection: &Connection) {

@@ -36,11 +36,15 @@ pub struct Setup {
     pub init_query: String,
     /// How long the connection may live, jitter included.
     pub lifetime: Duration,
-    /// How many prepared statements to keep on it.
-    pub statements: usize,
+    /// How many connections there may be of those among which the server's prepared statements are
+    /// shared out.
+    pub sharers: usize,
     /// The pool's generation.
     pub generation: u64,
 }
+
+/// The most prepared statements that are kept on a connection, whatever its server allows.
+const MOST_STATEMENTS: usize = 256;
 
 impl Setup {
     /// The environment in which [`LOGIN_COLLATION`] puts a session.
@@ -111,6 +115,9 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         Some(info) => info,
         None => Arc::new(server_info(server.version.clone(), &replies[2], &replies[3])?),
     };
+    // Half of what the server allows is for others: clients that are not Millpond's, statements that
+    // are prepared while the former are still to be closed.
+    let statements = info.max_prepared_statements as usize / 2 / setup.sharers.max(1);
     let now = Instant::now();
     Ok(Connection {
         stream,
@@ -123,7 +130,7 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         fresh: setup.fresh,
         baseline,
         status,
-        statements: BackendStatements::new(setup.statements),
+        statements: BackendStatements::new(statements.clamp(1, MOST_STATEMENTS)),
         traces: Traces { last_insert_id: Some(0), ..Traces::default() },
         opened: now,
         expires: now + setup.lifetime,

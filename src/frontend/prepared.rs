@@ -19,9 +19,17 @@ use crate::wire::exchange::ReplyShape;
 use bytes::BytesMut;
 use std::sync::Arc;
 
+/// The most bytes of text that the prepared statements of one client have together, beside a single
+/// one, which may be as long as a command.
+const MOST_TEXT: usize = 64 * 1024 * 1024;
+
 impl Client {
     /// `COM_STMT_PREPARE`
     pub(super) async fn prepare(&mut self, sql: &[u8], sequence: u8) -> Result<(), Stop> {
+        if let Some(told) = self.prepares_too_much(sql) {
+            self.put_error(sequence.wrapping_add(1), &told);
+            return Ok(());
+        }
         let catalogue = self.service.catalogue.load_full();
         let mut analysis = analyze(sql, &self.session.dialect, &catalogue);
         analysis.overlook(self.session.treatment.as_deref());
@@ -71,6 +79,27 @@ impl Client {
         );
         self.pin_statements();
         Ok(())
+    }
+
+    /// What the client is told when it has as many statements as the server allows all its clients,
+    /// or more text of them than is kept for one.
+    fn prepares_too_much(&mut self, sql: &[u8]) -> Option<Told> {
+        let most = self.service.learned()?.server.max_prepared_statements;
+        let statements = self.session.statements();
+        if statements.len() >= most as usize {
+            let text = format!(
+                "Can't create more than max_prepared_stmt_count statements (current value: {most})"
+            );
+            return Some(Told::of_server(1461, *b"42000", text.into_bytes()));
+        }
+        let kept = statements.text();
+        (kept > 0 && kept + sql.len() > MOST_TEXT).then(|| {
+            let text = format!(
+                "Out of memory: this connection's prepared statements have {kept} bytes of text, \
+                 and may have no more than {MOST_TEXT} (close some)"
+            );
+            Told::of_server(1041, *b"HY000", text.into_bytes())
+        })
     }
 
     /// `COM_STMT_EXECUTE`

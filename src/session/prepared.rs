@@ -224,6 +224,8 @@ impl LongValues {
 #[derive(Debug, Default)]
 pub struct ClientStatements {
     by_id: HashMap<u32, ClientStatement, Spread>,
+    /// Bytes of their texts together.
+    text: usize,
     last_id: u32,
 }
 
@@ -246,6 +248,7 @@ impl ClientStatements {
     /// Takes in a statement under a number from [`Self::next_id`].
     pub fn insert(&mut self, id: u32, statement: ClientStatement) {
         self.last_id = id;
+        self.text += statement.key.sql().len();
         self.by_id.insert(id, statement);
     }
 
@@ -258,12 +261,20 @@ impl ClientStatements {
     /// Forgets a statement.
     pub fn remove(&mut self, id: u32) -> Option<ClientStatement> {
         let id = if id == LAST_PREPARED { self.last_id } else { id };
-        self.by_id.remove(&id)
+        let statement = self.by_id.remove(&id)?;
+        self.text -= statement.key.sql().len();
+        Some(statement)
     }
 
     /// Forgets them all, as a reset of the session does.
     pub fn clear(&mut self) {
         self.by_id.clear();
+        self.text = 0;
+    }
+
+    /// Bytes of their texts together.
+    pub fn text(&self) -> usize {
+        self.text
     }
 
     /// How many there are.

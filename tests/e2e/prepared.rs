@@ -2,6 +2,8 @@
 
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
+use crate::support::raw::login::Login;
+use crate::support::raw::reply::Expect;
 use crate::support::servers;
 use mysql_async::prelude::Queryable;
 
@@ -54,5 +56,38 @@ fn a_statement_keeps_the_environment_of_its_preparation() {
         ansi.query_drop("SET sql_mode = ''").await.unwrap();
         let number: Option<u8> = ansi.exec_first(&of_ansi, ()).await.unwrap();
         assert_eq!(number, Some(7), "{}", server.flavor);
+    });
+}
+
+/// What a client prepares and never closes has its bounds, as it has on a server.
+#[test]
+fn nobody_prepares_without_end() {
+    servers::both_private(&["max_prepared_stmt_count=50"], |server| async move {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let mut client = Login::of(&APP).at(millpond.port).await.expect("to log in");
+        let prepare = |sql: String| [b"\x16", sql.as_bytes()].concat();
+        let mut close = vec![0x19];
+        for n in 0..50 {
+            let sql = prepare(format!("SELECT {n} + ?"));
+            let reply = client.command(&sql, Expect::Statement).await.expect("a reply");
+            let reply = reply.must("one of fifty");
+            close.truncate(1);
+            close.extend_from_slice(&reply.packets[0].1[1..5]);
+        }
+        let reply = client.command(&prepare("SELECT 50".into()), Expect::Statement).await;
+        assert_eq!(reply.expect("a reply").error().map(|(code, _)| code), Some(1461));
+        client.command(&close, Expect::Nothing).await.expect("to close one");
+        let reply = client.command(&prepare("SELECT 50".into()), Expect::Statement).await;
+        reply.expect("a reply").must("one in the place of another");
+
+        let mut client = Login::of(&APP).at(millpond.port).await.expect("to log in");
+        let long = prepare(format!("SELECT '{}'", "x".repeat(15_000_000)));
+        for _ in 0..4 {
+            client.command(&long, Expect::Statement).await.expect("a reply").must("60 MB");
+        }
+        let reply = client.command(&long, Expect::Statement).await.expect("a reply");
+        assert_eq!(reply.error().map(|(code, _)| code), Some(1041));
+        let reply = client.query("SELECT 'goes on'").await.expect("a reply");
+        assert_eq!(reply.value().as_deref(), Some("goes on"), "{}", server.flavor);
     });
 }

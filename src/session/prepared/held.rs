@@ -5,10 +5,15 @@ use crate::session::parameters::Settled;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// The most bytes of text that a connection holds statements of, beside the latest.
+const MOST_TEXT: usize = 4 * 1024 * 1024;
+
 /// The statements that one backend connection holds, least recently used first out.
 #[derive(Debug)]
 pub struct BackendStatements {
     held: HashMap<Held, BackendStatement>,
+    /// Bytes of their texts together.
+    text: usize,
     capacity: usize,
     clock: u64,
     /// Statements to close with the next write: `COM_STMT_CLOSE` has no reply.
@@ -39,7 +44,7 @@ impl BackendStatements {
     /// Holds up to `capacity` statements.
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        Self { held: HashMap::new(), capacity, clock: 0, to_close: Vec::new() }
+        Self { held: HashMap::new(), text: 0, capacity, clock: 0, to_close: Vec::new() }
     }
 
     /// The server's number of the statement of this key with these types, if the connection has it;
@@ -59,26 +64,33 @@ impl BackendStatements {
         before: &Settled,
         after: &Settled,
     ) -> Option<u32> {
-        let id = self.held.remove(&Held::new(key, before))?.id;
+        let id = self.take(&Held::new(key, before))?.id;
         self.insert(key, after, id);
         Some(id)
     }
 
+    fn take(&mut self, held: &Held) -> Option<BackendStatement> {
+        let statement = self.held.remove(held)?;
+        self.text -= held.key.sql().len();
+        Some(statement)
+    }
+
     /// Takes in a freshly prepared statement; a former one of the same kind and, when there are too
-    /// many, the one not used for longest are marked to be closed.
+    /// many or too much text, those not used for longest are marked to be closed.
     pub fn insert(&mut self, key: &Arc<StatementKey>, settled: &Settled, id: u32) {
         self.clock += 1;
         let statement = BackendStatement { id, last_used: self.clock };
-        if let Some(former) = self.held.insert(Held::new(key, settled), statement) {
+        let held = Held::new(key, settled);
+        if let Some(former) = self.take(&held) {
             self.to_close.push(former.id);
         }
-        if self.held.len() > self.capacity {
+        self.text += key.sql().len();
+        self.held.insert(held, statement);
+        while self.held.len() > self.capacity || (self.text > MOST_TEXT && self.held.len() > 1) {
             let oldest = self.held.iter().min_by_key(|(_, s)| s.last_used);
-            if let Some(held) = oldest.map(|(held, _)| held.clone())
-                && let Some(statement) = self.held.remove(&held)
-            {
-                self.to_close.push(statement.id);
-            }
+            let Some(oldest) = oldest.map(|(held, _)| held.clone()) else { return };
+            let taken = self.take(&oldest).map(|statement| statement.id);
+            self.to_close.extend(taken);
         }
     }
 
@@ -93,11 +105,12 @@ impl BackendStatements {
         let mut uses: Vec<u64> = self.held.values().map(|s| s.last_used).collect();
         uses.sort_unstable();
         let Some(&median) = uses.get(uses.len() / 2) else { return };
-        let to_close = &mut self.to_close;
-        self.held.retain(|_, s| {
+        let (to_close, text) = (&mut self.to_close, &mut self.text);
+        self.held.retain(|held, s| {
             let keep = s.last_used > median;
             if !keep {
                 to_close.push(s.id);
+                *text -= held.key.sql().len();
             }
             keep
         });
@@ -111,6 +124,7 @@ impl BackendStatements {
     /// Forgets everything: the server dropped all statements in a reset.
     pub fn clear(&mut self) {
         self.held.clear();
+        self.text = 0;
         self.to_close.clear();
     }
 
@@ -146,6 +160,26 @@ mod tests {
         assert_eq!(statements.take_to_close(), [2]);
         assert!(statements.find(&key("b"), &None).is_none());
         assert_eq!(statements.len(), 2);
+    }
+
+    #[test]
+    fn much_text_is_held_only_while_it_is_the_latest() {
+        let mut statements = BackendStatements::new(8);
+        let long = |byte: &str| key(&byte.repeat(MOST_TEXT / 2));
+        statements.insert(&key("a"), &None, 1);
+        statements.insert(&long("b"), &None, 2);
+        assert_eq!(statements.len(), 2);
+        statements.insert(&long("c"), &None, 3);
+        assert_eq!(statements.take_to_close(), [1]);
+        statements.insert(&key(&"d".repeat(MOST_TEXT + 1)), &None, 4);
+        let mut closed = statements.take_to_close();
+        closed.sort_unstable();
+        assert_eq!(closed, [2, 3]);
+        statements.insert(&key("e"), &None, 5);
+        assert_eq!(statements.take_to_close(), [4]);
+        assert_eq!((statements.len(), statements.text), (1, 1));
+        statements.clear();
+        assert_eq!(statements.text, 0);
     }
 
     #[test]
