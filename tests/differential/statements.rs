@@ -41,7 +41,7 @@ const READS: &[&str] = &[
     "SHOW SESSION VARIABLES WHERE Variable_name NOT IN ('timestamp', 'pseudo_thread_id', \
      'rand_seed1', 'rand_seed2', 'statement_id', 'error_count', 'warning_count') AND \
      Variable_name NOT LIKE '%gtid%'",
-    "EXPLAIN SELECT * FROM t",
+    "EXPLAIN SELECT * FROM t WHERE FALSE",
     "SHOW TABLES",
     "DESCRIBE t",
     "CHECKSUM TABLE t2",
@@ -50,7 +50,8 @@ const READS: &[&str] = &[
     "SHOW GRANTS",
     "SHOW COLUMNS FROM t",
     "SHOW PRIVILEGES",
-    "EXPLAIN {SELECT 1|UPDATE t SET a = 1|DELETE FROM t|INSERT INTO t (a) VALUES (1)|t}",
+    "EXPLAIN {SELECT 1|UPDATE t SET a = 1 WHERE FALSE|DELETE FROM t WHERE FALSE|\
+     INSERT INTO t (a) VALUES (1)|t}",
     "DESC t id",
     "WITH c AS (SELECT {#} AS n) SELECT * FROM c",
     "TABLE t LIMIT 2",
