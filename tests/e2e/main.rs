@@ -29,6 +29,7 @@
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`secrecy`]: known secrets through every path that fails, and a look at all that is said.
+//! - [`servers_suites`]: what the servers' own test suites found.
 //! - [`session`]: sessions that take turns on one connection.
 //! - [`suites`]: what drivers' own test suites found.
 //! - [`tokens`]: clients that come with a token in place of a password.
@@ -74,6 +75,7 @@ mod reading;
 mod reload;
 mod rotation;
 mod secrecy;
+mod servers_suites;
 mod session;
 mod sleeping;
 mod sockets;
