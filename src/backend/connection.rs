@@ -218,6 +218,9 @@ impl Connection {
             if environment == *self.fresh { self.fresh.clone() } else { Arc::new(environment) };
         self.traces = Traces { last_insert_id: Some(0), ..Traces::default() };
         self.statements.clear();
+        // It is in the same database, and has the server's default character set for that (measured
+        // on both servers).
+        self.entered = 0;
         Ok(())
     }
 

@@ -1,19 +1,23 @@
-//! Commands that are no statements. On MySQL what they have to warn of, and the errors that they
-//! end with, come after the diagnostics of the last statement, which stay (measured).
+//! What adds to the diagnostics of the last statement. On MySQL, what commands that are no statements
+//! have to warn of, and the errors that they end with, come after those, which stay (measured).
 
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
-use super::run::{Ran, Request};
+use super::query::put;
+use super::run::{Placed, Ran, Request};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::residue::Diagnostics;
 use crate::session::server::Flavor;
 use crate::session::statement::Analysis;
-use crate::wire::command::put_parts;
+use crate::wire::command::{Query, put_parts};
 use crate::wire::exchange::ReplyShape;
 
 /// Rows of `SHOW WARNINGS`, as the server sent them.
 pub(super) type Rows = Vec<Box<[u8]>>;
+
+/// `ER_RESIGNAL_WITHOUT_ACTIVE_HANDLER`
+const RESIGNAL_WITHOUT_ACTIVE_HANDLER: u16 = 1645;
 
 impl Client {
     /// Answers a command with an error without asking the server.
@@ -68,6 +72,39 @@ impl Client {
         Ok(())
     }
 
+    /// `RESIGNAL` outside stored code: the error that says so comes behind the last statement's
+    /// diagnostics (measured on both servers).
+    pub(super) async fn resignal(
+        &mut self,
+        query: &Query<'_>,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<(), Stop> {
+        if self.borrow(sequence).await? == Borrowed::No
+            || !self.make_fit(analysis, Placed::Anywhere, sequence).await?
+        {
+            return Ok(());
+        }
+        if self.session.residue.diagnostics == Diagnostics::OnBackend
+            && !self.restores(analysis).is_empty()
+        {
+            // What would be put in front of the statement clears them.
+            self.bring().await;
+        }
+        let before = self.session.residue.diagnostics.clone();
+        let request = Request::new(analysis, ReplyShape::Query, sequence);
+        let ran = self.run(request, |out, backend| put(out, backend, query)).await?;
+        if let Ran::Answered(outcome) = ran
+            && outcome.error == Some(RESIGNAL_WITHOUT_ACTIVE_HANDLER)
+            && let Diagnostics::Captured(earlier) = before
+        {
+            self.channel.flush().await?;
+            self.bring_diagnostics().await;
+            self.put_in_front(earlier.rows);
+        }
+        Ok(())
+    }
+
     /// What stays of the last statement's diagnostics; `None` when the client has been told that
     /// they cannot be had.
     async fn diagnostics_so_far(&mut self, sequence: u8) -> Result<Option<Rows>, Stop> {
@@ -95,6 +132,7 @@ impl Client {
         let asked = lease.connection().ask(&[Question::Query(b"SHOW WARNINGS")]).await;
         let Ok(replies) = asked else { return self.lost_between_statements() };
         for reply in replies {
+            self.reported(&reply.changes, None);
             if let Content::Rows(answer) = reply.content {
                 self.session.residue.diagnostics = Diagnostics::Captured(Box::new(answer.result));
             }

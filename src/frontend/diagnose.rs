@@ -63,33 +63,34 @@ impl Client {
         }
     }
 
-    /// The statement with what the session knows in the place of its questions for that; `None`
-    /// where it has none, or the connection knows better.
+    /// The statement with what the session knows in the place of its questions for that.
     pub(super) async fn with_answers(
         &mut self,
         id: u32,
         analysis: &Analysis,
         sequence: u8,
-    ) -> Result<Option<(Arc<StatementKey>, Vec<Rename>)>, Stop> {
-        // What the session left on its last connection is here when it has the next; if it gets
-        // none, it is told so where the statement is placed.
+    ) -> Result<WithAnswers, Stop> {
+        // What the session left on its last connection is here when it has the next.
         if analysis.asked().is_empty() {
-            return Ok(None);
+            return Ok(WithAnswers::None);
         }
         let borrowed = self.borrow(sequence).await?;
-        if borrowed == Borrowed::No {
-            return Ok(None);
+        if borrowed == Borrowed::No || !self.keep_found_rows(analysis, sequence).await? {
+            return Ok(WithAnswers::Refused);
         }
         let handle = self.entry.handle().id;
-        let Some(statement) = self.session.statements().get_mut(id) else { return Ok(None) };
+        let Some(statement) = self.session.statements().get_mut(id) else {
+            return Ok(WithAnswers::None);
+        };
         if statement.only.is_some() {
-            return Ok(None);
+            return Ok(WithAnswers::None);
         }
         let (key, environment) = (statement.key.clone(), statement.environment.clone());
         let last_run = borrowed.last_run();
         let answered = answers::answered(&self.session, handle, key.sql(), analysis, last_run);
-        Ok(answered.map(|answered| {
-            (Arc::new(StatementKey::new(&answered.sql, &environment)), answered.renames)
+        Ok(answered.map_or(WithAnswers::None, |answered| {
+            let key = Arc::new(StatementKey::new(&answered.sql, &environment));
+            WithAnswers::Some(key, answered.renames)
         }))
     }
 
@@ -107,6 +108,16 @@ impl Client {
         let key = statement.key.clone();
         self.answer_alone(sole, key.sql(), analysis, RowForm::Binary, sequence).await
     }
+}
+
+/// A prepared statement with answers in it.
+pub(super) enum WithAnswers {
+    /// It has no questions, or the connection knows better.
+    None,
+    /// Its text, and what to call things by in the reply.
+    Some(Arc<StatementKey>, Vec<Rename>),
+    /// There is no connection; the client has been told, or its command will be run again.
+    Refused,
 }
 
 fn counts_rows(wanted: &Diagnosis<'_>) -> bool {

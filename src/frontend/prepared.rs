@@ -2,6 +2,7 @@
 
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
+use super::diagnose::WithAnswers;
 use super::placing::{Serves, Share};
 use super::run::{Placed, Ran, Request};
 use super::told::Told;
@@ -132,12 +133,16 @@ impl Client {
         }
         let answered = self.with_answers(id, &analysis, sequence).await?;
         let share = match &answered {
-            Some((key, _)) if !wants_cursor && analysis.asks_only_its_number() => {
+            WithAnswers::Some(key, _) if !wants_cursor && analysis.asks_only_its_number() => {
                 Share::CachedAs(key.clone())
             }
-            Some((key, _)) => Share::Instead(key.clone()),
-            None if wants_cursor => Share::Never,
-            None => Share::Cached,
+            WithAnswers::Some(key, _) => Share::Instead(key.clone()),
+            WithAnswers::None if wants_cursor => Share::Never,
+            WithAnswers::None => Share::Cached,
+            WithAnswers::Refused => {
+                self.keep_long_data(id, long_data);
+                return Ok(());
+            }
         };
         let typing = self.typing(id, &execute, &types, &long_data);
         let Some(place) = self.place(id, sequence, share, &typing).await? else {
@@ -147,7 +152,7 @@ impl Client {
         let backend_id = place.backend_id;
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;
-        if let Some((_, renames)) = &answered {
+        if let WithAnswers::Some(_, renames) = &answered {
             request.renames = renames;
         }
         let ran = self
@@ -266,10 +271,8 @@ impl Client {
         };
         statement.long_data = LongValues::default();
         self.close_cursor(id);
-        if self.session.unsettled.after_error {
-            // Whether the transaction goes on.
-            self.settle_error().await;
-        }
+        // Whether the transaction goes on.
+        self.settle_error().await;
         self.session.warnings = 0;
         self.session.residue.row_count = 0;
         self.put_ok(sequence.wrapping_add(1));

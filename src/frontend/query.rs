@@ -53,6 +53,9 @@ impl Client {
         {
             return Ok(());
         }
+        if analysis.kind == StatementKind::Resignal && analysis.count == 1 {
+            return self.resignal(&query, &analysis, sequence).await;
+        }
         if self.answer_status(query.sql, &analysis, sequence).await? {
             return Ok(());
         }
@@ -68,6 +71,7 @@ impl Client {
             let borrowed = self.borrow(sequence).await?;
             if borrowed == Borrowed::No
                 || !self.make_fit(&analysis, Placed::Anywhere, sequence).await?
+                || !self.keep_found_rows(&analysis, sequence).await?
             {
                 return Ok(());
             }
@@ -130,7 +134,10 @@ impl Client {
         {
             return Ok(false);
         }
-        let Some(lease) = &mut self.lease else { return Ok(false) };
+        self.settle_error().await;
+        let Some(lease) = &mut self.lease else {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+        };
         if lease.connection().ask(&[Question::Query(TRACKERS_OF_CLIENT)]).await.is_err() {
             self.connection_failed(sequence, Sent::Nothing)?;
             return Ok(false);
@@ -167,6 +174,7 @@ impl Client {
             return Ok(true);
         };
         let Some(reply) = replies.into_iter().next() else { return Ok(true) };
+        self.reported(&reply.changes, None);
         match reply.content {
             Content::Rows(answer) => {
                 // After an error, only the server knows.

@@ -14,7 +14,7 @@ use crate::session::prepared::environment_to_prepare;
 use crate::session::residue::{Diagnostics, FoundRows};
 use crate::session::server::Flavor;
 use crate::session::state::{Environment, same, unite};
-use crate::session::statement::{Analysis, Marks};
+use crate::session::statement::{Analysis, Marks, StatementKind};
 use crate::session::treatment::PoolMode;
 use std::sync::Arc;
 
@@ -53,22 +53,44 @@ impl Client {
         if !self.make_fit(analysis, placed, sequence).await? {
             return Ok(None);
         }
-        if self.has_foreign_diagnostics(analysis)
-            && self.session.residue.found_rows == FoundRows::OnBackend
-        {
-            // What clears them is found instead.
-            self.bring().await;
+        if !self.keep_found_rows(analysis, sequence).await? {
+            return Ok(None);
+        }
+        let mut steps = self.restores(analysis);
+        if !steps.is_empty() && self.session.unsettled.is_after_error() {
+            self.settle_error().await;
             if self.lease.is_none() {
                 return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
             }
+            steps = self.restores(analysis);
         }
-        let steps = self.restores(analysis);
-        if let Some(lease) = &mut self.lease
-            && !steps.is_empty()
-        {
+        let Some(lease) = &mut self.lease else { return Ok(Some(steps)) };
+        let metrics = &lease.pool().metrics;
+        if steps.is_empty() {
+            metrics.exact.inc();
+        } else {
+            metrics.replayed.inc();
             need::restored(&mut self.session, analysis, &mut lease.connection().traces);
         }
         Ok(Some(steps))
+    }
+
+    /// Brings here what `FOUND_ROWS()` is, where what will be said in front of the statement is found
+    /// instead. False when the client has been told that it cannot be had.
+    pub(super) async fn keep_found_rows(
+        &mut self,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        if self.session.residue.found_rows == FoundRows::OnBackend
+            && self.has_foreign_diagnostics(analysis)
+        {
+            self.bring().await;
+            if self.lease.is_none() {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            }
+        }
+        Ok(true)
     }
 
     /// Resets the connection where it has something that this statement must not see. False when
@@ -104,10 +126,11 @@ impl Client {
         let Some(lease) = &mut self.lease else { return false };
         let connection = lease.connection();
         // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
-        // no statements, and for statements that ask for them.
+        // no statements, and for statements that ask for them or add to them.
         let asks = Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS;
         let stays = connection.server.version.flavor == Flavor::MariaDb
             || analysis.count == 0
+            || analysis.kind == StatementKind::Resignal
             || analysis.marks.intersects(asks);
         stays
             && connection.traces.diagnostics == Leftover::Present
@@ -119,7 +142,7 @@ impl Client {
     pub(super) fn restores(&mut self, analysis: &Analysis) -> Vec<Restore> {
         let clears = self.has_foreign_diagnostics(analysis);
         let Some(lease) = &mut self.lease else { return Vec::new() };
-        let (connection, pool) = lease.parts();
+        let connection = lease.connection();
         if self.session.entered == 0 {
             self.session.entered = self.service.moment();
         }
@@ -127,11 +150,14 @@ impl Client {
         let enters = connection.entered < self.session.entered
             && wanted.database.is_some()
             && connection.environment.database == wanted.database;
+        let mut outside = None;
         if enters {
             // Aligned as one that is in no database, it looks again at the one that it is in.
-            Arc::make_mut(&mut connection.environment).database = None;
+            let environment = Environment { database: None, ..(*connection.environment).clone() };
+            outside = Some(Arc::new(environment));
         }
-        let mut steps = match align(&connection.environment, wanted, &connection.baseline) {
+        let have = outside.as_ref().unwrap_or(&connection.environment);
+        let mut steps = match align(have, wanted, &connection.baseline) {
             Alignment::Exact => {
                 unite(&mut connection.environment, wanted);
                 Vec::new()
@@ -147,11 +173,6 @@ impl Client {
         }
         need::put_restores(&self.session, analysis, &connection.traces, &mut steps);
         need::put_next_transaction(&self.session, &connection.traces, &mut steps);
-        if steps.is_empty() {
-            pool.metrics.exact.inc()
-        } else {
-            pool.metrics.replayed.inc()
-        }
         steps
     }
 

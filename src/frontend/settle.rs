@@ -5,6 +5,7 @@ use super::client::{Client, Stop};
 use crate::backend::connection::TRACKERS;
 use crate::backend::dialogue::{Content, Question};
 use crate::failover::suspicion::Evidence;
+use crate::session::changes::Changes;
 use crate::session::effect;
 use crate::session::model::Unsettled;
 use crate::session::need;
@@ -14,6 +15,7 @@ use crate::session::server::Flavor;
 use crate::session::state::{ResultsCollation, SeparateCharsets};
 use crate::session::treatment::PoolMode;
 use crate::session::wide::Wide;
+use crate::wire::capability::Status;
 use std::sync::Arc;
 
 /// Asked when a character set variable changed: one of them is never reported. As bytes, whatever the
@@ -96,7 +98,8 @@ impl Client {
     /// Asks what the last statement left open.
     pub(super) async fn settle(&mut self) {
         let unsettled = self.session.unsettled.clone();
-        let Unsettled { after_error, charsets, results, locks, settings } = unsettled;
+        let after_error = unsettled.is_after_error();
+        let Unsettled { charsets, results, locks, settings, .. } = unsettled;
         let residue = &self.session.residue;
         let answers = match self.session.dialect.flavor {
             Flavor::MySql => residue.has_answers_on_backend(),
@@ -142,17 +145,12 @@ impl Client {
             }
         };
         self.session.unsettled = Unsettled::default();
-        let mut next_transaction = false;
         for (question, reply) in questions.iter().zip(replies) {
             let status = match &reply.content {
                 Content::Ok(status) => Some(*status),
                 _ => None,
             };
-            let changed = effect::settled(&mut self.session, &reply.changes, status);
-            next_transaction |= reply.changes.characteristics.is_some();
-            if changed {
-                self.environment_follows();
-            }
+            self.reported(&reply.changes, status);
             if let Content::Err(error) = &reply.content
                 && matches!(question, Question::Query(sql) if sql.starts_with(SET_TO_ITSELF))
                 && !NOT_SET.contains(&error.code)
@@ -167,7 +165,20 @@ impl Client {
                 self.session.pins.locks_known(&answer.first_row);
             }
         }
-        if next_transaction && let Some(lease) = &mut self.lease {
+    }
+
+    /// Takes in what the reply to a question of Millpond's own reports. Behind a failed statement,
+    /// that is what this one changed: it comes with whichever reply is next.
+    pub(super) fn reported(&mut self, changes: &Changes, status: Option<Status>) {
+        if changes.is_empty() && status.is_none() {
+            return;
+        }
+        if effect::settled(&mut self.session, changes, status) {
+            self.environment_follows();
+        }
+        if changes.characteristics.is_some()
+            && let Some(lease) = &mut self.lease
+        {
             lease.connection().traces.next_transaction = need::next_transaction(&self.session);
         }
     }
@@ -180,13 +191,24 @@ impl Client {
         }
     }
 
-    /// Asks only what an error left open; the last statement's diagnostics stay.
+    /// Asks only what an error left open, if it did; the last statement's diagnostics stay. What
+    /// Millpond says of its own is reported together with that, and not to be told from it: this
+    /// comes before.
     pub(super) async fn settle_error(&mut self) {
+        if !self.session.unsettled.is_after_error() {
+            return;
+        }
         let only = Unsettled { after_error: true, ..Unsettled::default() };
         let others = std::mem::replace(&mut self.session.unsettled, only);
         self.settle().await;
-        let after_error = self.session.unsettled.after_error;
-        self.session.unsettled = Unsettled { after_error, ..others };
+        // What was reported now may be of character sets.
+        let found = &mut self.session.unsettled;
+        found.charsets |= others.charsets;
+        found.results |= others.results;
+        found.locks |= others.locks;
+        if found.settings.is_none() {
+            found.settings = others.settings;
+        }
     }
 
     fn charsets_known(&mut self, row: &[Option<Vec<u8>>], results_set: bool) {
@@ -293,14 +315,16 @@ impl Client {
         let Ok(replies) = lease.connection().ask(&questions).await else {
             return self.lost_between_statements();
         };
-        let answers = replies
-            .into_iter()
-            .filter_map(|reply| match reply.content {
-                Content::Rows(answer) => Some(answer),
-                _ => None,
-            })
-            .collect();
-        match self.session.residue.captured(&capture, answers) {
+        let mut answers = Vec::with_capacity(replies.len());
+        for reply in replies {
+            self.reported(&reply.changes, None);
+            if let Content::Rows(answer) = reply.content {
+                answers.push(answer);
+            }
+        }
+        let captured = self.session.residue.captured(&capture, answers);
+        let Some(lease) = &mut self.lease else { return };
+        match captured {
             Ok(Captured::All) => {
                 return need::captured(&self.session, &capture, &mut lease.connection().traces);
             }

@@ -41,6 +41,9 @@ impl Client {
             self.settle_charsets().await;
         }
         self.give_up_surplus().await;
+        if self.lease.is_none() {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+        }
         let is_certain = analysis.count == 1 && !analysis.marks.has(Marks::UNCERTAIN);
         // What the text itself prepares before is the session's own.
         let mut own: Vec<&[u8]> = Vec::new();
@@ -59,7 +62,14 @@ impl Client {
                 continue;
             }
             own.push(name);
-            let (worked, has) = match self.task(name, executes) {
+            let task = self.task(name, executes);
+            if !matches!(task, Task::Nothing) {
+                self.settle_error().await;
+                if self.lease.is_none() {
+                    return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+                }
+            }
+            let (worked, has) = match task {
                 Task::Nothing => continue,
                 Task::Hide => {
                     (self.tell(b"DEALLOCATE PREPARE ", name, b"", sequence).await?, Has::Nothing)
@@ -156,8 +166,13 @@ impl Client {
                 sql
             })
             .collect();
+        if texts.is_empty() {
+            return;
+        }
+        self.settle_error().await;
+        let Some(lease) = &mut self.lease else { return };
         let questions: Vec<_> = texts.iter().map(|sql| Question::Query(sql)).collect();
-        if !questions.is_empty() && connection.ask(&questions).await.is_err() {
+        if lease.connection().ask(&questions).await.is_err() {
             self.lost_between_statements();
         }
     }

@@ -39,6 +39,7 @@ impl Client {
             return Ok(true);
         };
         let Some(reply) = replies.into_iter().next() else { return Ok(true) };
+        self.reported(&reply.changes, None);
         match reply.content {
             Content::Rows(mut answer) => {
                 let stream = &self.channel.stream;

@@ -3,10 +3,9 @@
 
 use super::client::{Client, Stop};
 use super::failure::Sent;
-use crate::backend::dialogue::Question;
+use crate::backend::dialogue::{Content, Question};
 use crate::session::need::Leftover;
 use crate::session::parameters::{Given, Parameters, Settled, Step};
-use crate::session::pin::PinReason;
 use crate::session::prepared::{BackendStatements, LongValues, StatementKey};
 use crate::session::statement::{Analysis, Marks};
 use crate::wire::command::Execute;
@@ -116,9 +115,8 @@ impl Client {
         sequence: u8,
     ) -> Result<Option<bool>, Stop> {
         let steps = typing.before.as_deref().unwrap_or_default();
-        let reads = analysis.marks.has(Marks::PURE_READ)
-            && !analysis.marks.has(Marks::LOCKING_READ)
-            && !self.session.pins.has(PinReason::Xa);
+        let reads =
+            analysis.marks.has(Marks::PURE_READ) && !analysis.marks.has(Marks::LOCKING_READ);
         let Some(lease) = &mut self.lease else { return Ok(None) };
         if !reads || !steps.iter().all(Step::is_repeatable) {
             return Ok(Some(false));
@@ -128,6 +126,12 @@ impl Client {
             steps.iter().map(|step| Question::Execute { id: backend_id, given: step.given() });
         let questions: Vec<_> = iter::once(Question::Query(NO_ROWS)).chain(executions).collect();
         let asked = connection.ask(&questions).await;
+        if let Ok([limited, ..]) = asked.as_deref()
+            && matches!(limited.content, Content::Err(_))
+        {
+            // In a distributed transaction that has come to its end, no statement works.
+            return Ok(Some(false));
+        }
         // What is put in front of the client's statement sets it back.
         Arc::make_mut(&mut connection.environment).variables.set("sql_select_limit", b"0");
         connection.traces.diagnostics = Leftover::Present;

@@ -72,6 +72,7 @@ pub fn after(
         take_in_status(session, status);
         if result.error.is_none() {
             session.unsettled.after_error = false;
+            session.unsettled.unreported &= flavor == Flavor::MariaDb && result.changes.is_empty();
         }
     }
     let begins = analysis.kind.changes_rows() || analysis.marks.has(Marks::ENDS_TRANSACTION);
@@ -85,6 +86,7 @@ pub fn after(
         let pending = session.residue.next_transaction.is_some();
         if pending || !(analysis.marks.has(Marks::PURE_READ) && outside) {
             session.unsettled.after_error = true;
+            session.unsettled.unreported = true;
         }
     }
     // MariaDB does not report every setting.

@@ -49,8 +49,11 @@ pub struct Session {
 /// Questions that are still open after a statement, to be asked off the client's path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unsettled {
-    /// A statement failed: what it had changed before is not reported yet.
+    /// A statement failed: whether a transaction goes on is not known.
     pub after_error: bool,
+    /// A statement failed: what it had changed before is not reported yet. MariaDB keeps that back
+    /// until a statement has something of its own to report (measured).
+    pub unreported: bool,
     /// A character set variable changed, and with it perhaps others that are not reported.
     pub charsets: bool,
     /// The character set of results was set by itself.
@@ -72,8 +75,13 @@ pub struct SilentSettings {
 impl Unsettled {
     /// Whether nothing is open.
     pub fn is_settled(&self) -> bool {
-        let Self { after_error, charsets, results, locks, settings } = self;
-        !(*after_error || *charsets || *results || *locks) && settings.is_none()
+        let Self { charsets, results, locks, settings, .. } = self;
+        !(self.is_after_error() || *charsets || *results || *locks) && settings.is_none()
+    }
+
+    /// Whether anything of a failed statement is not known.
+    pub fn is_after_error(&self) -> bool {
+        self.after_error || self.unreported
     }
 
     /// Notes that this variable was set, perhaps, and not reported.

@@ -177,17 +177,26 @@ pub(crate) struct Untold {
     flavor: Flavor,
     warnings: bool,
     rows: bool,
+    /// Whether its databases may have other character sets than the server.
+    altered: bool,
+    /// Whether the session was reset since it entered its database.
+    reset: bool,
     /// Prepared statements by the slot's name.
     prepared: BTreeMap<String, String>,
 }
 
 impl Untold {
     pub(crate) fn new(flavor: Flavor) -> Self {
-        Self { flavor, warnings: false, rows: false, prepared: BTreeMap::new() }
+        let prepared = BTreeMap::new();
+        Self { flavor, warnings: false, rows: false, altered: false, reset: false, prepared }
     }
 
     /// Whether a statement is a question that was never answered.
     pub(crate) fn is_asked(&mut self, text: &str) -> bool {
+        self.reset &= text != "!change";
+        if self.reset && (text.starts_with("SHOW SESSION") || text.contains("_database")) {
+            return true;
+        }
         let mut words = text.splitn(3, ' ');
         let text = match (words.next(), words.next(), words.next()) {
             (Some("!prepare"), Some(slot), Some(sql)) => {
@@ -206,6 +215,10 @@ impl Untold {
 
     /// Takes in a statement and its reply.
     pub(crate) fn after(&mut self, text: &str, reply: &Reply) {
+        let worked = reply.error().is_none();
+        self.altered |= text.starts_with("ALTER DATABASE");
+        self.reset |= self.altered && text == "!again";
+        self.reset &= !(worked && (text.starts_with("USE ") || text.starts_with("!database ")));
         let mut words = text.splitn(3, ' ');
         let executed = match (words.next(), words.next()) {
             (Some("!execute"), Some(slot)) => self.prepared.get(slot).cloned(),

@@ -169,15 +169,96 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
             "EXECUTE ps USING @a",
         ]],
     ),
+    (
+        "what a failing statement had used up was said of the next transaction again",
+        &[
+            &[
+                "CREATE TEMPORARY TABLE tt (a INT)",
+                "SET TRANSACTION READ ONLY",
+                "DROP TABLE nosuch",
+                "SHOW SESSION VARIABLES LIKE 'time_zone'",
+                "UPDATE t SET a = a + 1 WHERE id = 1",
+                "SET TRANSACTION READ ONLY",
+                "DROP TABLE nosuch",
+                "SELECT ROW_COUNT()",
+                "SHOW SESSION VARIABLES LIKE 'time_zone'",
+                "UPDATE t SET a = a + 1 WHERE id = 1",
+            ],
+            &[
+                "SET @a = 5",
+                "CREATE TEMPORARY TABLE tt (a INT)",
+                "SET TRANSACTION READ ONLY",
+                "DROP TABLE nosuch",
+                "SELECT @a",
+                "UPDATE t SET a = a + 1 WHERE id = 1",
+                "SET TRANSACTION READ ONLY",
+                "DROP TABLE nosuch",
+                "DROP TEMPORARY TABLE tt",
+            ],
+            &[
+                "HANDLER t OPEN",
+                "SET TRANSACTION READ ONLY",
+                "DROP TABLE nosuch",
+                "DO 1",
+                "HANDLER t CLOSE",
+                "UPDATE t SET a = a + 1 WHERE id = 1",
+            ],
+        ],
+    ),
+    (
+        "an error came in place of the warnings that it is added to",
+        &[&[
+            "SELECT CAST('x' AS SIGNED)",
+            "RESIGNAL",
+            "SHOW WARNINGS",
+            "RESIGNAL",
+            "SELECT @@warning_count, @@error_count",
+            "SELECT * FROM t",
+            "RESIGNAL",
+            "GET DIAGNOSTICS CONDITION 1 @no = MYSQL_ERRNO, @msg = MESSAGE_TEXT",
+            "SELECT @no, @msg",
+        ]],
+    ),
+    (
+        "rows were counted that Millpond itself had asked for",
+        &[
+            &[
+                "CREATE TEMPORARY TABLE tt (a INT)",
+                "REPLACE INTO t SELECT id, a + 1 FROM t WHERE id < 3",
+                "INSERT INTO t (nosuch) VALUES (1)",
+                "KILL QUERY ¤",
+                "SELECT * FROM (SELECT ROW_COUNT() AS r, FOUND_ROWS()) x",
+            ],
+            &[
+                "CREATE TEMPORARY TABLE IF NOT EXISTS tt (a INT) SELECT 48 AS a",
+                "GET DIAGNOSTICS CONDITION 1 @no = MYSQL_ERRNO, @msg = MESSAGE_TEXT",
+                "SELECT COUNT(*), FOUND_ROWS() FROM t",
+            ],
+        ],
+    ),
+    (
+        "a cursor had other types than its statement, in a distributed transaction",
+        &[&[
+            "XA START 'x§'",
+            "!prepare 1 SELECT ? UNION SELECT 1",
+            "!execute 1 as iii",
+            "!execute 1 cursor",
+            "XA END 'x§'",
+            "XA ROLLBACK 'x§'",
+        ]],
+    ),
 ];
 
-/// A session from the file that the environment names, for as long as the test runs.
+/// Sessions from the file that the environment names, for as long as the test runs.
 pub(crate) fn told() -> Option<(&'static str, Vec<&'static [&'static str]>)> {
     let path = std::env::var("DIFFERENTIAL_SESSION").ok()?;
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let lines: Vec<_> = text.lines().map(|line| own_database(line.trim())).collect();
-    let lines: &[&str] = Vec::leak(lines);
-    Some(("the session of the file", vec![lines]))
+    let session = |text: &str| {
+        let lines: Vec<_> = text.lines().map(|line| own_database(line.trim())).collect();
+        let lines: &'static [&'static str] = Vec::leak(lines);
+        lines
+    };
+    Some(("the sessions of the file", text.trim_end().split("\n\n").map(session).collect()))
 }
 
 /// The line with `§` in place of the database's name that a difference is told with.

@@ -55,6 +55,10 @@
 //! MariaDB keeps the warnings of the past until a statement uses a table, and what runs inside does
 //! not show.
 //!
+//! Questions for the character set of the database, in sessions that have altered that, between a
+//! reset (`COM_RESET_CONNECTION`) and their next entering of a database: servers then answer with
+//! their own, Millpond with the database's.
+//!
 //! `FOUND_ROWS()` on MySQL between a `SET` with a subquery and the next `SELECT`: the next `DELETE`
 //! makes it what the subquery found.
 //!
@@ -66,8 +70,10 @@
 //!
 //! `DIFFERENTIAL_STATEMENTS` says how many statements run on each server, `DIFFERENTIAL_SEED`
 //! which. A difference is shrunk; `PROPTEST_MAX_SHRINK_ITERS=0` shows it as it was found.
-//! `DIFFERENTIAL_SESSION` names a file with what one session says, a line for each command, as it is
-//! told of a difference.
+//! `DIFFERENTIAL_SESSION` names a file with what a session says, a line for each command, as it is
+//! told of a difference, in place of the known ones. An empty line ends it; the next one comes after
+//! it.
+//! `DIFFERENTIAL_LOG` names a file in which the servers write what they are told, by either side.
 //! `DIFFERENTIAL_ALL=1` goes on behind a difference, and shows all of them in the end.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
@@ -127,7 +133,10 @@ fn on(flavor: Flavor) {
     if !servers::available().contains(&flavor) {
         return;
     }
-    let server = Server::start(flavor, oracle::SETTINGS);
+    let log = std::env::var("DIFFERENTIAL_LOG")
+        .map(|path| format!("general_log=ON\ngeneral_log_file={path}.{flavor}"));
+    let settings: Vec<_> = oracle::SETTINGS.iter().copied().chain(log.as_deref().ok()).collect();
+    let server = Server::start(flavor, &settings);
     let server: &'static Server = Box::leak(Box::new(server));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -147,7 +156,8 @@ fn on(flavor: Flavor) {
     });
     let said = AtomicUsize::new(0);
     let known = known::KNOWN.iter().map(|(what, sessions)| (*what, sessions.to_vec()));
-    for (what, sessions) in known.chain(known::told()) {
+    let known = known::told().map_or_else(|| known.collect(), |told| vec![told]);
+    for (what, sessions) in known {
         for session in sessions {
             let steps = session.iter().copied().map(Step::known).collect();
             let seen = runtime.block_on(case(server, millponds[0].port, vec![steps], &said));

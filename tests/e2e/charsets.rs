@@ -62,6 +62,26 @@ fn a_session_goes_on_in_a_database_whose_letters_are_wide() {
     });
 }
 
+/// Both servers reset the database's character set to their own, and stay in the database.
+#[test]
+fn a_database_keeps_its_character_set_on_a_connection_that_was_cleared() {
+    servers::both_async(async |server| {
+        let mut admin = server.admin().await;
+        admin.query_drop("DROP DATABASE IF EXISTS app_greek").await.unwrap();
+        admin.query_drop("CREATE DATABASE app_greek CHARACTER SET greek").await.unwrap();
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let mut client = millpond.connect(&APP, Some("app_greek")).await.unwrap();
+        let mut other = millpond.connect(&APP, Some("app_greek")).await.unwrap();
+        other.query_drop("SET @foreign = 1").await.unwrap();
+        client.query_drop("ALTER DATABASE CHARACTER SET latin2").await.unwrap();
+        assert_eq!(text(&mut other, "SELECT @foreign").await, "1");
+        // What the other has there must not be seen.
+        let shown = "SHOW SESSION VARIABLES LIKE 'character_set_database'";
+        let row: Option<(String, String)> = client.query_first(shown).await.unwrap();
+        assert_eq!(row.unwrap().1, "latin2");
+    });
+}
+
 /// A server takes the name in `COM_INIT_DB` to be in the client's character set.
 #[test]
 fn a_database_beyond_ascii_is_found_from_any_character_set() {

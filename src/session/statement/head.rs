@@ -51,10 +51,9 @@ pub(super) fn classify(mut parser: Parser<'_>) -> (Kind, Marks) {
         K::Analyze => analyze(&mut parser),
         K::Checksum => (Kind::Maintenance, Marks::NONE),
         K::Check | K::Optimize | K::Repair | K::Cache => (Kind::Maintenance, ends),
-        K::Get | K::Signal | K::Resignal => {
-            let get = first == K::Get;
-            (Kind::Diagnostics, if get { Marks::GET_DIAGNOSTICS } else { Marks::NONE })
-        }
+        K::Get => (Kind::Diagnostics, Marks::GET_DIAGNOSTICS),
+        K::Signal => (Kind::Diagnostics, Marks::NONE),
+        K::Resignal => (Kind::Resignal, Marks::NONE),
         K::Help => (Kind::Help, Marks::NONE),
         _ => definition(first, &mut parser),
     }

@@ -33,7 +33,7 @@ pub enum StatementKind {
     Deallocate,
     /// `DELETE`.
     Delete,
-    /// `GET DIAGNOSTICS`, `SIGNAL`, `RESIGNAL`.
+    /// `GET DIAGNOSTICS`, `SIGNAL`.
     Diagnostics,
     /// `DESCRIBE` of a table.
     Describe,
@@ -78,6 +78,8 @@ pub enum StatementKind {
     RenameTable,
     /// `REPLACE`.
     Replace,
+    /// `RESIGNAL`.
+    Resignal,
     /// `ROLLBACK`, also `TO` a savepoint.
     Rollback,
     /// `SAVEPOINT`.

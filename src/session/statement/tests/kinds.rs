@@ -83,6 +83,7 @@ fn first_words_tell_the_sort() {
         ("truncate t", Kind::TruncateTable),
         ("get diagnostics @a = number", Kind::Diagnostics),
         ("signal sqlstate '45000'", Kind::Diagnostics),
+        ("resignal", Kind::Resignal),
         ("help 'select'", Kind::Help),
         ("purge binary logs to 'x'", Kind::Administration),
         ("nonsense", Kind::Other),
