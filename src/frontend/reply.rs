@@ -1,6 +1,8 @@
 //! What a client gets of a server's reply: OK packets in the form that the client negotiated, and
 //! only the session trackers that it asked for.
 
+use super::query::RowForm;
+use super::sequences::whole_number;
 use super::told::Told;
 use crate::backend::server::{TrackerDefaults, TransactionTracking};
 use crate::net::relay::{Edit, Editor, Sink};
@@ -43,6 +45,8 @@ pub struct ReplyEditor<'a> {
     pub status: Status,
     /// What the text consists of, for what is said in front of rows.
     pub ahead: Ahead<'a>,
+    /// In which protocol its rows are.
+    pub rows: RowForm,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -137,8 +141,8 @@ pub struct Outcome {
     pub status: Option<Status>,
     /// Affected rows of the last OK.
     pub affected_rows: u64,
-    /// Rows that the last UPDATE looked for, where its OK says so.
-    pub matched_rows: Option<u64>,
+    /// A number that is told beside these.
+    pub beside: Beside,
     /// Whether any OK carried an insert id.
     pub inserted_id: bool,
     /// Warnings of the last result.
@@ -155,6 +159,18 @@ pub struct Outcome {
     pub parameter_types: Vec<Type>,
 }
 
+/// A number that only replies to some statements tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Beside {
+    /// None.
+    #[default]
+    Nothing,
+    /// The value that a sequence gave, where that was looked at.
+    Drawn(i64),
+    /// Rows that the last UPDATE looked for.
+    Matched(u64),
+}
+
 /// The head of the reply to `COM_STMT_PREPARE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prepared {
@@ -167,6 +183,14 @@ pub struct Prepared {
 }
 
 impl Outcome {
+    /// The value that a sequence gave to a statement that succeeded.
+    pub fn drawn(&self) -> Option<i64> {
+        match self.beside {
+            Beside::Drawn(value) if self.error.is_none() => Some(value),
+            _ => None,
+        }
+    }
+
     /// What of it concerns the session.
     pub fn for_session(&self) -> effect::Result<'_> {
         effect::Result {
@@ -174,7 +198,10 @@ impl Outcome {
             last_error: self.last_error,
             status: self.status,
             affected_rows: self.affected_rows,
-            matched_rows: self.matched_rows,
+            matched_rows: match self.beside {
+                Beside::Matched(rows) => Some(rows),
+                Beside::Nothing | Beside::Drawn(_) => None,
+            },
             inserted_id: self.inserted_id,
             warnings: self.warnings,
             rows: self.is_rows.then_some(self.rows),
@@ -196,6 +223,7 @@ impl<'a> ReplyEditor<'a> {
             withhold: Withhold::Nothing,
             status: Status::AUTOCOMMIT,
             ahead: Ahead::default(),
+            rows: RowForm::Text,
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -209,7 +237,13 @@ impl<'a> ReplyEditor<'a> {
         self.outcome.status = Some(ok.status);
         self.outcome.warnings = ok.warnings;
         self.outcome.affected_rows = ok.affected_rows;
-        self.outcome.matched_rows = matched_rows(ok.info);
+        match matched_rows(ok.info) {
+            Some(rows) => self.outcome.beside = Beside::Matched(rows),
+            None if matches!(self.outcome.beside, Beside::Matched(_)) => {
+                self.outcome.beside = Beside::Nothing;
+            }
+            None => {}
+        }
         self.outcome.inserted_id |= ok.last_insert_id != 0 && kind == OkKind::Ok;
         self.outcome.is_rows = kind == OkKind::ResultEnd;
         let mut grown = 0;
@@ -379,6 +413,11 @@ impl Editor for ReplyEditor<'_> {
                 let ok = OkPacket::parse(&end[HEADER..], self.backend)?;
                 self.outcome.changes.absorb(ok.state_changes);
                 Ok(Edit::Instead { grown: 0_u8.wrapping_sub(packets) })
+            }
+            Control::Row => {
+                let value = whole_number(&packet[HEADER..], self.rows);
+                self.outcome.beside = value.map_or(Beside::Nothing, Beside::Drawn);
+                Ok(Edit::Keep)
             }
             Control::ColumnCount | Control::LocalInfile | Control::Statistics => Ok(Edit::Keep),
         }

@@ -16,6 +16,7 @@ pub use self::conditions::LastError;
 
 use self::value::literal;
 use super::literal::put_identifier;
+use super::sequences::{self, LastValues, SequenceName, SequenceTraces, Told};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A user variable's name in lower case: the server compares them so.
@@ -105,6 +106,7 @@ pub struct Residue {
     variables: Option<Box<UserVariables>>,
 }
 
+/// User variables, and what still fewer sessions have.
 #[derive(Debug, Clone, Default)]
 struct UserVariables {
     /// The right sides of assignments that recreate value, type and collation.
@@ -116,6 +118,8 @@ struct UserVariables {
     /// The last error, if its SQLSTATE is not that of its number: `SHOW WARNINGS` does not tell it,
     /// `GET DIAGNOSTICS` does.
     signalled: Option<LastError>,
+    /// Last values of sequences.
+    last_values: LastValues,
     /// What is on the backend was too large to be brought here.
     too_large: bool,
 }
@@ -141,10 +145,35 @@ pub struct Capture {
     diagnostics: bool,
     found_rows: bool,
     last_insert_id: bool,
+    sequences: Vec<SequenceName>,
     variables: Vec<VariableName>,
 }
 
 impl Capture {
+    /// Whether the question of this index may be answered by an error, or by no rows.
+    pub fn may_fail(&self, index: usize) -> bool {
+        let first = usize::from(self.diagnostics) + usize::from(self.found_rows);
+        let behind = first + sequences::questions(self.sequences.len());
+        (first..behind).contains(&index)
+    }
+
+    /// What these answers tell of sequences.
+    fn told_of_sequences<'a>(
+        &'a self,
+        answers: &'a [Answer],
+    ) -> impl Iterator<Item = (&'a SequenceName, Told)> {
+        let first = usize::from(self.diagnostics) + usize::from(self.found_rows);
+        let answers = answers.get(first..).unwrap_or_default();
+        self.sequences.iter().zip(answers.iter().map(Answer::last_value))
+    }
+
+    /// Notes what these answers tell of sequences for the connection that gave them.
+    pub fn tell(&self, answers: &[Answer], traces: &mut SequenceTraces) {
+        for (name, told) in self.told_of_sequences(answers) {
+            traces.told(name, told);
+        }
+    }
+
     /// What these answers would tell.
     pub fn told_by(&self, answers: &[Answer]) -> Captured {
         let values = answers.last().filter(|answer| !answer.types.is_empty());
@@ -176,6 +205,23 @@ pub struct Answer {
     pub types: Vec<ColumnType>,
     /// The decoded values of the first row; `None` is NULL.
     pub first_row: Vec<Option<Vec<u8>>>,
+    /// The number of the error that came instead.
+    pub error: Option<u16>,
+}
+
+impl Answer {
+    /// What it says of a sequence that was asked for its last value.
+    pub fn last_value(&self) -> Told {
+        match (self.error, self.first_row.first()) {
+            (Some(code), _) => Told::error(code),
+            (None, Some(None)) => Told::Value(None),
+            (None, Some(value)) => match integer(value.as_ref()) {
+                Ok(value) => Told::Value(Some(value)),
+                Err(CaptureMismatch) => Told::Nothing,
+            },
+            (None, None) => Told::Nothing,
+        }
+    }
 }
 
 /// What of a column's definition decides how its value is written as a literal.
@@ -212,7 +258,10 @@ impl Residue {
             && self.diagnostics != Diagnostics::OnBackend
             && self.found_rows != FoundRows::OnBackend
             && self.next_transaction.as_ref().is_none_or(|next| !next.on_backend)
-            && self.variables.as_ref().is_none_or(|v| v.on_backend.is_empty())
+            && self
+                .variables
+                .as_ref()
+                .is_none_or(|v| v.on_backend.is_empty() && v.last_values.is_portable())
     }
 
     /// Whether the backend has what the next question that it is asked takes away.
@@ -227,6 +276,21 @@ impl Residue {
                 || v.known.len() + v.on_backend.len() > MAX_VARIABLES
                 || v.known.values().map(|l| l.len()).sum::<usize>() > MAX_VARIABLE_BYTES
         })
+    }
+
+    /// Last values of sequences; most sessions have none.
+    pub fn last_values(&self) -> Option<&LastValues> {
+        self.variables.as_ref().map(|v| &v.last_values)
+    }
+
+    /// Those, to be changed.
+    pub fn last_values_mut(&mut self) -> &mut LastValues {
+        &mut self.variables.get_or_insert_default().last_values
+    }
+
+    /// Those, to be changed, if the session may have some.
+    pub fn last_values_if_any(&mut self) -> Option<&mut LastValues> {
+        self.variables.as_mut().map(|v| &mut v.last_values)
     }
 
     /// A statement may have assigned to this variable, or changed its type.
@@ -250,6 +314,7 @@ impl Residue {
             self.found_rows = FoundRows::Lost;
         }
         if let Some(variables) = &mut self.variables {
+            variables.last_values.lost();
             variables.too_large = false;
             for name in std::mem::take(&mut variables.on_backend) {
                 variables.known.remove(&name);
@@ -307,6 +372,10 @@ impl Residue {
             capture.found_rows = true;
             capture.queries.push(b"SELECT FOUND_ROWS() LIMIT 1".to_vec());
         }
+        if let Some(values) = self.last_values() {
+            capture.sequences = values.on_backend().cloned().collect();
+            sequences::put_questions(&capture.sequences, &mut capture.queries);
+        }
         capture.last_insert_id = self.last_insert_id == LastInsertId::OnBackend;
         if let Some(variables) = &self.variables {
             capture.variables = variables.on_backend.iter().cloned().collect();
@@ -332,7 +401,14 @@ impl Residue {
         if told == Captured::All {
             self.next_transaction_left();
         }
-        let mut answers = answers.into_iter();
+        if let Some(values) = self.last_values_if_any() {
+            for (name, told) in capture.told_of_sequences(&answers) {
+                values.told(name, told);
+            }
+        }
+        let answers = answers.into_iter().enumerate();
+        let mut answers =
+            answers.filter(|(at, _)| !capture.may_fail(*at)).map(|(_, answer)| answer);
         if capture.diagnostics {
             let answer = answers.next().ok_or(CaptureMismatch)?;
             // An error of Millpond's own may have come since.
@@ -430,7 +506,11 @@ pub fn put_variable_name(out: &mut Vec<u8>, name: &[u8]) {
 }
 
 fn number(value: Option<&Option<Vec<u8>>>) -> Result<u64, CaptureMismatch> {
-    let text = value.and_then(Option::as_ref).ok_or(CaptureMismatch)?;
+    integer(value.and_then(Option::as_ref))
+}
+
+fn integer<N: std::str::FromStr>(text: Option<&Vec<u8>>) -> Result<N, CaptureMismatch> {
+    let text = text.ok_or(CaptureMismatch)?;
     // Results may have been in UTF-16 for a moment without its being known.
     let text: Vec<u8> = text.iter().copied().filter(|byte| *byte != 0).collect();
     std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).ok_or(CaptureMismatch)

@@ -62,12 +62,20 @@ pub struct Exchange {
     columns: u64,
     results: u32,
     definitions: Definitions,
+    seen_rows: Rows,
     outputs: Outputs,
 }
 
 /// Whether the definitions of a result's columns are controls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Definitions {
+    Pass,
+    Seen,
+}
+
+/// Whether rows are controls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
     Pass,
     Seen,
 }
@@ -104,6 +112,7 @@ impl Exchange {
             columns: 0,
             results: 0,
             definitions: Definitions::Pass,
+            seen_rows: Rows::Pass,
             outputs: Outputs::Pass,
         }
     }
@@ -112,6 +121,12 @@ impl Exchange {
     /// them. Not those of the columns of a statement that is prepared.
     pub fn see_definitions(&mut self) {
         self.definitions = Definitions::Seen;
+    }
+
+    /// Rows will be controls, but those that take more than a frame: for a reply of which somebody
+    /// wants to know what is in it.
+    pub fn see_rows(&mut self) {
+        self.seen_rows = Rows::Seen;
     }
 
     /// Sets what is to become of output parameters.
@@ -320,6 +335,15 @@ impl Exchange {
         if self.state == State::ExpectFirstRow {
             return Ok(Look::Place(Control::RowsBegin));
         }
+        if self.seen_rows == Rows::Seen && !header.is_continued() {
+            let length = HEADER + header.length;
+            let whole = input.len() >= length;
+            return Ok(if whole {
+                Look::Control(Control::Row, length)
+            } else {
+                Look::NeedMore(length)
+            });
+        }
         Ok(Look::Packet(header))
     }
 
@@ -368,7 +392,7 @@ impl Exchange {
                 State::ExpectColumns { left: self.columns }
             }
             Control::PrepareOk => Self::prepared(payload)?,
-            Control::Column | Control::Parameter => {
+            Control::Column | Control::Parameter | Control::Row => {
                 self.count();
                 self.state
             }
