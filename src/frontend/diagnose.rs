@@ -86,8 +86,10 @@ impl Client {
             return Ok(WithAnswers::None);
         }
         let (key, environment) = (statement.key.clone(), statement.environment.clone());
-        let last_run = borrowed.last_run();
-        let answered = answers::answered(&self.session, handle, key.sql(), analysis, last_run);
+        let Some(lease) = &mut self.lease else { return Ok(WithAnswers::Refused) };
+        let sequences = &lease.connection().traces.sequences;
+        let run = answers::Run { last: borrowed.last_run(), sequences };
+        let answered = answers::answered(&self.session, handle, key.sql(), analysis, &run);
         Ok(answered.map_or(WithAnswers::None, |answered| {
             let key = Arc::new(StatementKey::new(&answered.sql, &environment));
             WithAnswers::Some(key, answered.renames)

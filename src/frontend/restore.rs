@@ -56,6 +56,9 @@ impl Client {
         if !self.keep_found_rows(analysis, sequence).await? {
             return Ok(None);
         }
+        if analysis.marks.has(Marks::BACKEND_LOCAL_WRITE) && !self.learn_sequences(analysis).await {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
+        }
         let mut steps = self.restores(analysis);
         if !steps.is_empty() && self.session.unsettled.is_after_error() {
             self.settle_error().await;

@@ -3,7 +3,7 @@
 
 use super::client::{Client, Stop};
 use crate::backend::connection::TRACKERS;
-use crate::backend::dialogue::{Content, Question};
+use crate::backend::dialogue::{Content, Question, answers};
 use crate::failover::suspicion::Evidence;
 use crate::session::changes::Changes;
 use crate::session::effect;
@@ -49,6 +49,11 @@ impl Client {
     pub async fn conclude(&mut self) -> Result<(), Stop> {
         if self.session.residue.has_too_many_variables() {
             self.session.pins.put(PinReason::UserVariable, Holds::Yes);
+        }
+        if let Some(values) = self.session.residue.last_values()
+            && values.are_too_many()
+        {
+            self.session.pins.put(PinReason::Sequence, Holds::Yes);
         }
         let by_mode = self.lease.is_some() && self.session.pool_mode() != PoolMode::Transaction;
         self.session.pins.put(PinReason::PoolMode, by_mode.into());
@@ -315,16 +320,13 @@ impl Client {
         let Ok(replies) = lease.connection().ask(&questions).await else {
             return self.lost_between_statements();
         };
-        let mut answers = Vec::with_capacity(replies.len());
-        for reply in replies {
+        for reply in &replies {
             self.reported(&reply.changes, None);
-            if let Content::Rows(answer) = reply.content {
-                answers.push(answer);
-            }
         }
-        let captured = self.session.residue.captured(&capture, answers);
         let Some(lease) = &mut self.lease else { return };
-        match captured {
+        let Some(answers) = answers(&capture, replies) else { return self.sever() };
+        capture.tell(&answers, &mut lease.connection().traces.sequences);
+        match self.session.residue.captured(&capture, answers) {
             Ok(Captured::All) => {
                 return need::captured(&self.session, &capture, &mut lease.connection().traces);
             }
