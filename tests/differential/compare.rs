@@ -172,6 +172,15 @@ fn show(packets: &[Packet], at: usize) -> String {
     format!("{sequence}: {text}")
 }
 
+/// A prepared statement as far as it decides what is not to be asked.
+struct Prepared {
+    sql: String,
+    /// How it was executed last.
+    given: Option<String>,
+    /// Whether a table was altered since its preparation.
+    altered: bool,
+}
+
 /// Which questions about the last statement are not to be asked now.
 pub(crate) struct Untold {
     flavor: Flavor,
@@ -182,7 +191,19 @@ pub(crate) struct Untold {
     /// Whether the session was reset since it entered its database.
     reset: bool,
     /// Prepared statements by the slot's name.
-    prepared: BTreeMap<String, String>,
+    prepared: BTreeMap<String, Prepared>,
+}
+
+impl Prepared {
+    /// Whether MySQL makes of this execution what former ones, on the same connection, decide.
+    fn is_given_otherwise(&mut self, given: &str) -> bool {
+        if self.altered && given.starts_with("as ") {
+            return true;
+        }
+        let given = given.replace("unbound", "bound");
+        let former = self.given.get_or_insert_with(|| given.clone());
+        !self.sql.starts_with("SELECT") && *former != given
+    }
 }
 
 impl Untold {
@@ -200,10 +221,17 @@ impl Untold {
         let mut words = text.splitn(3, ' ');
         let text = match (words.next(), words.next(), words.next()) {
             (Some("!prepare"), Some(slot), Some(sql)) => {
-                self.prepared.insert(slot.to_owned(), sql.to_owned());
+                let prepared = Prepared { sql: sql.to_owned(), given: None, altered: false };
+                self.prepared.insert(slot.to_owned(), prepared);
                 return false;
             }
-            (Some("!execute"), Some(slot), _) => self.prepared.get(slot).map_or("", String::as_str),
+            (Some("!execute"), Some(slot), Some(given)) => {
+                let Some(prepared) = self.prepared.get_mut(slot) else { return false };
+                if self.flavor == Flavor::MySql && prepared.is_given_otherwise(given) {
+                    return true;
+                }
+                &prepared.sql
+            }
             _ if text.starts_with("SHOW SESSION") => return false,
             _ => text,
         };
@@ -221,7 +249,7 @@ impl Untold {
         self.reset &= !(worked && (text.starts_with("USE ") || text.starts_with("!database ")));
         let mut words = text.splitn(3, ' ');
         let executed = match (words.next(), words.next()) {
-            (Some("!execute"), Some(slot)) => self.prepared.get(slot).cloned(),
+            (Some("!execute"), Some(slot)) => self.prepared.get(slot).map(|p| p.sql.clone()),
             _ => None,
         };
         let text = executed.as_deref().unwrap_or(text);
@@ -229,7 +257,10 @@ impl Untold {
             &["CALL", "SELECT adds(", "SELECT ins(", "SELECT tz(", "SELECT uv("];
         if self.flavor == Flavor::MySql {
             let counts = matches!(reply.packets.first(), Some((_, packet)) if packet[0] != 0);
-            if text.contains("SET @a = (SELECT") {
+            let alters = ["ALTER TABLE", "TRUNCATE"].iter().any(|verb| text.starts_with(verb));
+            self.prepared.values_mut().for_each(|prepared| prepared.altered |= alters);
+            let found = text.starts_with("UPDATE") && !worked;
+            if found || text.contains("SET @a = (SELECT") {
                 self.rows = true;
             } else if text.starts_with("SELECT") && counts && reply.error().is_none() {
                 self.rows = false;

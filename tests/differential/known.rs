@@ -237,6 +237,30 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
         ],
     ),
     (
+        "rows were those of the statement before one that failed, or that inserted what it selected",
+        &[&[
+            "SELECT * FROM t",
+            "INSERT INTO t (a) SELECT 5",
+            "SELECT FOUND_ROWS()",
+            "SELECT * FROM t",
+            "INSERT INTO t (a) SELECT 'x'",
+            "SELECT FOUND_ROWS()",
+            "SELECT * FROM t",
+            "SELECT a FROM t INTO @c",
+            "SELECT FOUND_ROWS()",
+            "SELECT * FROM t",
+            "DELETE FROM t WHERE id = (SELECT id FROM t2 UNION SELECT 1 UNION SELECT 2)",
+            "SELECT FOUND_ROWS()",
+            "SELECT * FROM t",
+            "INSERT INTO t (a) VALUES ((SELECT 4))",
+            "SELECT FOUND_ROWS()",
+        ]],
+    ),
+    (
+        "a variable that was never assigned was NULL, where characters have one byte",
+        &[&["SET NAMES latin1", "SELECT a, id FROM t WHERE id = 99 INTO @c, @d", "SELECT @c, @d"]],
+    ),
+    (
         "a cursor had other types than its statement, in a distributed transaction",
         &[&[
             "XA START 'x§'",

@@ -10,6 +10,10 @@ use crate::wire::capability::Status;
 /// it has other arguments.
 const NOTHING_RAN: [u16; 3] = [1064, 1305, 1318];
 
+/// Errors that come when rows are looked at: more were found than may be, by an `INTO` of variables or
+/// a subquery.
+const LOOKED: [u16; 2] = [1172, 1242];
+
 /// The most rows that are found only to have been found.
 const MOST_PUT: u64 = 200;
 
@@ -49,7 +53,7 @@ pub fn after(
     }
     if let Some(rows) = result.rows {
         return match result.error {
-            _ if kind == Kind::Explain || inserts_selected(analysis) => FoundRows::OnBackend,
+            _ if kind == Kind::Explain || analysis.inserts_selected() => FoundRows::OnBackend,
             _ if !counts_rows(analysis) => before,
             _ if analysis.marks.has(Marks::SQL_CALC_FOUND_ROWS) => FoundRows::OnBackend,
             _ if analysis.finds_more() => FoundRows::OnBackend,
@@ -58,6 +62,9 @@ pub fn after(
         };
     }
     match kind {
+        _ if result.error.is_some_and(|code| looked(code, analysis, flavor)) => {
+            FoundRows::OnBackend
+        }
         _ if result.error.is_some() => before,
         Kind::Update | Kind::Delete if analysis.joins() => FoundRows::OnBackend,
         Kind::Select if flavor == Flavor::MySql => FoundRows::Known(result.affected_rows),
@@ -72,14 +79,16 @@ pub fn after(
         {
             FoundRows::OnBackend
         }
-        _ if inserts_selected(analysis) => FoundRows::OnBackend,
+        _ if analysis.inserts_selected() => FoundRows::OnBackend,
         Kind::Set if analysis.reads_tables && flavor == Flavor::MariaDb => FoundRows::OnBackend,
         _ => before,
     }
 }
 
-fn inserts_selected(analysis: &Analysis) -> bool {
-    matches!(analysis.kind, StatementKind::Insert | StatementKind::Replace) && analysis.reads_tables
+/// Whether a statement has counted rows before it failed, which changes MariaDB's number (measured).
+fn looked(code: u16, analysis: &Analysis, flavor: Flavor) -> bool {
+    flavor == Flavor::MariaDb
+        && (LOOKED.contains(&code) || analysis.inserts_selected() || analysis.joins())
 }
 
 /// Whether the rows that a statement shows are counted, if it is the last of its text.
@@ -106,6 +115,7 @@ fn leaves_found_rows(analysis: &Analysis, unreadable: bool) -> bool {
     let kinds = analysis.details.as_ref().map_or(&[][..], |details| &details.statements);
     analysis.count > 1
         && !analysis.reads_tables
+        && !analysis.inserts_selected()
         && !kinds.is_empty()
         && kinds.iter().all(|kind| match kind {
             Kind::Begin
@@ -132,6 +142,7 @@ pub fn may_leave(analysis: &Analysis) -> bool {
     }
     analysis.marks.has(Marks::OPAQUE)
         || analysis.joins()
+        || analysis.inserts_selected()
         || match analysis.kind {
             Kind::Call | Kind::Compound | Kind::Execute | Kind::Explain | Kind::Other => true,
             // One whose table is there already does not look at the rows that it would have put in.

@@ -54,14 +54,18 @@ pub(super) fn literal(
     Some(out.into())
 }
 
-/// How both servers describe the column of a variable that was never assigned.
+/// How both servers describe the column of a variable that was never assigned; MySQL's has as many
+/// letters of the connection's character set as 65,535 bytes take.
 fn is_unset(column: ColumnType) -> bool {
     const VAR_STRING: u8 = 253;
     const MEDIUM_BLOB: u8 = 250;
     const LONG_BLOB: u8 = 251;
     const BLOB: u8 = 252;
-    matches!(column.code, VAR_STRING | MEDIUM_BLOB | LONG_BLOB | BLOB)
-        && matches!(column.length, 65_532 | 16_777_216)
+    match column.code {
+        VAR_STRING => matches!(column.length, 65_532..=65_535),
+        MEDIUM_BLOB | LONG_BLOB | BLOB => column.length == 16_777_216,
+        _ => false,
+    }
 }
 
 fn integer_type(column: ColumnType) -> &'static [u8] {

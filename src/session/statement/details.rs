@@ -30,6 +30,8 @@ pub struct Details {
     pub joins: bool,
     /// More rows may be found than are shown: `LIMIT 5, 10`, `OFFSET 5`, a `UNION` with a `LIMIT`.
     pub finds_more: bool,
+    /// Whether an `INSERT` or `REPLACE` has a `SELECT` in it.
+    pub inserts_selected: bool,
     /// Questions that are parts of the text, in its order.
     pub asked: Vec<Asked>,
     /// Which rows a `SHOW WARNINGS` or `SHOW ERRORS` is to show, if not all.

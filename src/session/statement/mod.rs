@@ -111,6 +111,11 @@ impl Analysis {
         self.details.as_ref().is_some_and(|details| details.finds_more)
     }
 
+    /// Whether rows are inserted that are selected, or values that are.
+    pub fn inserts_selected(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.inserts_selected)
+    }
+
     /// Which rows of the warnings or errors are asked for, if not all.
     pub fn limit(&self) -> Option<Limit> {
         self.details.as_ref()?.limit

@@ -101,6 +101,9 @@ impl<'a> Scan<'a> {
                     self.details().finds_more = true;
                 }
             }
+            K::Select | K::Table if matches!(self.statement.kind, Kind::Insert | Kind::Replace) => {
+                self.details().inserts_selected = true;
+            }
             K::SqlCalcFoundRows => self.mark(Marks::SQL_CALC_FOUND_ROWS),
             K::Update | K::Share if previous == K::For => self.mark(Marks::LOCKING_READ),
             K::Mode if previous == K::Share => self.mark(Marks::LOCKING_READ),

@@ -296,3 +296,19 @@ fn later_statements_are_read_under_the_modes_set_before() {
     let ansi = "set session sql_mode = 'ANSI_QUOTES'; select \"a' \", @b";
     assert_eq!(variables(&several(ansi)), ["b"]);
 }
+
+#[test]
+fn what_is_inserted_may_be_selected() {
+    for sql in [
+        "insert into t (a) select 5",
+        "replace into t (select a from u)",
+        "insert into t values ((select 4))",
+        "with c as (select 1) insert into t select 2",
+    ] {
+        assert!(mysql(sql).inserts_selected(), "{sql}");
+    }
+    assert!(mysql("insert into t table u").inserts_selected());
+    for sql in ["insert into t values (1)", "select 5", "update t set a = (select 5)"] {
+        assert!(!mysql(sql).inserts_selected(), "{sql}");
+    }
+}
