@@ -215,7 +215,8 @@ impl Untold {
     /// Whether a statement is a question that was never answered.
     pub(crate) fn is_asked(&mut self, text: &str) -> bool {
         self.reset &= text != "!change";
-        if self.reset && (text.starts_with("SHOW SESSION") || text.contains("_database")) {
+        let asks = ["SHOW SESSION", "SET CHARACTER SET"].iter().any(|verb| text.starts_with(verb));
+        if self.reset && (asks || text.contains("_database")) {
             return true;
         }
         let mut words = text.splitn(3, ' ');
