@@ -112,7 +112,7 @@ impl Client {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
         let flavor = connection.server.version.flavor;
-        let database = connection.environment.database.clone();
+        let database = self.session.environment.database.clone();
         let locks_query = if locks { self.session.pins.locks_query() } else { None };
         let mut questions = Vec::new();
         if after_error {
@@ -151,7 +151,7 @@ impl Client {
             let changed = effect::settled(&mut self.session, &reply.changes, status);
             next_transaction |= reply.changes.characteristics.is_some();
             if changed {
-                self.environment_follows();
+                self.environment_follows(reply.changes.schema.is_some());
             }
             if let Content::Err(error) = &reply.content
                 && matches!(question, Question::Query(sql) if sql.starts_with(SET_TO_ITSELF))
@@ -207,14 +207,15 @@ impl Client {
         environment.separate_charsets = Some(separate);
         let wide = Wide::of(environment).is_some();
         self.session.pins.put(PinReason::ResultsCharset, wide.into());
-        self.environment_follows();
+        self.environment_follows(false);
     }
 
-    /// The connection has the session's environment, which has just been corrected.
-    pub(super) fn environment_follows(&mut self) {
+    /// The connection has the session's environment, which has just been corrected; its database, too,
+    /// if the server told of that (`schema_told`).
+    pub(super) fn environment_follows(&mut self, schema_told: bool) {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
-        connection.environment = self.session.environment.clone();
+        connection.follow(&self.session.environment, schema_told);
         let moment = self.service.moment();
         (connection.entered, self.session.entered) = (moment, moment);
         let version = connection.server.version.clone();

@@ -10,6 +10,7 @@
 
 mod asked;
 mod builtin;
+mod database;
 mod details;
 mod diagnosis;
 mod found;
@@ -33,6 +34,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use database::DatabaseUse;
 pub use details::{
     Access, Action, AfterEnd, Asked, BackupAction, CallPlace, Details, DropScope, Existing, Kill,
     Limit, LockFunction, Missing, ObjectName, Placed, Scope, Sole, Source, UserVariable, Value,
@@ -59,6 +61,8 @@ pub struct Analysis {
     pub marks: Marks,
     /// Whether tables seem to be read: there is a `FROM` or a `JOIN`.
     pub reads_tables: bool,
+    /// What the current database is to it.
+    pub database: DatabaseUse,
     /// The one thing that is asked for, if the text asks for nothing else.
     pub sole: Option<Sole>,
     /// The particulars, if there are any.
@@ -69,6 +73,11 @@ impl Analysis {
     /// A statement of which nothing is known.
     pub fn opaque() -> Self {
         Self { kind: StatementKind::Other, count: 1, marks: Marks::OPAQUE, ..Self::default() }
+    }
+
+    /// A command that enters a database.
+    pub fn enters() -> Self {
+        Self { database: DatabaseUse::Entered, ..Self::default() }
     }
 
     /// The actions of the text, in order.
@@ -185,6 +194,7 @@ impl Analysis {
             count: 1,
             marks: self.marks.only(keep),
             reads_tables: self.opens_tables(),
+            database: DatabaseUse::Minded,
             sole: None,
             details: (!details.user_variables.is_empty()).then(|| Box::new(details)),
         }
@@ -230,6 +240,7 @@ impl Analysis {
             count: self.count,
             marks: (self.marks | prepared.marks).without(Marks::PURE_READ),
             reads_tables: self.reads_tables || prepared.reads_tables,
+            database: DatabaseUse::Minded,
             sole: None,
             details: Some(Box::new(details)),
         }
