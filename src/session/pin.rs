@@ -45,6 +45,9 @@ pub enum PinReason {
     Role,
     /// A savepoint outside a transaction, under `autocommit=0`; until its end.
     Savepoint,
+    /// Values of sequences were taken that cannot be told by name, or are asked for by stored code;
+    /// until a reset.
+    Sequence,
     /// The client set up session trackers of its own; until a reset.
     SessionTrack,
     /// `LOCK TABLES`; until `UNLOCK TABLES` or a transaction's begin.
@@ -67,7 +70,7 @@ pub enum PinReason {
 
 impl PinReason {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::AutoIsNull,
         Self::Backup,
         Self::Cursor,
@@ -86,6 +89,7 @@ impl PinReason {
         Self::ResultsCharset,
         Self::Role,
         Self::Savepoint,
+        Self::Sequence,
         Self::SessionTrack,
         Self::TableLock,
         Self::TemporaryTable,
@@ -118,6 +122,7 @@ impl PinReason {
             Self::ResultsCharset => "results_charset",
             Self::Role => "role",
             Self::Savepoint => "savepoint",
+            Self::Sequence => "sequence",
             Self::SessionTrack => "session_track",
             Self::TableLock => "table_lock",
             Self::TemporaryTable => "temporary_table",
