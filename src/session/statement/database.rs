@@ -46,7 +46,8 @@ pub(super) fn database_use(sql: &[u8], analysis: &Analysis) -> DatabaseUse {
         return DatabaseUse::Minded;
     }
     let reads = Marks::PURE_READ | Marks::CONNECTION_ID;
-    let sets = Marks::SET_NAMES | Marks::SET_VARIABLE;
+    // `SET autocommit = 1` would end a transaction, in which no session is that minds nothing.
+    let sets = Marks::SET_NAMES | Marks::SET_VARIABLE | Marks::ENDS_TRANSACTION;
     let blind = match analysis.kind {
         StatementKind::Use if analysis.marks.is_empty() => return DatabaseUse::Entered,
         StatementKind::Select => {
