@@ -72,6 +72,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
 
+mod accounts;
 mod compare;
 mod further;
 mod known;
@@ -92,6 +93,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::task::JoinSet;
 
+use self::accounts::Accounts;
 use self::compare::{Trackers, Untold};
 use self::side::Side;
 use self::step::Step;
@@ -140,6 +142,7 @@ fn on(flavor: Flavor) {
                 "max_size = {CONNECTIONS}\nmin_idle = {CONNECTIONS}\n\
                  hand_over = \"{hand_over}\"\nborrow_timeout = \"2m\"\n"
             ),
+            environment: vec![accounts::TOLD.map(str::to_owned).into()],
             ..Settings::default()
         };
         Millpond::start(server, &settings)
@@ -173,9 +176,14 @@ fn on(flavor: Flavor) {
     let all = number("DIFFERENTIAL_ALL", 0) > 0;
     let found = Mutex::new(Vec::new());
     let cases = AtomicUsize::new(0);
+    let accounts = [(); 2].map(|()| Mutex::new(Accounts::default()));
     let outcome = TestRunner::new_with_rng(config, rng).run(&sessions, |(at, sessions)| {
         let port = millponds[at].port;
         let mut outcome = runtime.block_on(case(server, port, sessions, &said));
+        if outcome.is_ok() {
+            let mut accounts = accounts[at].lock();
+            outcome = runtime.block_on(accounts.compare(server, &millponds[at]));
+        }
         if outcome.is_ok() && cases.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKS) {
             outcome = runtime.block_on(oracle::look(server, port));
         }

@@ -2,8 +2,8 @@
 //!
 //! When all sessions have ended, an administrator looks at each of the connections: nothing there may
 //! hold a lock, a transaction or a temporary table, whoever had it. Variables, warnings and statements
-//! may stay behind, as Millpond knows of them: a session that begins then must see none, on
-//! whichever connection it is.
+//! may stay behind, as Millpond knows of them ([`super::accounts`]): a session that begins then must see
+//! none, on whichever connection it is.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep};
 
 use super::CONNECTIONS;
+use super::compare;
 use super::side;
 use super::support::flavor::Flavor;
 use super::support::raw::reply::Reply;
@@ -93,7 +94,12 @@ pub(crate) async fn look(server: &'static Server, port: u16) -> Result<(), Strin
     admin.disconnect().await.ok();
     let names = names.iter().map(|name| format!(", @`{}`", name.replace('`', "``")));
     let variables = format!("SELECT 1{}", names.collect::<String>());
-    for question in FOUND.iter().copied().chain([&*variables]) {
+    let sequences = (server.flavor == Flavor::MariaDb).then(|| {
+        let name = |name| format!("LASTVAL({}0.{name})", compare::THROUGH);
+        format!("SELECT {}, {}", name("sd"), name("se"))
+    });
+    let made = [Some(&*variables), sequences.as_deref()];
+    for question in FOUND.iter().copied().chain(made.into_iter().flatten()) {
         for kind in KINDS {
             let right = said(kind, server.port, &[CLEAR, question]).await?;
             // On each connection in turn, by a session that says nothing else.
