@@ -30,7 +30,7 @@ pub(super) fn locks(
     let certain = analysis.count == 1 && !analysis.marks.has(Marks::UNCERTAIN);
     if session.status.has(Status::AUTOCOMMIT) || ended && certain && result.error.is_none() {
         session.pins.put(PinReason::MetadataLock, Holds::No);
-    } else if !session.status.has(Status::IN_TRANS) && !(ended && certain) {
+    } else if !(session.status.has(Status::IN_TRANS) || ended && certain) {
         let keeps = match result.error {
             Some(error) => error != PARSE_ERROR && fails_with_locks(analysis),
             None => runs_routines(analysis),
