@@ -7,7 +7,7 @@ use crate::net::link::{LinkError, fill};
 use crate::session::align::{Restore, SetOption};
 use crate::session::changes::Changes;
 use crate::session::parameters::{Given, put_execute};
-use crate::session::residue::{Answer, CapturedResult, ColumnType};
+use crate::session::residue::{Answer, Capture, CapturedResult, ColumnType};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, put_query};
 use crate::wire::cursor::Cursor;
@@ -259,6 +259,7 @@ impl Gathering {
             | Control::OutputsBegin
             | Control::Parameter
             | Control::ParametersEnd
+            | Control::Row
             | Control::RowsBegin
             | Control::Statistics => {}
         }
@@ -313,6 +314,19 @@ fn packets(bytes: &[u8]) -> Result<Vec<Box<[u8]>>, Fault> {
         packets.push(cursor.bytes(length)?.into());
     }
     Ok(packets)
+}
+
+/// The answers to a capture; `None` where one is missing.
+pub fn answers(capture: &Capture, replies: Vec<Reply>) -> Option<Vec<Answer>> {
+    let answer = |(index, reply): (usize, Reply)| match reply.content {
+        Content::Rows(answer) => Some(answer),
+        Content::Err(error) if capture.may_fail(index) => {
+            Some(Answer { error: Some(error.code), ..Answer::default() })
+        }
+        Content::Ok(_) if capture.may_fail(index) => Some(Answer::default()),
+        _ => None,
+    };
+    replies.into_iter().enumerate().map(answer).collect()
 }
 
 /// The decoded rows of a result, each value a text or NULL.

@@ -1,5 +1,7 @@
 //! What Millpond has to know of a server before it can stand in for it.
 
+pub use crate::session::server::NameCase;
+
 use crate::session::server::ServerVersion;
 use std::collections::HashMap;
 
@@ -45,15 +47,6 @@ pub enum HostNames {
     Resolved,
     /// Clients have addresses only.
     Skipped,
-}
-
-/// How table names are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameCase {
-    /// Byte by byte.
-    Exact,
-    /// Without case.
-    Ignored,
 }
 
 /// The global values of the session tracking variables.

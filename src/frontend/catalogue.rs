@@ -19,14 +19,25 @@ use tokio::time::{Instant, timeout};
 /// Millpond's back.
 const PERIOD: Duration = Duration::from_secs(30);
 /// How long one reading may take.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(15);
 
 const ROUTINES: &[u8] = b"SELECT ROUTINE_TYPE, ROUTINE_NAME, ROUTINE_DEFINITION, SQL_MODE, \
-ROUTINE_BODY FROM information_schema.ROUTINES";
-const TRIGGERS: &[u8] = b"SELECT 'TRIGGER', EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, 'SQL' \
-FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA NOT IN ('sys','mysql')";
-const VIEWS: &[u8] = b"SELECT 'VIEW', TABLE_NAME, VIEW_DEFINITION, '', 'SQL' \
+ROUTINE_BODY, ROUTINE_SCHEMA FROM information_schema.ROUTINES";
+const TRIGGERS: &[u8] =
+    b"SELECT 'TRIGGER', EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, 'SQL', \
+TRIGGER_SCHEMA FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA NOT IN ('sys','mysql')";
+const VIEWS: &[u8] = b"SELECT 'VIEW', TABLE_NAME, VIEW_DEFINITION, '', 'SQL', TABLE_SCHEMA \
 FROM information_schema.VIEWS WHERE TABLE_SCHEMA NOT IN ('sys','mysql')";
+
+/// Whether there are sequences. MySQL does not know any.
+const NO_SEQUENCES: &[u8] = b"SELECT 1 FROM DUAL WHERE 0";
+const SEQUENCES: &[u8] = b"SELECT 1 FROM information_schema.TABLES \
+WHERE TABLE_TYPE IN ('SEQUENCE', 'TEMPORARY SEQUENCE') LIMIT 1";
+
+/// Where there are, columns may have their values by default. Each table is opened for that.
+const DEFAULTS: &[u8] = b"SELECT 'DEFAULT', TABLE_NAME, COLUMN_DEFAULT, '', 'SQL', TABLE_SCHEMA \
+FROM information_schema.COLUMNS \
+WHERE COLUMN_DEFAULT LIKE '%nextval(%' OR COLUMN_DEFAULT LIKE '%lastval(%'";
 
 /// Not everybody is shown a table's triggers.
 const GRANTS: &[u8] = b"SHOW GRANTS";
@@ -47,22 +58,36 @@ pub async fn read(
     connection: &mut Connection,
     hidden: HiddenTriggers,
 ) -> Result<Catalogue, LinkError> {
-    let questions = [ROUTINES, TRIGGERS, VIEWS, GRANTS, END].map(Question::Query);
     let dialect = Dialect::new(&connection.server.version, b"", "utf8mb4");
     let mut builder = Builder::new(&dialect);
+    let sequences = match dialect.flavor {
+        Flavor::MariaDb => SEQUENCES,
+        Flavor::MySql => NO_SEQUENCES,
+    };
+    let questions = [ROUTINES, TRIGGERS, VIEWS, sequences, GRANTS].map(Question::Query);
     let mut replies = connection.ask(&questions).await?;
-    let ended = replies.pop().is_some_and(|reply| matches!(reply.content, Content::Ok(_)));
-    if !ended {
-        return Err(LinkError::Closed);
-    }
     if let (Some(reply), HiddenTriggers::Pin) = (replies.pop(), hidden) {
         builder.triggers_of(coverage(&reply.content, dialect.flavor)?);
+    }
+    let has_sequences = match replies.pop().map(|reply| reply.content) {
+        Some(Content::Rows(answer)) => !answer.result.rows.is_empty(),
+        _ => true,
+    };
+    if has_sequences {
+        replies.extend(connection.ask(&[Question::Query(DEFAULTS)]).await?);
+    }
+    let ended = connection.ask(&[Question::Query(END)]).await?;
+    if !ended.iter().all(|reply| matches!(reply.content, Content::Ok(_))) {
+        return Err(LinkError::Closed);
     }
     for reply in replies {
         // What was not answered is not known: a list with a part missing would call it harmless.
         let Content::Rows(answer) = reply.content else { return Ok(Catalogue::default()) };
         for row in rows(&answer.result)? {
-            let [Some(kind), Some(name), text, sql_mode, language] = row[..] else { continue };
+            let [Some(kind), Some(name), text, sql_mode, language, Some(database)] = row[..] else {
+                continue;
+            };
+            builder.database(database);
             let body = match (text, language) {
                 (Some(text), Some(b"SQL")) if !text.is_empty() => {
                     Body::Sql { text, sql_mode: sql_mode.unwrap_or_default() }
@@ -73,6 +98,7 @@ pub async fn read(
             match kind {
                 b"FUNCTION" => builder.routine(name, RoutineKind::Function, body),
                 b"TRIGGER" => builder.trigger(name, body),
+                b"DEFAULT" => builder.default_of(name, text.unwrap_or_default()),
                 b"VIEW" => builder.view(name, text.unwrap_or_default()),
                 b"PACKAGE BODY" => builder.routine(name, RoutineKind::Package, body),
                 _ => builder.routine(name, RoutineKind::Procedure, body),

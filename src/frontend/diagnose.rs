@@ -86,8 +86,10 @@ impl Client {
             return Ok(None);
         }
         let (key, environment) = (statement.key.clone(), statement.environment.clone());
-        let last_run = borrowed.last_run();
-        let answered = answers::answered(&self.session, handle, key.sql(), analysis, last_run);
+        let Some(lease) = &mut self.lease else { return Ok(None) };
+        let sequences = &lease.connection().traces.sequences;
+        let run = answers::Run { last: borrowed.last_run(), sequences };
+        let answered = answers::answered(&self.session, handle, key.sql(), analysis, &run);
         Ok(answered.map(|answered| {
             (Arc::new(StatementKey::new(&answered.sql, &environment)), answered.renames)
         }))

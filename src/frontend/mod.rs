@@ -30,6 +30,7 @@ pub mod rate;
 pub mod reply;
 pub mod restore;
 pub mod run;
+mod sequences;
 pub mod serve;
 pub mod service;
 pub mod settle;

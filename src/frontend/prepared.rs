@@ -33,6 +33,7 @@ impl Client {
         let catalogue = self.service.catalogue.load_full();
         let mut analysis = analyze(sql, &self.session.dialect, &catalogue);
         analysis.overlook(self.session.treatment.as_deref());
+        self.place_sequences(&mut analysis);
         if self.service.may_fire_hidden(&catalogue, &analysis, &self.session) {
             analysis.suspect();
         }
@@ -128,6 +129,10 @@ impl Client {
         }
         let wants_cursor = execute.wants_cursor();
         if !wants_cursor && self.shows_own(id, &analysis, sequence).await? {
+            return Ok(());
+        }
+        if analysis.opens_sequences() && !self.has_fit(sequence).await? {
+            self.keep_long_data(id, long_data);
             return Ok(());
         }
         let answered = self.with_answers(id, &analysis, sequence).await?;

@@ -34,6 +34,7 @@ impl Client {
         let catalogue = self.service.catalogue.load();
         let mut analysis = analyze(query.sql, &self.session.dialect, &catalogue);
         analysis.overlook(self.session.treatment.as_deref());
+        self.place_sequences(&mut analysis);
         let mut analysis = self.executed(&analysis);
         if self.service.may_fire_hidden(&catalogue, &analysis, &self.session) {
             analysis.to_mut().suspect();
@@ -71,9 +72,11 @@ impl Client {
             {
                 return Ok(());
             }
-            let last_run = borrowed.last_run();
             let id = self.entry.handle().id;
-            answers::answered(&self.session, id, query.sql, &analysis, last_run)
+            let Some(lease) = &mut self.lease else { return Ok(()) };
+            let sequences = &lease.connection().traces.sequences;
+            let run = answers::Run { last: borrowed.last_run(), sequences };
+            answers::answered(&self.session, id, query.sql, &analysis, &run)
         };
         let mut request = Request::new(&analysis, ReplyShape::Query, sequence);
         let mut query = query;
@@ -190,6 +193,8 @@ impl Client {
         match sole {
             // What Millpond says on the connection in between changes the server's count.
             Sole::ConnectionId | Sole::RowCount => true,
+            // It is always a part of a text.
+            Sole::LastValue => false,
             Sole::FoundRows => matches!(residue.found_rows, FoundRows::Known(_)),
             Sole::Errors | Sole::ErrorCount | Sole::WarningCount | Sole::Warnings => {
                 matches!(residue.diagnostics, Diagnostics::Captured(_))
@@ -215,6 +220,7 @@ impl Client {
         Some(match sole {
             Sole::ConnectionId => Own::Value(self.entry.handle().id.to_string()),
             Sole::RowCount => Own::Value(residue.row_count.to_string()),
+            Sole::LastValue => return None,
             Sole::FoundRows => match residue.found_rows {
                 FoundRows::Known(rows) => Own::Value(rows.to_string()),
                 _ => return None,

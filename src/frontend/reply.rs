@@ -1,12 +1,16 @@
 //! What a client gets of a server's reply: OK packets in the form that the client negotiated, and
 //! only the session trackers that it asked for.
 
+mod outcome;
+
+pub use self::outcome::{Beside, Outcome, Prepared};
+
+use super::query::RowForm;
+use super::sequences::whole_number;
 use super::told::Told;
 use crate::backend::server::{TrackerDefaults, TransactionTracking};
 use crate::net::relay::{Edit, Editor, Sink};
 use crate::session::answers::{self, Rename};
-use crate::session::changes::Changes;
-use crate::session::effect;
 use crate::session::parameters::Type;
 use crate::session::residue::LastError;
 use crate::session::statement::{Analysis, StatementKind};
@@ -43,6 +47,8 @@ pub struct ReplyEditor<'a> {
     pub status: Status,
     /// What the text consists of, for what is said in front of rows.
     pub ahead: Ahead<'a>,
+    /// In which protocol its rows are.
+    pub rows: RowForm,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -122,67 +128,6 @@ pub enum PassTrackers {
     All,
 }
 
-/// What one reply said.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// The number of the error that ended it.
-    pub error: Option<u16>,
-    /// That error.
-    pub last_error: Option<LastError>,
-    /// The error that the client did not get.
-    pub withheld: Option<Box<Told>>,
-    /// The server said that it takes no writes, and the client has heard it.
-    pub only_reads: bool,
-    /// The status flags sent last.
-    pub status: Option<Status>,
-    /// Affected rows of the last OK.
-    pub affected_rows: u64,
-    /// Rows that the last UPDATE looked for, where its OK says so.
-    pub matched_rows: Option<u64>,
-    /// Whether any OK carried an insert id.
-    pub inserted_id: bool,
-    /// Warnings of the last result.
-    pub warnings: u16,
-    /// Whether the last result was a result set.
-    pub is_rows: bool,
-    /// Rows of the last result set.
-    pub rows: u64,
-    /// The sum of the trackers.
-    pub changes: Changes,
-    /// A statement was prepared.
-    pub prepared: Option<Prepared>,
-    /// What its parameters are, as far as that was looked at.
-    pub parameter_types: Vec<Type>,
-}
-
-/// The head of the reply to `COM_STMT_PREPARE`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prepared {
-    /// The server's number.
-    pub id: u32,
-    /// Number of columns.
-    pub columns: u16,
-    /// Number of parameters.
-    pub parameters: u16,
-}
-
-impl Outcome {
-    /// What of it concerns the session.
-    pub fn for_session(&self) -> effect::Result<'_> {
-        effect::Result {
-            error: self.error,
-            last_error: self.last_error,
-            status: self.status,
-            affected_rows: self.affected_rows,
-            matched_rows: self.matched_rows,
-            inserted_id: self.inserted_id,
-            warnings: self.warnings,
-            rows: self.is_rows.then_some(self.rows),
-            changes: &self.changes,
-        }
-    }
-}
-
 impl<'a> ReplyEditor<'a> {
     /// An editor for one reply.
     pub fn new(client: Capabilities, backend: Capabilities, trackers: &'a TrackerDefaults) -> Self {
@@ -196,6 +141,7 @@ impl<'a> ReplyEditor<'a> {
             withhold: Withhold::Nothing,
             status: Status::AUTOCOMMIT,
             ahead: Ahead::default(),
+            rows: RowForm::Text,
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -209,7 +155,13 @@ impl<'a> ReplyEditor<'a> {
         self.outcome.status = Some(ok.status);
         self.outcome.warnings = ok.warnings;
         self.outcome.affected_rows = ok.affected_rows;
-        self.outcome.matched_rows = matched_rows(ok.info);
+        match matched_rows(ok.info) {
+            Some(rows) => self.outcome.beside = Beside::Matched(rows),
+            None if matches!(self.outcome.beside, Beside::Matched(_)) => {
+                self.outcome.beside = Beside::Nothing;
+            }
+            None => {}
+        }
         self.outcome.inserted_id |= ok.last_insert_id != 0 && kind == OkKind::Ok;
         self.outcome.is_rows = kind == OkKind::ResultEnd;
         let mut grown = 0;
@@ -379,6 +331,11 @@ impl Editor for ReplyEditor<'_> {
                 let ok = OkPacket::parse(&end[HEADER..], self.backend)?;
                 self.outcome.changes.absorb(ok.state_changes);
                 Ok(Edit::Instead { grown: 0_u8.wrapping_sub(packets) })
+            }
+            Control::Row => {
+                let value = whole_number(&packet[HEADER..], self.rows);
+                self.outcome.beside = value.map_or(Beside::Nothing, Beside::Drawn);
+                Ok(Edit::Keep)
             }
             Control::ColumnCount | Control::LocalInfile | Control::Statistics => Ok(Edit::Keep),
         }

@@ -62,6 +62,9 @@ impl Client {
                 return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
             }
         }
+        if analysis.marks.has(Marks::BACKEND_LOCAL_WRITE) && !self.learn_sequences(analysis).await {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| None);
+        }
         let steps = self.restores(analysis);
         if let Some(lease) = &mut self.lease
             && !steps.is_empty()

@@ -4,6 +4,7 @@ use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::cut::{come, interrupt};
 use super::failure::{Repetition, Sent, Undone};
+use super::query::RowForm;
 use super::reply::{Ahead, Outcome, PassTrackers, ReplyEditor, Withhold};
 use super::told::Told;
 use crate::backend::connection::Connection;
@@ -153,16 +154,7 @@ impl Client {
         let interrupted = handle.map(|handle| (handle, lease.pool().clone()));
         let Connection { stream, input, server, capabilities, fence, .. } = lease.connection();
         let mut exchange = Exchange::between(request.shape, last, request.sequence);
-        if !request.renames.is_empty() {
-            exchange.see_definitions();
-        }
-        if request.shape == ReplyShape::Execute && request.analysis.kind == StatementKind::Call {
-            exchange.treat_outputs(outputs(self.capabilities));
-        }
-        if request.shape == ReplyShape::Prepare && server.version.flavor == Flavor::MySql {
-            // MySQL says what it takes the parameters for.
-            exchange.see_definitions();
-        }
+        look_closely(&mut exchange, &request, self.capabilities, server.version.flavor);
         let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
         edit_for(&mut editor, &request, &self.session, server.version.flavor);
         editor.withhold = match (&due, withhold) {
@@ -315,6 +307,12 @@ impl Client {
         }
         connection.traces.next_transaction = need::next_transaction(&self.session);
         need::touched(&mut self.session, analysis, &mut connection.traces);
+        if analysis.details.is_some() {
+            need::drawn(&mut self.session, analysis, outcome.drawn(), &mut connection.traces);
+            if outcome.error.is_none() {
+                need::dropped(&mut self.session, analysis);
+            }
+        }
         if let Some(status) = outcome.status {
             connection.status = status;
         }
@@ -326,6 +324,26 @@ impl Client {
         if analysis.marks.intersects(Marks::TEXT_PREPARE | Marks::TEXT_DEALLOCATE) {
             self.text_statements_follow(analysis);
         }
+    }
+}
+
+/// Has the exchange show what of the reply is to be changed or known.
+fn look_closely(
+    exchange: &mut Exchange,
+    request: &Request<'_>,
+    client: Capabilities,
+    flavor: Flavor,
+) {
+    // MySQL says what it takes the parameters for.
+    let prepares = request.shape == ReplyShape::Prepare && flavor == Flavor::MySql;
+    if prepares || !request.renames.is_empty() {
+        exchange.see_definitions();
+    }
+    if request.shape == ReplyShape::Execute && request.analysis.kind == StatementKind::Call {
+        exchange.treat_outputs(outputs(client));
+    }
+    if request.analysis.draws_alone() {
+        exchange.see_rows();
     }
 }
 
@@ -352,6 +370,9 @@ fn edit_for<'a>(
     editor.status = session.status;
     if matches!(request.shape, ReplyShape::Query | ReplyShape::Execute) {
         editor.ahead = Ahead::of(request.analysis);
+        if request.shape == ReplyShape::Execute {
+            editor.rows = RowForm::Binary;
+        }
     }
     if request.analysis.marks.has(Marks::ENDS_TRANSACTION) {
         // Such as ANALYZE TABLE, which commits before it has anything to show.

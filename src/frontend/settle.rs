@@ -3,7 +3,7 @@
 
 use super::client::{Client, Stop};
 use crate::backend::connection::TRACKERS;
-use crate::backend::dialogue::{Content, Question};
+use crate::backend::dialogue::{Content, Question, answers};
 use crate::failover::suspicion::Evidence;
 use crate::session::effect;
 use crate::session::model::Unsettled;
@@ -47,6 +47,11 @@ impl Client {
     pub async fn conclude(&mut self) -> Result<(), Stop> {
         if self.session.residue.has_too_many_variables() {
             self.session.pins.put(PinReason::UserVariable, Holds::Yes);
+        }
+        if let Some(values) = self.session.residue.last_values()
+            && values.are_too_many()
+        {
+            self.session.pins.put(PinReason::Sequence, Holds::Yes);
         }
         let by_mode = self.lease.is_some() && self.session.pool_mode() != PoolMode::Transaction;
         self.session.pins.put(PinReason::PoolMode, by_mode.into());
@@ -293,13 +298,8 @@ impl Client {
         let Ok(replies) = lease.connection().ask(&questions).await else {
             return self.lost_between_statements();
         };
-        let answers = replies
-            .into_iter()
-            .filter_map(|reply| match reply.content {
-                Content::Rows(answer) => Some(answer),
-                _ => None,
-            })
-            .collect();
+        let Some(answers) = answers(&capture, replies) else { return self.sever() };
+        capture.tell(&answers, &mut lease.connection().traces.sequences);
         match self.session.residue.captured(&capture, answers) {
             Ok(Captured::All) => {
                 return need::captured(&self.session, &capture, &mut lease.connection().traces);

@@ -9,7 +9,7 @@
 //! ```
 
 use super::lease::Lease;
-use crate::backend::dialogue::{Content, Question};
+use crate::backend::dialogue::{Question, answers};
 use crate::session::residue::{Answer, Capture, Captured};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -243,17 +243,11 @@ impl TakenOver {
             lease.discard();
             return None;
         };
-        let answers: Option<Vec<Answer>> = replies
-            .into_iter()
-            .map(|reply| match reply.content {
-                Content::Rows(answer) => Some(answer),
-                _ => None,
-            })
-            .collect();
-        let Some(answers) = answers else {
+        let Some(answers) = answers(&self.capture, replies) else {
             lease.discard();
             return None;
         };
+        self.capture.tell(&answers, &mut lease.connection().traces.sequences);
         if self.capture.told_by(&answers) == Captured::NotVariables {
             self.deposit.keep(lease, answers);
             return None;

@@ -11,7 +11,9 @@ mod diagnosis;
 pub use diagnosis::{Diagnosed, diagnosed};
 
 use super::model::Session;
+use super::pin::{PinReason, TableName};
 use super::residue::{Diagnostics, FoundRows};
+use super::sequences::{self, Says, SequenceName, SequenceTraces, Taken, Value};
 use super::server::Flavor;
 use super::statement::{Analysis, Marks, Sole};
 
@@ -42,6 +44,15 @@ pub enum LastRun {
     Elsewhere,
 }
 
+/// Where a statement is to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// Who ran the last one.
+    pub last: LastRun,
+    /// What the connection says of sequences.
+    pub sequences: &'a SequenceTraces,
+}
+
 /// Puts what the session knows in the place of the questions for it. `None` when it knows nothing
 /// that the connection does not: then the text is right as it is.
 pub fn answered(
@@ -49,7 +60,7 @@ pub fn answered(
     connection_id: u32,
     sql: &[u8],
     analysis: &Analysis,
-    last_run: LastRun,
+    run: &Run<'_>,
 ) -> Option<Answered> {
     if analysis.marks.has(Marks::OPAQUE) {
         // The server reads it otherwise, and may tell its text in an error.
@@ -60,13 +71,15 @@ pub fn answered(
     for question in analysis.asked() {
         let text = sql.get(question.start..question.end)?;
         let conditions = matches!(question.asks, Sole::WarningCount | Sole::ErrorCount);
-        let value = if conditions && counts_conditions(session, analysis, last_run) {
+        let from = if let Some(name) = analysis.sequence_of(question) {
+            last_value(session, analysis, name, text, run.sequences)
+        } else if conditions && counts_conditions(session, analysis, run.last) {
             None
         } else {
-            value(session, connection_id, question.asks)
+            let value = value(session, connection_id, question.asks);
+            value.map(|value| [b"IF(1,", value.as_bytes(), b",", text, b")"].concat())
         };
-        let Some(value) = value else { continue };
-        let from = [b"IF(1,", value.as_bytes(), b",", text, b")"].concat();
+        let Some(from) = from else { continue };
         answered.sql.extend_from_slice(sql.get(at..question.start)?);
         answered.sql.extend_from_slice(&from);
         if question.whole && !text.contains(&b'`') {
@@ -89,8 +102,42 @@ fn counts_conditions(session: &Session, analysis: &Analysis, last_run: LastRun) 
     let left = matches!(session.residue.diagnostics, Diagnostics::Captured(_));
     // MariaDB clears them for a statement that uses tables, before it counts.
     let cleared = session.dialect.flavor == Flavor::MariaDb
-        && (analysis.reads_tables || analysis.kind.changes_rows());
+        && (analysis.reads_tables || analysis.kind.changes_rows() || analysis.opens_sequences());
     cleared || (last_run == LastRun::Here && !left)
+}
+
+/// The question `text` for the last value of a sequence, with what the session knows. Numbers of any
+/// size leave its type and length as they are (measured).
+fn last_value(
+    session: &Session,
+    analysis: &Analysis,
+    name: &SequenceName,
+    text: &[u8],
+    traces: &SequenceTraces,
+) -> Option<Vec<u8>> {
+    let table = TableName { database: Some(name.database.clone()), name: name.name.clone() };
+    if session.pins.has_temporary_table(&table) {
+        // It is one of its own by this name.
+        return None;
+    }
+    let hidden = session.pins.has(PinReason::Sequence)
+        || analysis.draws_unknown()
+        || analysis.marks.intersects(Marks::IMPURE | Marks::UNCERTAIN);
+    let taken = hidden || analysis.draws().any(|drawn| drawn == name);
+    let taken = if taken { Taken::Perhaps } else { Taken::No };
+    let values = session.residue.last_values();
+    let literal = |value: Value| value.map_or("NULL".to_owned(), |value| value.to_string());
+    match sequences::says(values, name, traces, taken) {
+        Says::Itself => None,
+        Says::Value(value) => {
+            Some([b"IF(1,", literal(value).as_bytes(), b",", text, b")"].concat())
+        }
+        Says::Unless { before, own } => {
+            let (before, own) = (literal(before), literal(own));
+            let (before, own) = (before.as_bytes(), own.as_bytes());
+            Some([b"IF(", text, b"<=>", before, b",", own, b",", text, b")"].concat())
+        }
+    }
 }
 
 fn value(session: &Session, connection_id: u32, asks: Sole) -> Option<String> {
@@ -104,7 +151,7 @@ fn value(session: &Session, connection_id: u32, asks: Sole) -> Option<String> {
         },
         Sole::WarningCount => Some(unsigned(residue.condition_count(session.warnings)?)),
         Sole::ErrorCount => Some(unsigned(residue.error_count()?)),
-        Sole::Errors | Sole::Warnings => None,
+        Sole::Errors | Sole::LastValue | Sole::Warnings => None,
     }
 }
 
@@ -135,6 +182,7 @@ mod tests {
     use super::*;
     use crate::session::catalogue::Catalogue;
     use crate::session::residue::CapturedResult;
+    use crate::session::sequences::Trace;
     use crate::session::server::ServerVersion;
     use crate::session::state::{Baseline, Environment};
     use crate::session::statement::analyze;
@@ -151,7 +199,9 @@ mod tests {
 
     fn told(session: &Session, sql: &str) -> Option<Answered> {
         let analysis = analyze(sql.as_bytes(), &session.dialect, &Catalogue::default());
-        answered(session, 12, sql.as_bytes(), &analysis, LastRun::Elsewhere)
+        let sequences = SequenceTraces::default();
+        let run = Run { last: LastRun::Elsewhere, sequences: &sequences };
+        answered(session, 12, sql.as_bytes(), &analysis, &run)
     }
 
     fn text(session: &Session, sql: &str) -> Option<String> {
@@ -183,6 +233,34 @@ mod tests {
             text(&session, "UPDATE t SET a = CONNECTION_ID()").unwrap(),
             "UPDATE t SET a = IF(1,CAST(0000000012 AS UNSIGNED),CONNECTION_ID())"
         );
+    }
+
+    #[test]
+    fn last_values_are_the_sessions_own() {
+        let environment = Arc::new(Environment::at_login("utf8mb4", "utf8mb4_general_ci"));
+        let version = ServerVersion::parse(b"10.11.19-MariaDB");
+        let mut session = Session::new(environment, &version, &Baseline::default());
+        let name = SequenceName { database: b"d"[..].into(), name: b"s"[..].into() };
+        let mut there = SequenceTraces::default();
+        session.residue.last_values_mut().drawn(&name, Some(7), &mut SequenceTraces::default());
+        let told = |session: &Session, sql: &str, there: &SequenceTraces| {
+            let analysis = analyze(sql.as_bytes(), &session.dialect, &Catalogue::empty());
+            let run = Run { last: LastRun::Elsewhere, sequences: there };
+            let told = answered(session, 12, sql.as_bytes(), &analysis, &run);
+            told.map(|told| String::from_utf8(told.sql).unwrap())
+        };
+        let sql = "SELECT 1 + LASTVAL(d.s), PREVIOUS VALUE FOR d.u";
+        let expected = "SELECT 1 + IF(1,7,LASTVAL(d.s)), PREVIOUS VALUE FOR d.u";
+        assert_eq!(told(&session, sql, &there).unwrap(), expected);
+        // What another session took there.
+        there.put(&name, Trace::Says(Some(9)));
+        assert_eq!(told(&session, sql, &there).unwrap(), expected);
+        assert_eq!(
+            told(&session, "SELECT NEXTVAL(d.s), LASTVAL(d.s)", &there).unwrap(),
+            "SELECT NEXTVAL(d.s), IF(LASTVAL(d.s)<=>9,7,LASTVAL(d.s))"
+        );
+        there.put(&name, Trace::Says(Some(7)));
+        assert_eq!(told(&session, sql, &there), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod parameters;
 pub mod pin;
 pub mod prepared;
 pub mod residue;
+pub mod sequences;
 pub mod server;
 pub mod sqlstate;
 pub mod state;

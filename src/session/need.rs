@@ -3,11 +3,12 @@
 use super::align::Restore;
 use super::effect::found_rows;
 use super::model::Session;
-use super::pin::PinReason;
+use super::pin::{Holds, PinReason};
 use super::residue::{
     Capture, Diagnostics, FoundRows, LastInsertId, VariableName, put_variable_name,
 };
-use super::statement::{Access, Analysis, Marks, StatementKind};
+use super::sequences::{LastValue, MAX_SEQUENCES, SequenceName, SequenceTraces, Trace};
+use super::statement::{Access, Action, Analysis, DropScope, Marks, StatementKind};
 use super::text::TextTraces;
 use crate::wire::capability::Status;
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ pub struct Traces {
     pub variables: BTreeMap<VariableName, Option<Box<[u8]>>>,
     /// Statements prepared by text.
     pub text_statements: TextTraces,
+    /// Last values of sequences.
+    pub sequences: SequenceTraces,
     /// `LAST_INSERT_ID()`, where it is known.
     pub last_insert_id: Option<u64>,
     /// `FOUND_ROWS()`, where it is known.
@@ -85,13 +88,31 @@ pub fn reads_lost(session: &Session, analysis: &Analysis) -> bool {
         || (residue.diagnostics == Diagnostics::Lost && marks.intersects(diagnostics))
         || (residue.found_rows == FoundRows::Lost && marks.has(Marks::FOUND_ROWS))
         || (everything && residue.has_lost_variables())
+        || has_lost_sequence(session, analysis)
         || analysis.user_variables().iter().any(|variable| {
             variable.access != Access::Write && residue.is_variable_lost(&variable.name)
         })
 }
 
-/// Whether a connection holds user variables of others that this statement would see.
+fn has_lost_sequence(session: &Session, analysis: &Analysis) -> bool {
+    session.residue.last_values().is_some_and(|values| {
+        let lost = |name| values.get(name) == Some(LastValue::Lost);
+        analysis.reads_last_values_of().any(lost)
+    })
+}
+
+/// Whether a connection says last values of others' that this statement would see, or that stored
+/// code may ask for from now on.
+fn sees_sequences(session: &Session, analysis: &Analysis, traces: &Traces) -> bool {
+    (reads_everything(analysis) || analysis.reads_last_values() || analysis.draws_unknown())
+        && traces.sequences.has_foreign(session.residue.last_values())
+}
+
+/// Whether a connection holds user variables of others, or the like, that this statement would see.
 pub fn must_reset(session: &Session, analysis: &Analysis, traces: &Traces) -> bool {
+    if sees_sequences(session, analysis, traces) {
+        return true;
+    }
     let foreign = |name: &[u8]| is_foreign(session, traces, name);
     // What may hold the connection from now on cannot have it reset later.
     let may_hold = analysis.touches_session()
@@ -267,6 +288,60 @@ pub fn touched(session: &mut Session, analysis: &Analysis, traces: &mut Traces) 
             traces.variables.insert(variable.name.clone(), None);
         }
     }
+}
+
+/// The sequences of which this statement may take values, and of which it is not known what the
+/// connection says: whether a value was taken would not be known either.
+pub fn untold_sequences(
+    session: &Session,
+    analysis: &Analysis,
+    traces: &Traces,
+) -> Vec<SequenceName> {
+    let values = session.residue.last_values();
+    let untold = |name: &&SequenceName| {
+        let own = values.and_then(|values| values.get(name));
+        traces.sequences.says(name) == Trace::Unknown
+            && !matches!(own, Some(LastValue::OnBackend { .. }))
+    };
+    let asked = if analysis.draws_alone() { None } else { Some(analysis.draws()) };
+    asked.into_iter().flatten().filter(untold).take(MAX_SEQUENCES).cloned().collect()
+}
+
+/// The statement has run: of these sequences a value was taken, or may have been; `value`, where it
+/// was seen.
+pub fn drawn(session: &mut Session, analysis: &Analysis, value: Option<i64>, traces: &mut Traces) {
+    if analysis.draws_unknown() {
+        session.pins.put(PinReason::Sequence, Holds::Yes);
+    }
+    for name in analysis.draws() {
+        let values = session.residue.last_values_mut();
+        values.drawn(name, value, &mut traces.sequences);
+    }
+}
+
+/// The statement has succeeded: of sequences that it dropped, or of whose database, nothing is
+/// remembered.
+pub fn dropped(session: &mut Session, analysis: &Analysis) {
+    let Some(values) = session.residue.last_values_if_any() else { return };
+    // Where names are compared without case, they are remembered in lower case.
+    let same = |kept: &[u8], name: &[u8]| kept == name || kept == name.to_ascii_lowercase();
+    for placed in analysis.actions() {
+        match &placed.action {
+            Action::DropTables { names, scope: DropScope::All, .. } => values.forget(|kept| {
+                names.iter().any(|table| {
+                    let database =
+                        table.database.as_ref().or(session.environment.database.as_ref());
+                    same(&kept.name, &table.name)
+                        && database.is_some_and(|database| same(&kept.database, database))
+                })
+            }),
+            Action::DropDatabase(database) => {
+                values.forget(|kept| same(&kept.database, database));
+            }
+            _ => {}
+        }
+    }
+    values.forget(|kept| analysis.drops_sequences().any(|name| name == kept));
 }
 
 /// What `capture` asked the connection for is known now, so what the connection has is known, too.

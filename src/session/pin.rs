@@ -48,6 +48,9 @@ pub enum PinReason {
     Role,
     /// A savepoint outside a transaction, under `autocommit=0`; until its end.
     Savepoint,
+    /// Values of sequences were taken that cannot be told by name, or are asked for by stored code;
+    /// until a reset.
+    Sequence,
     /// The client set up session trackers of its own; until a reset.
     SessionTrack,
     /// `LOCK TABLES`; until `UNLOCK TABLES` or a transaction's begin.
@@ -90,6 +93,7 @@ impl PinReason {
         Self::ResultsCharset,
         Self::Role,
         Self::Savepoint,
+        Self::Sequence,
         Self::SessionTrack,
         Self::TableLock,
         Self::TemporaryTable,
@@ -123,6 +127,7 @@ impl PinReason {
             Self::ResultsCharset => "results_charset",
             Self::Role => "role",
             Self::Savepoint => "savepoint",
+            Self::Sequence => "sequence",
             Self::SessionTrack => "session_track",
             Self::TableLock => "table_lock",
             Self::TemporaryTable => "temporary_table",

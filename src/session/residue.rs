@@ -6,16 +6,20 @@
 //! [`Residue::capture`] says which questions bring everything here, and [`Residue::captured`]
 //! takes in the answers.
 
+mod capture;
 mod conditions;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::capture::{Answer, Capture, CaptureMismatch, Captured, ColumnType};
 pub use self::conditions::LastError;
 
+use self::capture::{number, select_values};
 use self::value::literal;
 use super::literal::put_identifier;
+use super::sequences::{self, LastValues};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A user variable's name in lower case: the server compares them so.
@@ -105,6 +109,7 @@ pub struct Residue {
     variables: Option<Box<UserVariables>>,
 }
 
+/// User variables, and what still fewer sessions have.
 #[derive(Debug, Clone, Default)]
 struct UserVariables {
     /// The right sides of assignments that recreate value, type and collation.
@@ -116,6 +121,8 @@ struct UserVariables {
     /// The last error, if its SQLSTATE is not that of its number: `SHOW WARNINGS` does not tell it,
     /// `GET DIAGNOSTICS` does.
     signalled: Option<LastError>,
+    /// Last values of sequences.
+    last_values: LastValues,
     /// What is on the backend was too large to be brought here.
     too_large: bool,
 }
@@ -133,78 +140,6 @@ impl Default for Residue {
     }
 }
 
-/// Which questions [`Residue::capture`] asks, to take in the answers in the same order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Capture {
-    /// The texts of the questions.
-    pub queries: Vec<Vec<u8>>,
-    diagnostics: bool,
-    found_rows: bool,
-    last_insert_id: bool,
-    variables: Vec<VariableName>,
-}
-
-impl Capture {
-    /// What these answers would tell.
-    pub fn told_by(&self, answers: &[Answer]) -> Captured {
-        let values = answers.last().filter(|answer| !answer.types.is_empty());
-        match values {
-            Some(values) if !self.variables.is_empty() && values.first_row.is_empty() => {
-                Captured::NotVariables
-            }
-            _ => Captured::All,
-        }
-    }
-
-    /// Whether it asks for the last insert id.
-    pub fn asks_last_insert_id(&self) -> bool {
-        self.last_insert_id
-    }
-
-    /// The names of the variables that it asks for.
-    pub fn variables(&self) -> impl Iterator<Item = &[u8]> {
-        self.variables.iter().map(|name| &**name)
-    }
-}
-
-/// The answer to one question of a [`Capture`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
-    /// The result as it was sent.
-    pub result: CapturedResult,
-    /// The column types and flags, decoded.
-    pub types: Vec<ColumnType>,
-    /// The decoded values of the first row; `None` is NULL.
-    pub first_row: Vec<Option<Vec<u8>>>,
-}
-
-/// What of a column's definition decides how its value is written as a literal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ColumnType {
-    /// `enum_field_types`
-    pub code: u8,
-    /// Column flags; 32 is UNSIGNED.
-    pub flags: u16,
-    /// The greatest length in bytes.
-    pub length: u32,
-    /// The collation's number.
-    pub collation: u16,
-}
-
-/// What is known after a [`Capture`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Captured {
-    /// Everything.
-    All,
-    /// All but the user variables, which are too large to be carried about, and the last insert id.
-    NotVariables,
-}
-
-/// The answers do not fit the questions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the answers to a capture do not fit its questions")]
-pub struct CaptureMismatch;
-
 impl Residue {
     /// Whether everything is known here, so that another session may use the connection.
     pub fn is_portable(&self) -> bool {
@@ -212,7 +147,10 @@ impl Residue {
             && self.diagnostics != Diagnostics::OnBackend
             && self.found_rows != FoundRows::OnBackend
             && self.next_transaction.as_ref().is_none_or(|next| !next.on_backend)
-            && self.variables.as_ref().is_none_or(|v| v.on_backend.is_empty())
+            && self
+                .variables
+                .as_ref()
+                .is_none_or(|v| v.on_backend.is_empty() && v.last_values.is_portable())
     }
 
     /// Whether the backend has what the next question that it is asked takes away.
@@ -227,6 +165,21 @@ impl Residue {
                 || v.known.len() + v.on_backend.len() > MAX_VARIABLES
                 || v.known.values().map(|l| l.len()).sum::<usize>() > MAX_VARIABLE_BYTES
         })
+    }
+
+    /// Last values of sequences; most sessions have none.
+    pub fn last_values(&self) -> Option<&LastValues> {
+        self.variables.as_ref().map(|v| &v.last_values)
+    }
+
+    /// Those, to be changed.
+    pub fn last_values_mut(&mut self) -> &mut LastValues {
+        &mut self.variables.get_or_insert_default().last_values
+    }
+
+    /// Those, to be changed, if the session may have some.
+    pub fn last_values_if_any(&mut self) -> Option<&mut LastValues> {
+        self.variables.as_mut().map(|v| &mut v.last_values)
     }
 
     /// A statement may have assigned to this variable, or changed its type.
@@ -250,6 +203,7 @@ impl Residue {
             self.found_rows = FoundRows::Lost;
         }
         if let Some(variables) = &mut self.variables {
+            variables.last_values.lost();
             variables.too_large = false;
             for name in std::mem::take(&mut variables.on_backend) {
                 variables.known.remove(&name);
@@ -307,6 +261,10 @@ impl Residue {
             capture.found_rows = true;
             capture.queries.push(b"SELECT FOUND_ROWS() LIMIT 1".to_vec());
         }
+        if let Some(values) = self.last_values() {
+            capture.sequences = values.on_backend().cloned().collect();
+            sequences::put_questions(&capture.sequences, &mut capture.queries);
+        }
         capture.last_insert_id = self.last_insert_id == LastInsertId::OnBackend;
         if let Some(variables) = &self.variables {
             capture.variables = variables.on_backend.iter().cloned().collect();
@@ -332,7 +290,14 @@ impl Residue {
         if told == Captured::All {
             self.next_transaction_left();
         }
-        let mut answers = answers.into_iter();
+        if let Some(values) = self.last_values_if_any() {
+            for (name, told) in capture.told_of_sequences(&answers) {
+                values.told(name, told);
+            }
+        }
+        let answers = answers.into_iter().enumerate();
+        let mut answers =
+            answers.filter(|(at, _)| !capture.may_fail(*at)).map(|(_, answer)| answer);
         if capture.diagnostics {
             let answer = answers.next().ok_or(CaptureMismatch)?;
             // An error of Millpond's own may have come since.
@@ -390,48 +355,8 @@ impl Residue {
     }
 }
 
-fn select_values(last_insert_id: bool, variables: &[VariableName]) -> Vec<u8> {
-    let mut sql = b"SELECT ".to_vec();
-    if last_insert_id {
-        sql.extend_from_slice(b"@@last_insert_id");
-    }
-    for name in variables {
-        if sql.len() > b"SELECT ".len() {
-            sql.push(b',');
-        }
-        put_variable_name(&mut sql, name);
-        for function in ["HEX", "CHARSET", "COLLATION"] {
-            sql.push(b',');
-            sql.extend_from_slice(function.as_bytes());
-            sql.push(b'(');
-            put_variable_name(&mut sql, name);
-            sql.push(b')');
-        }
-    }
-    if !variables.is_empty() {
-        // Without a row the types are told all the same, and nothing large comes this way.
-        sql.extend_from_slice(b" FROM DUAL WHERE 0");
-        for name in variables {
-            sql.extend_from_slice(b"+COALESCE(LENGTH(");
-            put_variable_name(&mut sql, name);
-            sql.extend_from_slice(b"),0)");
-        }
-        sql.extend_from_slice(format!("<={MAX_VARIABLE_BYTES}").as_bytes());
-    }
-    // The session's own sql_select_limit may be 0.
-    sql.extend_from_slice(b" LIMIT 1");
-    sql
-}
-
 /// Appends `@name`.
 pub fn put_variable_name(out: &mut Vec<u8>, name: &[u8]) {
     out.push(b'@');
     put_identifier(out, name);
-}
-
-fn number(value: Option<&Option<Vec<u8>>>) -> Result<u64, CaptureMismatch> {
-    let text = value.and_then(Option::as_ref).ok_or(CaptureMismatch)?;
-    // Results may have been in UTF-16 for a moment without its being known.
-    let text: Vec<u8> = text.iter().copied().filter(|byte| *byte != 0).collect();
-    std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).ok_or(CaptureMismatch)
 }

@@ -9,6 +9,15 @@ pub enum Flavor {
     MariaDb,
 }
 
+/// How table names are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameCase {
+    /// Byte by byte.
+    Exact,
+    /// Without case.
+    Ignored,
+}
+
 /// A server's version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerVersion {

@@ -62,7 +62,9 @@ impl TextStatements {
         // The server keeps the types that user variables had at the preparation (measured). And
         // there is no room for answers in a text that the server has already.
         let ties = Marks::OPAQUE.union(Marks::USER_VARIABLES).union(ASKS);
+        let reads_last_values = analysis.reads_last_values_of().next().is_some();
         let movable = !analysis.marks.intersects(ties)
+            && !reads_last_values
             && sql.len() <= MAX_TEXT
             && (self.0.len() < MAX_STATEMENTS || self.0.contains_key(name));
         let preparation = movable.then(|| Preparation {

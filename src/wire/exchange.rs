@@ -61,13 +61,14 @@ pub struct Exchange {
     rows: u64,
     columns: u64,
     results: u32,
-    definitions: Definitions,
+    definitions: Packets,
+    seen_rows: Packets,
     outputs: Outputs,
 }
 
-/// Whether the definitions of a result's columns are controls.
+/// Whether packets of some sort are controls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Definitions {
+enum Packets {
     Pass,
     Seen,
 }
@@ -103,7 +104,8 @@ impl Exchange {
             rows: 0,
             columns: 0,
             results: 0,
-            definitions: Definitions::Pass,
+            definitions: Packets::Pass,
+            seen_rows: Packets::Pass,
             outputs: Outputs::Pass,
         }
     }
@@ -111,7 +113,13 @@ impl Exchange {
     /// The definitions of columns and parameters will be controls: somebody wants to know or change
     /// them. Not those of the columns of a statement that is prepared.
     pub fn see_definitions(&mut self) {
-        self.definitions = Definitions::Seen;
+        self.definitions = Packets::Seen;
+    }
+
+    /// Rows will be controls, but those that take more than a frame: for a reply of which somebody
+    /// wants to know what is in it.
+    pub fn see_rows(&mut self) {
+        self.seen_rows = Packets::Seen;
     }
 
     /// Sets what is to become of output parameters.
@@ -246,7 +254,7 @@ impl Exchange {
             }
             State::ExpectFirstRow | State::ExpectRows => self.row(header, input),
             State::ExpectColumns { .. }
-                if self.definitions == Definitions::Seen && !header.is_continued() =>
+                if self.definitions == Packets::Seen && !header.is_continued() =>
             {
                 let length = HEADER + header.length;
                 if input.len() < length {
@@ -255,7 +263,7 @@ impl Exchange {
                 Ok(Look::Control(Control::Column, length))
             }
             State::ExpectParameters { .. }
-                if self.definitions == Definitions::Seen && !header.is_continued() =>
+                if self.definitions == Packets::Seen && !header.is_continued() =>
             {
                 let length = HEADER + header.length;
                 if input.len() < length {
@@ -320,6 +328,15 @@ impl Exchange {
         if self.state == State::ExpectFirstRow {
             return Ok(Look::Place(Control::RowsBegin));
         }
+        if self.seen_rows == Packets::Seen && !header.is_continued() {
+            let length = HEADER + header.length;
+            let whole = input.len() >= length;
+            return Ok(if whole {
+                Look::Control(Control::Row, length)
+            } else {
+                Look::NeedMore(length)
+            });
+        }
         Ok(Look::Packet(header))
     }
 
@@ -368,7 +385,7 @@ impl Exchange {
                 State::ExpectColumns { left: self.columns }
             }
             Control::PrepareOk => Self::prepared(payload)?,
-            Control::Column | Control::Parameter => {
+            Control::Column | Control::Parameter | Control::Row => {
                 self.count();
                 self.state
             }

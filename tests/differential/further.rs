@@ -12,6 +12,34 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind { weight: 4, lines: TYPES },
 ];
 
+/// What only sessions on MariaDB say.
+pub(crate) const KINDS_OF_MARIADB: &[Kind] = &[Kind { weight: 1, lines: SEQUENCES }];
+
+const SEQUENCES: &[&str] = &[
+    "SELECT NEXTVAL(sd)",
+    "SELECT NEXTVAL({sd|se|sq}) AS n",
+    "SELECT LASTVAL({sd|se|sq})",
+    "SELECT LASTVAL(sd), PREVIOUS VALUE FOR §x.sd + 1",
+    "SELECT LASTVAL({sd|se}), NEXTVAL({sd|se}), LASTVAL({sd|se})",
+    "SELECT NEXTVAL(sd) FROM t2",
+    "SELECT NEXT VALUE FOR se; SELECT LASTVAL(se), ROW_COUNT()",
+    "INSERT INTO sdt (a) VALUES ({#})",
+    "INSERT INTO sdt (a) VALUES ({#}), ({#}) RETURNING id",
+    "INSERT INTO sdt VALUES ({DEFAULT|1|5}, {#})",
+    "INSERT INTO sdt (a) SELECT a FROM t2",
+    "INSERT INTO nosuch VALUES (NEXTVAL({sd|se}))",
+    "SET @a = LASTVAL(sd), @b = NEXTVAL(se)",
+    "UPDATE t SET a = LASTVAL({sd|se}) WHERE id = 1",
+    "SELECT draws()",
+    "ALTER SEQUENCE sd RESTART {1|50|3}",
+    "CREATE OR REPLACE SEQUENCE {se|sq}",
+    "!prepare {0|1} SELECT LASTVAL(sd), ? + LASTVAL(se)",
+    "!prepare {0|1} SELECT NEXTVAL({sd|se})",
+    "!execute {0|1} as i",
+    "PREPARE ps FROM 'SELECT NEXTVAL(sd)'",
+    "EXECUTE ps",
+];
+
 const READS: &[&str] = &[
     "SELECT id, ROW_NUMBER() OVER (ORDER BY id) FROM t ORDER BY id",
     "SELECT SUM(a) OVER (PARTITION BY id % 2 ORDER BY id) FROM t ORDER BY id",
@@ -80,7 +108,7 @@ const WRITES: &[&str] = &[
     "CREATE SEQUENCE IF NOT EXISTS sq",
     "SELECT NEXTVAL(sq)",
     "DO NEXTVAL(sq)",
-    "INSERT INTO t (a) VALUES (NEXT VALUE FOR sq)",
+    "INSERT INTO t (a) VALUES (NEXT VALUE FOR {sq|sd})",
     "DROP SEQUENCE IF EXISTS sq",
 ];
 

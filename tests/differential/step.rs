@@ -4,6 +4,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 
+use super::support::flavor::Flavor;
 use super::{further, statements};
 
 /// A line of [`super::statements`] with what was chosen for its words.
@@ -13,15 +14,20 @@ pub(crate) struct Step {
     choices: u32,
 }
 
-/// Sessions of this many steps.
-pub(crate) fn session(steps: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(step(), steps / 2..=steps * 3 / 2)
+/// Sessions of this many steps on such a server.
+pub(crate) fn session(steps: usize, flavor: Flavor) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(flavor), steps / 2..=steps * 3 / 2)
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step(flavor: Flavor) -> impl Strategy<Value = Step> {
+    let own = match flavor {
+        Flavor::MariaDb => further::KINDS_OF_MARIADB,
+        Flavor::MySql => &[],
+    };
     let kinds = statements::KINDS
         .iter()
         .chain(further::KINDS)
+        .chain(own)
         .map(|kind| (kind.weight, (0..kind.lines.len()).prop_map(|at| kind.lines[at]).boxed()));
     let line = prop::strategy::Union::new_weighted(kinds.collect());
     (line, 0..100_000_u32).prop_map(|(line, choices)| Step { line, choices })

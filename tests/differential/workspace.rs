@@ -4,6 +4,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::compare::{DIRECT, THROUGH};
+use crate::support::flavor::Flavor;
 use crate::support::server::Server;
 
 const TABLES: &[&str] = &[
@@ -46,6 +47,21 @@ const TABLES: &[&str] = &[
     "CREATE VIEW w AS SELECT tz() AS z, COUNT(*) FROM t2",
 ];
 
+/// What only MariaDB has.
+const SEQUENCES: &[&str] = &[
+    "CREATE SEQUENCE sd",
+    "CREATE TABLE sdt (id BIGINT DEFAULT NEXTVAL(sd) PRIMARY KEY, a INT)",
+    "CREATE FUNCTION draws() RETURNS BIGINT RETURN NEXTVAL(se)",
+];
+
+/// What of that is made anew for each session.
+const SEQUENCES_ANEW: &[&str] = &[
+    "DELETE FROM sdt",
+    "ALTER SEQUENCE sd RESTART 1",
+    "CREATE OR REPLACE SEQUENCE se START WITH 1000",
+    "DROP SEQUENCE IF EXISTS sq",
+];
+
 const CONTENT: &[&str] = &[
     "ALTER DATABASE CHARACTER SET utf8mb4",
     "DROP TABLE IF EXISTS ddl",
@@ -75,6 +91,9 @@ pub(crate) async fn create(server: &Server, sessions: usize) {
                 run(&mut admin, &[&format!("DROP DATABASE IF EXISTS {name}"), &create]).await;
                 run(&mut admin, &[&format!("USE {name}")]).await;
                 run(&mut admin, TABLES).await;
+                if server.flavor == Flavor::MariaDb {
+                    run(&mut admin, SEQUENCES).await;
+                }
             }
         }
     }
@@ -82,11 +101,14 @@ pub(crate) async fn create(server: &Server, sessions: usize) {
 }
 
 /// Puts the tables of one session back to their first content, on both sides.
-pub(crate) async fn refresh(admin: &mut Conn, session: usize) {
+pub(crate) async fn refresh(admin: &mut Conn, flavor: Flavor, session: usize) {
     for side in [DIRECT, THROUGH] {
         for name in [format!("{side}{session}"), format!("{side}{session}x")] {
             run(admin, &[&format!("USE {name}")]).await;
             run(admin, CONTENT).await;
+            if flavor == Flavor::MariaDb {
+                run(admin, SEQUENCES_ANEW).await;
+            }
         }
     }
 }

@@ -29,6 +29,7 @@
 //! - [`reload`]: a configuration that is read again under churn.
 //! - [`rotation`]: passwords that change under churn, and no login that fails.
 //! - [`secrecy`]: known secrets through every path that fails, and a look at all that is said.
+//! - [`sequences`]: what sessions took of MariaDB's sequences.
 //! - [`servers_suites`]: what the servers' own test suites found.
 //! - [`session`]: sessions that take turns on one connection.
 //! - [`suites`]: what drivers' own test suites found.
@@ -75,6 +76,7 @@ mod reading;
 mod reload;
 mod rotation;
 mod secrecy;
+mod sequences;
 mod servers_suites;
 mod session;
 mod sleeping;

@@ -2,6 +2,7 @@
 
 use super::{Effects, Reach};
 use crate::session::lexer::{Dialect, Lexer, Token, TokenKind, unquoted, user_variable_name};
+use crate::session::sequences::SequenceName;
 
 /// Where a body runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +26,20 @@ pub(super) struct Scanned {
     pub(super) names: Vec<Vec<u8>>,
     /// Names of routines that are made inside: a package's.
     pub(super) defines: Vec<Vec<u8>>,
+    /// Names of sequences that are asked for their last values, in lower case; empty for one that
+    /// can't be told.
+    pub(super) asks: Vec<Vec<u8>>,
 }
 
 /// Reads a body. Any word that could have an effect where it stands counts as having it.
-pub(super) fn scan(text: &[u8], dialect: &Dialect, place: Where) -> Scanned {
+/// Names without a database are of `database`.
+pub(super) fn scan(text: &[u8], dialect: &Dialect, place: Where, database: &[u8]) -> Scanned {
     let mut reader = Reader {
         lexer: Lexer::new(text, dialect),
         text,
         dialect,
         place,
+        database,
         recent: Recent::default(),
         setting: Setting::No,
         declared: Vec::new(),
@@ -53,6 +59,7 @@ struct Reader<'a> {
     text: &'a [u8],
     dialect: &'a Dialect,
     place: Where,
+    database: &'a [u8],
     recent: Recent,
     setting: Setting,
     /// Local variables. Where each is visible doesn't matter much: a session variable that has the
@@ -185,7 +192,15 @@ impl Reader<'_> {
     fn call(&mut self, name: &[u8]) {
         match name {
             b"get_lock" | b"release_lock" | b"release_all_locks" => self.reach(Reach::USER_LOCKS),
-            b"nextval" | b"setval" => self.reach(Reach::BACKEND_LOCAL),
+            b"nextval" => {
+                let name = self.sequence_behind();
+                self.draws(name);
+            }
+            b"setval" => self.reach(Reach::BACKEND_LOCAL),
+            b"lastval" => {
+                let name = self.sequence_behind();
+                self.asks(name);
+            }
             b"last_insert_id" if self.place == Where::Procedure => {
                 let mut ahead = self.lexer.clone();
                 ahead.next_token();
@@ -196,6 +211,42 @@ impl Reader<'_> {
             _ => {}
         }
         self.found.calls.push(name.to_vec());
+    }
+
+    /// The sequence that is named behind the next token: a parenthesis, or `FOR`.
+    fn sequence_behind(&self) -> Option<SequenceName> {
+        let mut ahead = self.lexer.clone();
+        ahead.next_token();
+        SequenceName::read(&mut ahead).map(|(name, _)| name)
+    }
+
+    /// The sequence of `sequence.NEXTVAL`, at its last word.
+    fn sequence_before(&self) -> Option<SequenceName> {
+        let [_, name, dot] = &self.recent.0;
+        // Words have lost their case here, and a database's name is not at hand.
+        let is_plain = dot != b"." && self.dialect.oracle;
+        is_plain.then(|| SequenceName { database: Box::default(), name: name.clone().into() })
+    }
+
+    /// A sequence's next value is taken.
+    fn draws(&mut self, name: Option<SequenceName>) {
+        self.reach(Reach::BACKEND_LOCAL);
+        match name.filter(SequenceName::is_ascii) {
+            Some(mut name) => {
+                if name.database.is_empty() {
+                    name.database = self.database.into();
+                }
+                self.found.effects.sequences.insert(name);
+            }
+            None => self.reach(Reach::UNKNOWN_SEQUENCE),
+        }
+    }
+
+    /// A sequence is asked for its last value.
+    fn asks(&mut self, name: Option<SequenceName>) {
+        self.reach(Reach::LAST_VALUES);
+        let name = name.filter(SequenceName::is_ascii).map(|name| name.name.into_vec());
+        self.found.asks.push(name.unwrap_or_default().to_ascii_lowercase());
     }
 
     /// A word without quotes.
@@ -233,7 +284,22 @@ impl Reader<'_> {
             }
             b"handler" if self.recent.is_boundary() => self.reach(Reach::LOCKS),
             b"flush" | b"backup" if self.recent.is_boundary() => self.reach(Reach::LOCKS),
-            b"value" if self.recent.is(b"next") => self.reach(Reach::BACKEND_LOCAL),
+            b"value" if self.recent.is(b"next") => {
+                let name = self.sequence_behind();
+                self.draws(name);
+            }
+            b"value" if self.recent.is(b"previous") => {
+                let name = self.sequence_behind();
+                self.asks(name);
+            }
+            b"nextval" if self.recent.is(b".") => {
+                let name = self.sequence_before();
+                self.draws(name);
+            }
+            b"currval" if self.recent.is(b".") => {
+                let name = self.sequence_before();
+                self.asks(name);
+            }
             b"insert" | b"replace" if self.place == Where::Procedure => {
                 self.reach(Reach::LAST_INSERT_ID);
             }

@@ -1,6 +1,6 @@
 //! From the rows of the server's own catalogue to the names that are impure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::body::{self, Scanned, Where};
 use super::names::{Folded, Index};
@@ -39,6 +39,10 @@ pub enum RoutineKind {
 pub struct Builder {
     dialect: Dialect,
     triggers: Coverage,
+    /// Where what comes now is, and what it names without a database.
+    database: Vec<u8>,
+    /// What is asked for its last value ([`Scanned::asks`]).
+    asks: BTreeSet<Vec<u8>>,
     nodes: Vec<Node>,
 }
 
@@ -54,6 +58,8 @@ struct Node {
 /// What sort of thing a name means; routines and tables don't share theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
+    /// A table as that which rows are put into: what its columns' defaults do.
+    Default,
     Function,
     Procedure,
     Table,
@@ -63,7 +69,24 @@ impl Builder {
     /// Starts with nothing. `dialect` is the server's; character set and `sql_mode` in it don't
     /// matter.
     pub fn new(dialect: &Dialect) -> Self {
-        Self { dialect: *dialect, triggers: Coverage::ALL, nodes: Vec::new() }
+        Self {
+            dialect: *dialect,
+            triggers: Coverage::ALL,
+            database: Vec::new(),
+            asks: BTreeSet::new(),
+            nodes: Vec::new(),
+        }
+    }
+
+    /// The database of the rows that come from now on.
+    pub fn database(&mut self, name: &[u8]) {
+        self.database = name.to_vec();
+    }
+
+    /// A column's default, as `information_schema.COLUMNS` has it.
+    pub fn default_of(&mut self, table: &[u8], expression: &[u8]) {
+        let body = Body::Sql { text: expression, sql_mode: b"" };
+        self.add(Class::Default, table, Where::Nested, body);
     }
 
     /// A row of `information_schema.ROUTINES`.
@@ -92,7 +115,13 @@ impl Builder {
             b"" => Body::Hidden,
             text => Body::Sql { text, sql_mode: b"" },
         };
-        self.add(Class::Table, name, Where::Nested, body);
+        let Node { class, name, effects, uses } =
+            self.node(Class::Table, name, Where::Nested, body);
+        // Rows that are put into it are put into one of its tables; who looks at it puts none.
+        let (defaults, uses) = uses.into_iter().partition(|(class, _)| *class == Class::Default);
+        let (put, effect) = (name.clone(), Effects::default());
+        self.nodes.push(Node { class: Class::Default, name: put, effects: effect, uses: defaults });
+        self.nodes.push(Node { class, name, effects, uses });
     }
 
     /// Any routine of a package may do what any part of the package does.
@@ -102,7 +131,7 @@ impl Builder {
         let mut names = Vec::new();
         if let Body::Sql { text, sql_mode } = body {
             let dialect = self.dialect.with_sql_mode(sql_mode).with_charset(b"utf8mb4");
-            names.extend(body::scan(text, &dialect, Where::Procedure).defines);
+            names.extend(body::scan(text, &dialect, Where::Procedure, &self.database).defines);
         }
         for name in names {
             self.add(Class::Procedure, &name, Where::Procedure, body);
@@ -111,23 +140,30 @@ impl Builder {
     }
 
     fn add(&mut self, class: Class, name: &[u8], place: Where, body: Body<'_>) {
+        let node = self.node(class, name, place, body);
+        self.nodes.push(node);
+    }
+
+    fn node(&mut self, class: Class, name: &[u8], place: Where, body: Body<'_>) -> Node {
         let scanned = match body {
             Body::Hidden | Body::Foreign => {
                 Scanned { effects: Effects::EVERYTHING, ..Scanned::default() }
             }
             Body::Sql { text, sql_mode } => {
                 let dialect = self.dialect.with_sql_mode(sql_mode).with_charset(b"utf8mb4");
-                body::scan(text, &dialect, place)
+                body::scan(text, &dialect, place, &self.database)
             }
         };
+        self.asks.extend(scanned.asks);
         let named = |class, names: Vec<Vec<u8>>| {
             names.into_iter().map(move |name| (class, Folded::new(&name)))
         };
         let uses = named(Class::Function, scanned.calls)
             .chain(named(Class::Procedure, scanned.procedures))
+            .chain(named(Class::Default, scanned.names.clone()))
             .chain(named(Class::Table, scanned.names))
             .collect();
-        self.nodes.push(Node { class, name: Folded::new(name), effects: scanned.effects, uses });
+        Node { class, name: Folded::new(name), effects: scanned.effects, uses }
     }
 
     /// Works out what each name may do, with all that it uses.
@@ -148,7 +184,8 @@ impl Builder {
         let mut classes: BTreeMap<Class, BTreeMap<Folded, Effects>> = BTreeMap::new();
         for node in self.nodes {
             // Tables are many, and most are harmless; of routines all are known by name.
-            if node.class != Class::Table || !node.effects.is_empty() {
+            let is_table = matches!(node.class, Class::Table | Class::Default);
+            if !is_table || !node.effects.is_empty() {
                 let names = classes.entry(node.class).or_default();
                 names.entry(node.name).or_default().merge(&node.effects);
             }
@@ -158,6 +195,8 @@ impl Builder {
             knowledge: Knowledge::Listed,
             triggers: self.triggers,
             impure,
+            asks: self.asks,
+            defaults: index(Class::Default),
             functions: index(Class::Function),
             procedures: index(Class::Procedure),
             tables: index(Class::Table),

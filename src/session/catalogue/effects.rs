@@ -1,5 +1,6 @@
 //! What running a stored body may leave behind in a session.
 
+use crate::session::sequences::SequenceName;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::BitOr;
@@ -51,12 +52,16 @@ reach! {
     SPECIAL_VARIABLES = 8;
     /// The characteristics of the next transaction are set.
     NEXT_TRANSACTION = 9;
-    /// Values that only this connection has are made: sequences.
+    /// Sequences change: values are taken of those in [`Effects::sequences`], or they are set.
     BACKEND_LOCAL = 10;
     /// The character set changes by `SET NAMES`, whose collation no tracker reports.
     CHARACTER_SET = 11;
     /// The resource group changes.
     RESOURCE_GROUP = 12;
+    /// Values are taken of sequences whose names can't be told.
+    UNKNOWN_SEQUENCE = 13;
+    /// Sequences are asked for their last values.
+    LAST_VALUES = 14;
     /// Anything: the body can't be seen, or runs text that it builds.
     EVERYTHING = 15;
 }
@@ -112,6 +117,8 @@ pub struct Effects {
     /// The session variables that are set as `@@name`, which MariaDB reports by no tracker. ASCII
     /// letters in lower case.
     pub silent_settings: BTreeSet<Box<[u8]>>,
+    /// The sequences of which values are taken.
+    pub sequences: BTreeSet<SequenceName>,
     /// Everything else.
     pub reach: Reach,
 }
@@ -121,6 +128,7 @@ impl Effects {
     pub const EVERYTHING: Self = Self {
         user_variables: UserVariables::Any,
         silent_settings: BTreeSet::new(),
+        sequences: BTreeSet::new(),
         reach: Reach::EVERYTHING,
     };
 
@@ -136,7 +144,10 @@ impl Effects {
         let variables = self.user_variables.merge(&other.user_variables);
         let settings = self.silent_settings.len();
         self.silent_settings.extend(other.silent_settings.iter().cloned());
-        variables || self.reach != before || self.silent_settings.len() > settings
+        let sequences = self.sequences.len();
+        self.sequences.extend(other.sequences.iter().cloned());
+        let named = self.silent_settings.len() > settings || self.sequences.len() > sequences;
+        variables || self.reach != before || named
     }
 }
 

@@ -21,6 +21,7 @@ pub use coverage::Coverage;
 pub use effects::{Effects, Reach, UserVariables};
 
 use names::Index;
+use std::collections::BTreeSet;
 
 /// What is known of a server's stored code. The default knows nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,7 +32,12 @@ pub struct Catalogue {
     functions: Index<Effects>,
     procedures: Index<Effects>,
     tables: Index<Effects>,
+    /// What rows take by default that are put into these tables.
+    defaults: Index<Effects>,
     impure: usize,
+    /// Names of sequences that stored code asks for their last values, in lower case; an empty one
+    /// stands for any.
+    asks: BTreeSet<Vec<u8>>,
 }
 
 /// What to think of a name that is not listed.
@@ -78,6 +84,24 @@ impl Catalogue {
     #[inline]
     pub fn has_tables(&self) -> bool {
         !self.tables.is_empty()
+    }
+
+    /// Whether there are tables, or views, whose columns have values of sequences by default.
+    #[inline]
+    pub fn has_defaults(&self) -> bool {
+        !self.defaults.is_empty()
+    }
+
+    /// Whether any stored code may ask for the last value of a sequence of this name.
+    pub fn asks_for(&self, sequence: &[u8]) -> bool {
+        !self.asks.is_empty()
+            && (self.asks.contains(&b""[..]) || self.asks.contains(&sequence.to_ascii_lowercase()))
+    }
+
+    /// What the defaults of columns may do in tables and views of this name; nothing comes if they
+    /// are harmless.
+    pub fn default_of(&self, name: &[u8]) -> impl Iterator<Item = &Effects> {
+        self.defaults.find(name)
     }
 
     /// What calling the stored functions of this name may do; nothing comes if there is none.

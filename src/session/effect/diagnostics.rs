@@ -41,7 +41,11 @@ pub(super) fn residue(
     // used.
     let keeps = shows
         && match flavor {
-            Flavor::MariaDb => !(analysis.reads_tables || analysis.kind.changes_rows()),
+            Flavor::MariaDb => {
+                !(analysis.reads_tables
+                    || analysis.kind.changes_rows()
+                    || analysis.opens_sequences())
+            }
             Flavor::MySql => analysis.kind != StatementKind::Select,
         };
     // What MySQL does for a ping and the like leaves them, too.
@@ -74,6 +78,9 @@ pub(super) fn residue(
 /// MariaDB clears warnings only with a statement that uses a table (measured).
 fn keeps_diagnostics(analysis: &Analysis) -> bool {
     use StatementKind as Kind;
+    if analysis.opens_sequences() {
+        return false;
+    }
     let temporary = |placed: &Placed| {
         matches!(placed.action, Action::DropTables { scope: DropScope::Temporary, .. })
     };

@@ -64,15 +64,20 @@ impl Scan<'_> {
         if asks == Sole::ConnectionId && looks_at_connections(self.lexer.sql()) {
             return;
         }
+        let Some(whole) = self.place_of(ahead, first) else { return };
+        let (statement, sequence) = (self.count, None);
+        self.details().asked.push(Asked { asks, statement, start, end, whole, sequence });
+    }
+
+    /// Whether a question, which is the `first` thing behind `SELECT` or not, and behind which `ahead`
+    /// reads on, is a column by itself; `None` where no answer may be put in its place.
+    pub(super) fn place_of(&self, ahead: Lexer<'_>, first: bool) -> Option<bool> {
         let next = self.behind(ahead);
         let whole = first && next == Behind::Other;
         let stored = matches!(self.statement.kind, Kind::CreateTable | Kind::CreateTemporaryTable);
-        if stored && !whole && next != Behind::Name {
-            // The column would get another name.
-            return;
-        }
-        let statement = self.count;
-        self.details().asked.push(Asked { asks, statement, start, end, whole });
+        // The column would get another name; or it is a column's default.
+        let refused = stored && (!self.statement.selects || !whole && next != Behind::Name);
+        (!refused).then_some(whole)
     }
 
     /// What follows a question that began behind `SELECT`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Analysis;
 use super::kind::StatementKind;
+use super::sequence::SequenceUse;
 use crate::session::catalogue::Effects;
 
 /// What was found besides the marks. Absent from an analysis in which nothing was found.
@@ -33,6 +34,14 @@ pub struct Details {
     pub asked: Vec<Asked>,
     /// Which rows a `SHOW WARNINGS` or `SHOW ERRORS` is to show, if not all.
     pub limit: Option<Limit>,
+    /// The sequences that the text names, in its order.
+    pub sequences: Vec<SequenceUse>,
+    /// The text is a `SELECT` of one sequence's next value, and of nothing else.
+    pub draws_alone: bool,
+    /// Values may be taken of sequences whose names are not known.
+    pub draws_unknown: bool,
+    /// Last values are asked for where no answer can be put in the question's place.
+    pub reads_last_values: bool,
 }
 
 /// A part of a text that asks for what the session knows, where what it knows can be put in its
@@ -49,6 +58,8 @@ pub struct Asked {
     pub end: usize,
     /// Whether it is a column by itself, and named after its text.
     pub whole: bool,
+    /// The index of the sequence that it names in [`Details::sequences`].
+    pub sequence: Option<usize>,
 }
 
 /// `LIMIT`
@@ -358,6 +369,8 @@ pub enum Sole {
     Errors,
     /// `SELECT FOUND_ROWS()`
     FoundRows,
+    /// `LASTVAL(sequence)`, `PREVIOUS VALUE FOR sequence`, which is no text by itself
+    LastValue,
     /// `SELECT ROW_COUNT()`
     RowCount,
     /// `SELECT @@warning_count`, `SHOW COUNT(*) WARNINGS`

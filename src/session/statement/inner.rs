@@ -65,6 +65,7 @@ impl Scan<'_> {
         }
         self.mark(inner.marks);
         let Some(inner) = inner.details else { return };
+        self.nested_sequences(&inner);
         let statement = self.count;
         let details = self.details();
         details.actions.extend(

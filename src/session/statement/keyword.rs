@@ -22,7 +22,7 @@ keywords! {
     Account Add Aggregate Algorithm All Alter Analyze And As Atomic Backup Begin Binary Binlog
     Body Cache Call Case Catalog Chain Change Character Charset Check Checkpoint Checksum
     Client Clone Close Collate Column Commit Component Concurrent Connection ConnectionId
-    Consistent Count Create Data Database Deallocate Debug DebugDbug DebugSync Declare Default
+    Consistent Count Create Currval Data Database Deallocate Debug DebugDbug DebugSync Declare Default
     Definer Delayed Delete Desc Describe Diagnostics Distinct Distinctrow Do Drop Dual Dumpfile End
     Error ErrorCount Errors Event Execute Exists Explain Export Extended FailedLoginAttempts
     Filter First Flush For Format FoundRows From Full Fulltext Function Get GetLock Global

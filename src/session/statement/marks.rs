@@ -142,7 +142,7 @@ marks! {
     /// A value is read that only the connection of an earlier statement has: `LASTVAL()`,
     /// `@@last_gtid`, `SHOW PROFILE`.
     BACKEND_LOCAL_READ = 59;
-    /// Such a value is made: `NEXTVAL()`, `SETVAL()`.
+    /// A sequence's value is taken or set: `NEXTVAL()`, `SETVAL()`. No roll-back undoes that.
     BACKEND_LOCAL_WRITE = 60;
     /// `COMMIT RELEASE`, `ROLLBACK RELEASE`: the server closes the connection.
     RELEASE_CONNECTION = 61;
@@ -190,7 +190,6 @@ impl Marks {
             | Self::HINT_PIN.0
             | Self::ENDS_TRANSACTION.0
             | Self::BEGINS_TRANSACTION.0
-            | Self::BACKEND_LOCAL_WRITE.0
             | Self::RELEASE_CONNECTION.0,
     );
 

@@ -24,6 +24,7 @@ mod notice;
 mod parse;
 mod prepare;
 mod scan;
+mod sequence;
 mod session;
 mod set;
 mod sole;
@@ -40,6 +41,7 @@ pub use details::{
 pub use diagnosis::{ConditionItem, Diagnosis, StatementItem};
 pub use kind::StatementKind;
 pub use marks::Marks;
+pub use sequence::{SequenceAccess, SequenceUse};
 
 pub use crate::session::lexer::{Charset, Dialect};
 
@@ -122,7 +124,7 @@ impl Analysis {
 
     /// Whether the session has to be told anything beyond what trackers say.
     pub fn touches_session(&self) -> bool {
-        self.marks.intersects(Marks::SESSION)
+        self.marks.intersects(Marks::SESSION) || self.draws_unknown()
     }
 
     /// Overlooks the user variables of which nothing is to be remembered: those of the user's
@@ -219,8 +221,7 @@ impl Analysis {
     /// This statement, which executes another that was prepared by text.
     pub fn executing(&self, prepared: &Self) -> Self {
         let mut details = prepared.details.as_deref().cloned().unwrap_or_default();
-        // They stand in the other text.
-        details.asked.clear();
+        Self::asks_elsewhere(&mut details);
         for variable in self.user_variables() {
             details.note_user_variable(variable.name.clone(), variable.access);
         }

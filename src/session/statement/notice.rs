@@ -6,9 +6,11 @@ use super::keyword::Keyword as K;
 use super::kind::StatementKind as Kind;
 use super::marks::Marks;
 use super::parse::Parser;
-use super::scan::{Previous, Scan};
+use super::scan::Scan;
+use super::sequence::SequenceAccess;
 use super::sole;
 use crate::session::lexer::{Lexer, Token, TokenKind, text_value, unquoted, user_variable_name};
+use crate::session::server::Flavor;
 
 impl<'a> Scan<'a> {
     /// Notes one token of a statement.
@@ -89,6 +91,7 @@ impl<'a> Scan<'a> {
                 self.statement.uses_tables = true;
                 self.reads_tables = true;
             }
+            K::Default => self.statement.defaults = true,
             K::Null if previous == K::Is => self.mark(Marks::IS_NULL),
             K::Offset | K::Union => self.details().finds_more = true,
             K::Limit => {
@@ -101,8 +104,10 @@ impl<'a> Scan<'a> {
             K::SqlCalcFoundRows => self.mark(Marks::SQL_CALC_FOUND_ROWS),
             K::Update | K::Share if previous == K::For => self.mark(Marks::LOCKING_READ),
             K::Mode if previous == K::Share => self.mark(Marks::LOCKING_READ),
-            K::Value if previous == K::Next => self.mark(Marks::BACKEND_LOCAL_WRITE),
-            K::Value if previous == K::Previous => self.mark(Marks::BACKEND_LOCAL_READ),
+            K::Sequence if previous == K::Replace => self.sequence_replaced(),
+            K::Like if self.statement.kind == Kind::CreateTable => self.copies_defaults(),
+            K::Value if previous == K::Next => self.sequence_value(SequenceAccess::Draws),
+            K::Value if previous == K::Previous => self.sequence_value(SequenceAccess::Reads),
             _ if lists_variables(keyword) => self.mark(Marks::SHOW_VARIABLES),
             K::Select | K::Insert | K::Update | K::Delete | K::Replace | K::Values | K::Table
                 if self.statement.kind == Kind::With && self.statement.depth == 0 =>
@@ -119,8 +124,14 @@ impl<'a> Scan<'a> {
             }
             _ => {}
         }
+        if self.dialect.oracle && self.statement.previous.token.is(b'.') {
+            self.sequence_member(token);
+        }
         if self.catalogue.has_tables() {
             self.look_up_table(token);
+        }
+        if self.catalogue.has_defaults() {
+            self.look_up_defaults(token);
         }
     }
 
@@ -143,8 +154,14 @@ impl<'a> Scan<'a> {
                 self.mark(Marks::SESSION_TRACK);
             }
         }
+        if self.dialect.oracle && self.statement.previous.token.is(b'.') {
+            self.sequence_member(token);
+        }
         if self.catalogue.has_tables() {
             self.look_up_table(token);
+        }
+        if self.catalogue.has_defaults() {
+            self.look_up_defaults(token);
         }
     }
 
@@ -170,40 +187,15 @@ impl<'a> Scan<'a> {
                 }
             }
             b')' => self.statement.depth = self.statement.depth.saturating_sub(1),
-            b'.' if !self.catalogue.triggers().is_all() => self.qualifier(),
+            b'.' => {
+                if self.dialect.oracle {
+                    self.qualify();
+                }
+                if !self.catalogue.triggers().is_all() {
+                    self.qualifier();
+                }
+            }
             _ => {}
-        }
-    }
-
-    /// A dot behind a name, which is a database's where a table is named whose rows are changed.
-    fn qualifier(&mut self) {
-        let Previous { token, keyword } = self.statement.before;
-        let several = matches!(self.statement.kind, Kind::Update | Kind::Delete)
-            && (token.is(b',') || token.is(b'('));
-        let names_table = several
-            || matches!(
-                keyword,
-                K::Into
-                    | K::Insert
-                    | K::Replace
-                    | K::Update
-                    | K::Delete
-                    | K::From
-                    | K::Join
-                    | K::Using
-                    | K::Table
-                    | K::Ignore
-                    | K::LowPriority
-                    | K::HighPriority
-                    | K::Delayed
-                    | K::Quick
-            );
-        if !self.statement.kind.changes_rows() || self.statement.past_targets || !names_table {
-            return;
-        }
-        let name = unquoted(self.text(self.statement.previous.token));
-        if !self.catalogue.triggers().covers(&name) {
-            self.details().hidden_triggers = true;
         }
     }
 
@@ -213,6 +205,9 @@ impl<'a> Scan<'a> {
         let name = unquoted(self.text(previous.token));
         let is_quoted = previous.token.kind == TokenKind::Quoted;
         let keyword = if is_quoted { K::of(&name) } else { previous.keyword };
+        let is_qualified = self.statement.before.token.is(b'.');
+        // Elsewhere these are names of stored functions.
+        let has_sequences = self.dialect.flavor == Flavor::MariaDb && !is_qualified && !is_quoted;
         match keyword {
             K::LastInsertId => {
                 let mut ahead = self.lexer.clone();
@@ -240,10 +235,10 @@ impl<'a> Scan<'a> {
             K::ReleaseLock => self.lock(LockFunction::Release, Marks::RELEASE_LOCK),
             K::ReleaseAllLocks => self.lock(LockFunction::ReleaseAll, Marks::RELEASE_ALL_LOCKS),
             K::IsUsedLock => self.mark(Marks::IS_USED_LOCK),
-            K::Nextval | K::Setval => self.mark(Marks::BACKEND_LOCAL_WRITE),
-            K::Lastval => self.mark(Marks::BACKEND_LOCAL_READ),
+            K::Nextval if has_sequences => self.sequence_function(SequenceAccess::Draws),
+            K::Lastval if has_sequences => self.sequence_function(SequenceAccess::Reads),
+            K::Setval if has_sequences => self.mark(Marks::BACKEND_LOCAL_WRITE),
             _ => {
-                let is_qualified = self.statement.before.token.is(b'.');
                 if is_quoted || is_qualified || !builtin::is_known(&name) {
                     self.foreign_call(&name);
                 } else if self.catalogue.has_functions() {

@@ -29,6 +29,8 @@ pub(super) struct Scan<'a> {
     pub(super) reads_tables: bool,
     /// A routine's body may go on behind the next semicolon.
     in_body: bool,
+    /// In Oracle mode, the two names in front of the last dot; [`TokenKind::End`] for none.
+    pub(super) qualifiers: [Token; 2],
     pub(super) statement: Statement<'a>,
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Statement<'a> {
     pub(super) past_targets: bool,
     /// A table or procedure is being named: a parenthesis behind it doesn't make it a call.
     pub(super) names_object: bool,
+    /// `DEFAULT` was seen: perhaps a column's default is computed.
+    pub(super) defaults: bool,
     pub(super) depth: u32,
     pub(super) previous: Previous,
     pub(super) before: Previous,
@@ -80,6 +84,7 @@ impl<'a> Statement<'a> {
             selects: false,
             past_targets: false,
             names_object: false,
+            defaults: false,
             depth: 0,
             previous: NOTHING,
             before: NOTHING,
@@ -129,6 +134,7 @@ impl<'a> Scan<'a> {
             all_pure: true,
             reads_tables: false,
             in_body: false,
+            qualifiers: [NOTHING.token; 2],
         }
     }
 
@@ -256,6 +262,9 @@ impl<'a> Scan<'a> {
         if self.in_body && kind != Kind::Empty {
             self.mark(Marks::UNCERTAIN);
         }
+        if self.statement.marks.has(Marks::BACKEND_LOCAL_WRITE) {
+            self.sequences_end();
+        }
         self.particulars(end);
         if kind == Kind::CreateRoutine || kind == Kind::Compound {
             self.in_body = self.dialect.multi_statements;
@@ -364,6 +373,11 @@ impl<'a> Scan<'a> {
         }
         if self.all_pure && self.count > 0 {
             self.marks |= Marks::PURE_READ;
+        }
+        if self.count > 1
+            && let Some(details) = &mut self.details
+        {
+            details.draws_alone = false;
         }
         Analysis {
             kind: self.first,

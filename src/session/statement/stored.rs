@@ -5,11 +5,43 @@ use super::details::{Access, Action, CallPlace, Existing, LockFunction, Placed};
 use super::keyword::Keyword as K;
 use super::kind::StatementKind as Kind;
 use super::marks::Marks;
-use super::scan::Scan;
+use super::scan::{Previous, Scan};
 use crate::session::catalogue::{Effects, Reach, UserVariables};
 use crate::session::lexer::{Token, unquoted};
 
 impl Scan<'_> {
+    /// A dot behind a name, which is a database's where a table is named whose rows are changed.
+    pub(super) fn qualifier(&mut self) {
+        let Previous { token, keyword } = self.statement.before;
+        let several = matches!(self.statement.kind, Kind::Update | Kind::Delete)
+            && (token.is(b',') || token.is(b'('));
+        let names_table = several
+            || matches!(
+                keyword,
+                K::Into
+                    | K::Insert
+                    | K::Replace
+                    | K::Update
+                    | K::Delete
+                    | K::From
+                    | K::Join
+                    | K::Using
+                    | K::Table
+                    | K::Ignore
+                    | K::LowPriority
+                    | K::HighPriority
+                    | K::Delayed
+                    | K::Quick
+            );
+        if !self.statement.kind.changes_rows() || self.statement.past_targets || !names_table {
+            return;
+        }
+        let name = unquoted(self.text(self.statement.previous.token));
+        if !self.catalogue.triggers().covers(&name) {
+            self.details().hidden_triggers = true;
+        }
+    }
+
     /// Perhaps a call of something that is not the server's own function.
     pub(super) fn foreign_call(&mut self, name: &[u8]) {
         let statement = &self.statement;
@@ -65,6 +97,19 @@ impl Scan<'_> {
         }
     }
 
+    /// Asks the catalogue about a name that may be a table's whose columns have defaults that do
+    /// something, where they may be computed.
+    pub(super) fn look_up_defaults(&mut self, token: Token) {
+        if !(self.statement.kind.changes_rows() || self.statement.defaults) {
+            return;
+        }
+        let catalogue = self.catalogue;
+        let name = unquoted(self.text(token));
+        for effects in catalogue.default_of(&name) {
+            self.take_effects(effects);
+        }
+    }
+
     /// Notes what something that the statement uses may do: as marks and actions where the session
     /// can follow it, otherwise as [`Marks::IMPURE`].
     pub(super) fn take_effects(&mut self, effects: &Effects) {
@@ -101,6 +146,8 @@ impl Scan<'_> {
         }
         let statement = self.count;
         let details = self.details();
+        details.draws_unknown |= reach.intersects(Reach::UNKNOWN_SEQUENCE);
+        details.reads_last_values |= reach.intersects(Reach::LAST_VALUES);
         details.impure.merge(effects);
         if reach.intersects(Reach::TEMPORARY_TABLES) {
             let action = Action::CreateTemporaryTable { name: None, existing: Existing::Stays };

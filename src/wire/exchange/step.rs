@@ -51,6 +51,8 @@ pub enum Control {
     PrepareOk,
     /// `0xFE`: the end of the rows, or of a reply that never has rows.
     ResultEnd,
+    /// A row, if rows are to be seen.
+    Row,
     /// Place: the next packet is the first row.
     RowsBegin,
     /// The text of `COM_STATISTICS`.

@@ -4,6 +4,7 @@ mod details;
 mod kinds;
 mod marks;
 mod random;
+mod sequences;
 mod sole;
 
 use super::*;
