@@ -73,7 +73,7 @@ pub enum PinReason {
 
 impl PinReason {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AutoIsNull,
         Self::Backup,
         Self::Cursor,
