@@ -342,3 +342,31 @@ fn names_stay_locked_until_the_transaction_of_their_session_ends() {
         }
     });
 }
+
+/// Go's driver: an execution with as many parameters as there can be ended the client's connection.
+#[test]
+fn a_statement_has_as_many_parameters_as_there_can_be() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::default());
+        let count = usize::from(u16::MAX);
+        let mut replies = Vec::new();
+        for port in [server.port, millpond.port] {
+            let mut client = Login::of(&APP).at(port).await.unwrap();
+            let sql = format!("SELECT 7 IN ({}?)", "?,".repeat(count - 1));
+            let prepare = [&[PREPARE][..], sql.as_bytes()].concat();
+            let prepared = client.command(&prepare, Expect::Statement).await.unwrap();
+            let id = prepared.must("prepare").packets[0].1[1..5].to_vec();
+            // No cursor, once, no NULLs, types follow: all are TINY.
+            let nulls = vec![0; count.div_ceil(8)];
+            let (types, values) = ([1, 0].repeat(count), vec![7; count]);
+            let head = [&[EXECUTE][..], &id, &[0, 1, 0, 0, 0]].concat();
+            let execute = [&head[..], &nulls, &[1], &types, &values].concat();
+            replies.push(client.command(&execute, Expect::Results).await.unwrap().must("execute"));
+            // The types are kept.
+            let again = [&head[..], &nulls, &[0], &values].concat();
+            replies.push(client.command(&again, Expect::Results).await.unwrap().must("execute"));
+            client.quit().await;
+        }
+        assert!(replies[..2] == replies[2..], "{}", server.flavor);
+    });
+}
