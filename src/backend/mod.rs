@@ -1,5 +1,6 @@
 //! Floor 5: one connection to a server.
 
+pub mod account;
 pub mod connection;
 pub mod control;
 pub mod dialogue;

@@ -3,6 +3,7 @@
 use super::Pool;
 use super::budget::Verdict;
 use super::manager::{Manager, Slot};
+use crate::backend::account;
 use crate::backend::connection::Connection;
 use crate::runtime::Law;
 use deadpool::managed::Object;
@@ -57,6 +58,7 @@ impl Lease {
         let now = Instant::now();
         object.connection.last_used = now;
         object.connection.input.rest();
+        account::tell(&object.connection);
         let manager = self.pool.connections().manager();
         let outdated = object.connection.expires <= now
             || object.connection.generation != manager.generation();

@@ -134,6 +134,11 @@ impl TextTraces {
         }
     }
 
+    /// The names under which there is something.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.keys().map(|name| &**name)
+    }
+
     /// The connection has this under the name.
     pub fn put(&mut self, name: &[u8], has: Has) {
         match has {

@@ -72,6 +72,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "remarks of a test")]
 
+mod accounts;
 mod compare;
 mod further;
 mod known;
@@ -108,7 +109,7 @@ const CONNECTIONS: usize = 3;
 /// How long a statement may take, its waiting for a connection and for locks included.
 const LONGEST_REPLY: Duration = Duration::from_secs(30);
 /// Every how many cases the connections are looked at.
-const LOOKS: usize = 8;
+const LOOKS: usize = 4;
 /// Statements of one session, on average.
 const STEPS: usize = 40;
 
@@ -140,6 +141,7 @@ fn on(flavor: Flavor) {
                 "max_size = {CONNECTIONS}\nmin_idle = {CONNECTIONS}\n\
                  hand_over = \"{hand_over}\"\nborrow_timeout = \"2m\"\n"
             ),
+            environment: vec![accounts::TOLD.map(str::to_owned).into()],
             ..Settings::default()
         };
         Millpond::start(server, &settings)
@@ -177,7 +179,7 @@ fn on(flavor: Flavor) {
         let port = millponds[at].port;
         let mut outcome = runtime.block_on(case(server, port, sessions, &said));
         if outcome.is_ok() && cases.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKS) {
-            outcome = runtime.block_on(oracle::look(server, port));
+            outcome = runtime.block_on(oracle::look(server, &millponds[at]));
         }
         match outcome {
             Err(difference) if all => found.lock().push(difference),

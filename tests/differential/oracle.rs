@@ -2,8 +2,8 @@
 //!
 //! When all sessions have ended, an administrator looks at each of the connections: nothing there may
 //! hold a lock, a transaction or a temporary table, whoever had it. Variables, warnings and statements
-//! may stay behind, as Millpond knows of them: a session that begins then must see none, on
-//! whichever connection it is.
+//! may stay behind, as Millpond knows of them, which is compared ([`accounts`]): a session that begins
+//! then must see none, on whichever connection it is.
 
 use std::time::Duration;
 
@@ -12,8 +12,11 @@ use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep};
 
 use super::CONNECTIONS;
+use super::accounts;
+use super::compare;
 use super::side;
 use super::support::flavor::Flavor;
+use super::support::millpond::Millpond;
 use super::support::raw::reply::Reply;
 use super::support::server::Server;
 
@@ -75,7 +78,8 @@ const CLEAR: &str = "SELECT 1 FROM (SELECT 1) x";
 const KINDS: [usize; 3] = [0, 2, 3];
 
 /// Looks at all connections behind this port, once nobody uses them.
-pub(crate) async fn look(server: &'static Server, port: u16) -> Result<(), String> {
+pub(crate) async fn look(server: &'static Server, millpond: &Millpond) -> Result<(), String> {
+    let port = millpond.port;
     let mut admin = server.admin().await;
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -89,11 +93,17 @@ pub(crate) async fn look(server: &'static Server, port: u16) -> Result<(), Strin
         // A session's end is not the end of what Millpond does for it.
         sleep(Duration::from_millis(20)).await;
     }
+    accounts::compare(server, millpond, &mut admin).await?;
     let names: Vec<String> = admin.query(VARIABLES).await.expect(VARIABLES);
     admin.disconnect().await.ok();
     let names = names.iter().map(|name| format!(", @`{}`", name.replace('`', "``")));
     let variables = format!("SELECT 1{}", names.collect::<String>());
-    for question in FOUND.iter().copied().chain([&*variables]) {
+    let sequences = (server.flavor == Flavor::MariaDb).then(|| {
+        let name = |name| format!("LASTVAL({}0.{name})", compare::THROUGH);
+        format!("SELECT {}, {}", name("sd"), name("se"))
+    });
+    let made = [Some(&*variables), sequences.as_deref()];
+    for question in FOUND.iter().copied().chain(made.into_iter().flatten()) {
         for kind in KINDS {
             let right = said(kind, server.port, &[CLEAR, question]).await?;
             // On each connection in turn, by a session that says nothing else.

@@ -116,6 +116,11 @@ impl BackendStatements {
         });
     }
 
+    /// The server's numbers of all that it has, those to be closed included.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.held.values().map(|statement| statement.id).chain(self.to_close.iter().copied())
+    }
+
     /// The numbers to close with the next write.
     pub fn take_to_close(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.to_close)
