@@ -62,42 +62,58 @@ const OTHERS: &[&str] = &[
 
 type Sets = BTreeMap<u32, BTreeSet<String>>;
 
-/// Compares all connections behind `millpond` that nobody uses.
-pub(crate) async fn compare(
+/// What one Millpond has told so far.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    /// By the server's number of the connection, what it said last.
+    told: BTreeMap<u32, Value>,
+    /// How much of its log was read for that, in bytes.
+    read: usize,
+}
+
+impl Accounts {
+    /// Compares all connections behind `millpond` that nobody uses.
+    pub(crate) async fn compare(
+        &mut self,
+        server: &Server,
+        millpond: &Millpond,
+    ) -> Result<(), String> {
+        let mut admin = server.admin().await;
+        let (mut last, mut seen) = (Vec::new(), 0);
+        loop {
+            self.listen(millpond);
+            let differences = differences(server, &self.told, &mut admin).await;
+            seen = if differences == last { seen + 1 } else { 0 };
+            if differences.is_empty() || seen > LOOKS {
+                admin.disconnect().await.ok();
+                let told = differences.join("\n  ");
+                let same = differences.is_empty().then_some(());
+                return same.ok_or(format!("not as Millpond has it:\n  {told}\n"));
+            }
+            last = differences;
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn listen(&mut self, millpond: &Millpond) {
+        let log = millpond.log();
+        let Some(end) = log.rfind('\n') else { return };
+        for line in log.get(self.read..end).unwrap_or_default().lines() {
+            if let Some((_, holds)) = line.split_once(" holds=") {
+                let holds: Value = serde_json::from_str(holds).expect("what a connection holds");
+                let thread = holds["thread"].as_u64().expect("its number");
+                self.told.insert(u32::try_from(thread).expect("a small number"), holds);
+            }
+        }
+        self.read = end;
+    }
+}
+
+async fn differences(
     server: &Server,
-    millpond: &Millpond,
+    told: &BTreeMap<u32, Value>,
     admin: &mut Conn,
-) -> Result<(), String> {
-    let (mut last, mut seen) = (Vec::new(), 0);
-    loop {
-        let differences = differences(server, millpond, admin).await;
-        if differences.is_empty() {
-            return Ok(());
-        }
-        seen = if differences == last { seen + 1 } else { 0 };
-        if seen > LOOKS {
-            return Err(format!("not as Millpond has it:\n  {}\n", differences.join("\n  ")));
-        }
-        last = differences;
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// What Millpond told last of each connection.
-fn told(millpond: &Millpond) -> BTreeMap<u32, Value> {
-    let mut told = BTreeMap::new();
-    for line in millpond.log().lines() {
-        if let Some((_, holds)) = line.split_once(" holds=") {
-            let holds: Value = serde_json::from_str(holds).expect("what a connection holds");
-            let thread = holds["thread"].as_u64().expect("its number");
-            told.insert(u32::try_from(thread).expect("a small number"), holds);
-        }
-    }
-    told
-}
-
-async fn differences(server: &Server, millpond: &Millpond, admin: &mut Conn) -> Vec<String> {
-    let told = told(millpond);
+) -> Vec<String> {
     let mut found = Vec::new();
     let databases = sets(admin, DATABASES).await;
     let user_variables = sets(admin, USER_VARIABLES).await;

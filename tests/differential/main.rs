@@ -93,6 +93,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::task::JoinSet;
 
+use self::accounts::Accounts;
 use self::compare::{Trackers, Untold};
 use self::side::Side;
 use self::step::Step;
@@ -109,7 +110,7 @@ const CONNECTIONS: usize = 3;
 /// How long a statement may take, its waiting for a connection and for locks included.
 const LONGEST_REPLY: Duration = Duration::from_secs(30);
 /// Every how many cases the connections are looked at.
-const LOOKS: usize = 4;
+const LOOKS: usize = 8;
 /// Statements of one session, on average.
 const STEPS: usize = 40;
 
@@ -175,11 +176,16 @@ fn on(flavor: Flavor) {
     let all = number("DIFFERENTIAL_ALL", 0) > 0;
     let found = Mutex::new(Vec::new());
     let cases = AtomicUsize::new(0);
+    let accounts = [(); 2].map(|()| Mutex::new(Accounts::default()));
     let outcome = TestRunner::new_with_rng(config, rng).run(&sessions, |(at, sessions)| {
         let port = millponds[at].port;
         let mut outcome = runtime.block_on(case(server, port, sessions, &said));
+        if outcome.is_ok() {
+            let mut accounts = accounts[at].lock();
+            outcome = runtime.block_on(accounts.compare(server, &millponds[at]));
+        }
         if outcome.is_ok() && cases.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKS) {
-            outcome = runtime.block_on(oracle::look(server, &millponds[at]));
+            outcome = runtime.block_on(oracle::look(server, port));
         }
         match outcome {
             Err(difference) if all => found.lock().push(difference),

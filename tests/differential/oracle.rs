@@ -2,8 +2,8 @@
 //!
 //! When all sessions have ended, an administrator looks at each of the connections: nothing there may
 //! hold a lock, a transaction or a temporary table, whoever had it. Variables, warnings and statements
-//! may stay behind, as Millpond knows of them, which is compared ([`accounts`]): a session that begins
-//! then must see none, on whichever connection it is.
+//! may stay behind, as Millpond knows of them ([`super::accounts`]): a session that begins then must see
+//! none, on whichever connection it is.
 
 use std::time::Duration;
 
@@ -12,11 +12,9 @@ use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep};
 
 use super::CONNECTIONS;
-use super::accounts;
 use super::compare;
 use super::side;
 use super::support::flavor::Flavor;
-use super::support::millpond::Millpond;
 use super::support::raw::reply::Reply;
 use super::support::server::Server;
 
@@ -78,8 +76,7 @@ const CLEAR: &str = "SELECT 1 FROM (SELECT 1) x";
 const KINDS: [usize; 3] = [0, 2, 3];
 
 /// Looks at all connections behind this port, once nobody uses them.
-pub(crate) async fn look(server: &'static Server, millpond: &Millpond) -> Result<(), String> {
-    let port = millpond.port;
+pub(crate) async fn look(server: &'static Server, port: u16) -> Result<(), String> {
     let mut admin = server.admin().await;
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -93,7 +90,6 @@ pub(crate) async fn look(server: &'static Server, millpond: &Millpond) -> Result
         // A session's end is not the end of what Millpond does for it.
         sleep(Duration::from_millis(20)).await;
     }
-    accounts::compare(server, millpond, &mut admin).await?;
     let names: Vec<String> = admin.query(VARIABLES).await.expect(VARIABLES);
     admin.disconnect().await.ok();
     let names = names.iter().map(|name| format!(", @`{}`", name.replace('`', "``")));
