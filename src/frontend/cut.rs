@@ -193,6 +193,7 @@ impl Client {
         }
         effect::forget_diagnostics(&mut self.session);
         self.session.pins.put(PinReason::Savepoint, Holds::No);
+        self.session.pins.put(PinReason::MetadataLock, Holds::No);
         !self.session.pins.has(PinReason::Transaction)
     }
 

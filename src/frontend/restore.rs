@@ -7,7 +7,7 @@ use super::failure::Sent;
 use super::run::{Placed, Request};
 use super::told::Told;
 use crate::backend::connection::Connection;
-use crate::backend::dialogue::{Content, Question};
+use crate::backend::dialogue::{Content, Question, Reply};
 use crate::session::align::{Alignment, Restore, align, needs_login};
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
@@ -293,14 +293,14 @@ impl Client {
         let connection = lease.connection();
         for step in steps {
             match connection.reply(&Question::from(step)).await {
-                Ok(reply) if !matches!(reply.content, Content::Err(_)) => {}
-                Ok(_) => {
+                Ok(Reply { content: Content::Err(error), .. }) => {
                     // The command runs now in a session that is not the client's. Its answer is
                     // worth nothing, and nobody may ever see this connection again.
-                    tracing::warn!("a restore failed that had always worked");
+                    tracing::warn!(code = error.code, "a restore failed that had always worked");
                     self.pool.proven.forget();
                     return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
                 }
+                Ok(_) => {}
                 Err(error) => {
                     tracing::debug!(%error, "a backend connection failed");
                     return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
