@@ -89,6 +89,18 @@ const FORGET_TRACES: &[u8] =
     b"/*!80000 SET @@SESSION.optimizer_trace_offset=@@SESSION.optimizer_trace_offset */";
 
 impl Connection {
+    /// Takes note that it has a session's environment, or has with it what it has just been told. In a
+    /// database it stays, though that session is in none, unless the server has told of a change
+    /// (`schema_told`): nothing else leads out of one.
+    pub fn follow(&mut self, environment: &Arc<Environment>, schema_told: bool) {
+        let stays = environment.database.is_none() && !schema_told;
+        let database = self.environment.database.clone().filter(|_| stays);
+        self.environment = environment.clone();
+        if database.is_some() {
+            Arc::make_mut(&mut self.environment).database = database;
+        }
+    }
+
     /// Asks several questions in one write and gathers the answers. Soon after its server was given
     /// up, it does not wait for them any longer.
     ///

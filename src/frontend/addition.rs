@@ -30,24 +30,29 @@ impl Client {
 
     /// `COM_FIELD_LIST`, about which MySQL warns.
     pub(super) async fn field_list(&mut self, command: &[u8], sequence: u8) -> Result<(), Stop> {
-        self.add(command, ReplyShape::FieldList, sequence).await
+        self.add(command, &Analysis::default(), ReplyShape::FieldList, sequence).await
     }
 
     /// `COM_INIT_DB`
     pub(super) async fn init_db(&mut self, command: &[u8], sequence: u8) -> Result<(), Stop> {
-        self.add(command, ReplyShape::Ok, sequence).await
+        self.add(command, &Analysis::enters(), ReplyShape::Ok, sequence).await
     }
 
     /// Runs a command that adds to the last statement's diagnostics, but on MariaDB, where an error
     /// replaces them.
-    async fn add(&mut self, command: &[u8], shape: ReplyShape, sequence: u8) -> Result<(), Stop> {
+    async fn add(
+        &mut self,
+        command: &[u8],
+        analysis: &Analysis,
+        shape: ReplyShape,
+        sequence: u8,
+    ) -> Result<(), Stop> {
         if self.borrow(sequence).await? == Borrowed::No {
             return Ok(());
         }
         let before = self.session.residue.diagnostics.clone();
         let warnings = self.session.warnings;
-        let analysis = Analysis::default();
-        let request = Request::new(&analysis, shape, sequence);
+        let request = Request::new(analysis, shape, sequence);
         let ran = self.run(request, |out, _| put_parts(out, &[command])).await?;
         let Ran::Answered(outcome) = ran else { return Ok(()) };
         let warned = shape == ReplyShape::FieldList;

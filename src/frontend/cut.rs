@@ -185,7 +185,7 @@ impl Client {
             connection.status = status;
             let changed = effect::settled(&mut self.session, &reply.changes, Some(status));
             if changed {
-                connection.environment = self.session.environment.clone();
+                connection.follow(&self.session.environment, reply.changes.schema.is_some());
                 let version = connection.server.version.clone();
                 let baseline = connection.baseline.clone();
                 self.session.environment_changed(&version, &baseline);
@@ -193,6 +193,7 @@ impl Client {
         }
         effect::forget_diagnostics(&mut self.session);
         self.session.pins.put(PinReason::Savepoint, Holds::No);
+        self.session.pins.put(PinReason::MetadataLock, Holds::No);
         !self.session.pins.has(PinReason::Transaction)
     }
 

@@ -121,7 +121,7 @@ async fn set_option(client: &mut Client, command: &[u8], sequence: u8) -> Result
     client.session.warnings = warnings;
     client.session.set_multi_statements(option);
     if client.lease.is_some() {
-        client.environment_follows();
+        client.environment_follows(false);
     }
     Ok(())
 }

@@ -144,17 +144,9 @@ pub async fn greet(
         greeting.encode(out);
     });
     packets.flush().await?;
-    let (packets, payload) = hear(packets).await?;
-    // Servers without TLS take no notice of this flag either.
-    let tls = context.tls.clone().filter(|_| wants_tls(&payload));
-    let workers = context.lasting.workers.clone();
-    let meeting = Meeting { context, nonce, offered, peer };
-    let Some(tls) = tls else { return meeting.answered(packets, payload).await };
-    let login = async move {
-        let (packets, payload) = hear(encrypt(packets, &tls).await?).await?;
-        meeting.answered(packets, payload).await
-    };
-    workers.run(login).await.unwrap_or_else(|lost| Err(io::Error::other(lost).into()))
+    // Thousands may be here at a time: what they wait in has no room for what comes then.
+    packets.stream().readable().await?;
+    Box::pin(Meeting { context, nonce, offered, peer }.begun(packets)).await
 }
 
 /// Of two that a client can do, servers take zlib.
@@ -177,6 +169,20 @@ struct Meeting {
 }
 
 impl Meeting {
+    /// The client answers the greeting.
+    async fn begun(self, packets: PacketStream<Stream>) -> Result<Greeted, GreetError> {
+        let (packets, payload) = hear(packets).await?;
+        // Servers without TLS take no notice of this flag either.
+        let tls = self.context.tls.clone().filter(|_| wants_tls(&payload));
+        let workers = self.context.lasting.workers.clone();
+        let Some(tls) = tls else { return self.answered(packets, payload).await };
+        let login = Box::pin(async move {
+            let (packets, payload) = hear(encrypt(packets, &tls).await?).await?;
+            self.answered(packets, payload).await
+        });
+        workers.run(login).await.unwrap_or_else(|lost| Err(io::Error::other(lost).into()))
+    }
+
     /// The client has answered the greeting.
     async fn answered(
         self,

@@ -137,7 +137,7 @@ async fn welcome(
         return Ok(Left::Disconnected);
     }
     let Some(learned) = service.wait_learned(deadline).await else {
-        turn_away(&service, tcp, &Told::no_server(limit.as_millis())).await;
+        Box::pin(turn_away(&service, tcp, &Told::no_server(limit.as_millis()))).await;
         return Ok(Left::Refused);
     };
     let context = service.greet_context();
@@ -147,6 +147,19 @@ async fn welcome(
         Ok(Err(error)) => return Ok(not_greeted(&service, &place.peer.host, &error)),
         Err(_) => return Ok(Left::HandshakeTimeout),
     };
+    // A box of its own for the same reason as above: not yet needed while the client is waited for.
+    Box::pin(let_in(service, learned, greeted, place, deadline - limit)).await
+}
+
+/// Finishes the login of a client that has proven who it is and began to come at `since`; gives it, in
+/// the error position, when it is to be served.
+async fn let_in(
+    service: Arc<Service>,
+    learned: Arc<Learned>,
+    greeted: Greeted,
+    place: Place,
+    since: Instant,
+) -> Result<Left, Box<Client>> {
     let database = greeted.database.clone();
     let server_proof = greeted.server_proof.clone();
     let sequence = greeted.sequence.wrapping_sub(1);
@@ -170,7 +183,7 @@ async fn welcome(
             match client.channel.flush().await {
                 Ok(()) => {
                     client.channel.begin_compression();
-                    logged_in(&client, deadline - limit);
+                    logged_in(&client, since);
                     Err(client)
                 }
                 Err(error) => Ok(leave(client, Stop::Client(error)).await),

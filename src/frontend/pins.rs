@@ -3,7 +3,7 @@
 
 use super::cut::CutReason;
 use crate::net::stream::Transport;
-use crate::session::pin::PinReason;
+use crate::session::pin::{PinReason, Pins};
 use parking_lot::RwLock;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -245,11 +245,15 @@ impl SessionPins {
             (_, 0) => self.metrics.keeping.dec(),
             _ => {}
         }
-        let transaction = 1 << PinReason::Transaction as u8;
         let now = Instant::now();
         let Self { metrics, began, since, transaction_since, .. } = self;
         time(since, reasons != 0, now, &metrics.of(*began).seconds);
-        time(transaction_since, reasons & transaction != 0, now, &metrics.transaction_seconds);
+        time(
+            transaction_since,
+            reasons & Pins::OF_TRANSACTION != 0,
+            now,
+            &metrics.transaction_seconds,
+        );
     }
 }
 

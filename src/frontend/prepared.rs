@@ -11,7 +11,7 @@ use crate::session::parameters::Parameters;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::prepared::{ClientStatement, Cursor, LongValues, StatementKey};
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, analyze};
+use crate::session::statement::{Analysis, DatabaseUse, analyze};
 use crate::wire::capability::Status;
 use crate::wire::command::{
     BulkExecute, CommandCode, Execute, LongData, put_parts, put_statement_command, statement_id,
@@ -33,6 +33,8 @@ impl Client {
         }
         let catalogue = self.service.catalogue.load_full();
         let mut analysis = analyze(sql, &self.session.dialect, &catalogue);
+        // A statement belongs to the database in which it was prepared.
+        analysis.database = DatabaseUse::Minded;
         analysis.overlook(self.session.treatment.as_deref());
         self.place_sequences(&mut analysis);
         if self.service.may_fire_hidden(&catalogue, &analysis, &self.session) {

@@ -6,7 +6,8 @@ use super::client::{Client, Stop};
 use super::failure::Sent;
 use super::run::{Placed, Request};
 use super::told::Told;
-use crate::backend::dialogue::{Content, Question};
+use crate::backend::connection::Connection;
+use crate::backend::dialogue::{Content, Question, Reply};
 use crate::session::align::{Alignment, Restore, align, needs_login};
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
@@ -14,8 +15,9 @@ use crate::session::prepared::environment_to_prepare;
 use crate::session::residue::{Diagnostics, FoundRows};
 use crate::session::server::Flavor;
 use crate::session::state::{Environment, same, unite};
-use crate::session::statement::{Analysis, Marks, StatementKind};
+use crate::session::statement::{Analysis, DatabaseUse, Marks, StatementKind};
 use crate::session::treatment::PoolMode;
+use crate::wire::capability::Status;
 use std::sync::Arc;
 
 /// Clears warnings on both servers.
@@ -159,6 +161,7 @@ impl Client {
             let environment = Environment { database: None, ..(*connection.environment).clone() };
             outside = Some(Arc::new(environment));
         }
+        let flavor = connection.server.version.flavor;
         let have = outside.as_ref().unwrap_or(&connection.environment);
         let mut steps = match align(have, wanted, &connection.baseline) {
             Alignment::Exact => {
@@ -166,10 +169,16 @@ impl Client {
                 Vec::new()
             }
             Alignment::Replay(steps) => steps,
-            Alignment::LoginAgain => unreachable!("the connection was made fit"),
+            // The statement does not mind, or the connection would not be fit.
+            Alignment::LoginAgain => but_database(connection, wanted),
         };
-        if enters && connection.server.version.flavor == Flavor::MariaDb {
+        if enters && flavor == Flavor::MariaDb {
             leave_first(&mut steps);
+        } else if analysis.database == DatabaseUse::Entered
+            && flavor == Flavor::MariaDb
+            && needs_login(&connection.environment, wanted)
+        {
+            steps.push(Restore::InitDb(NOWHERE.into()));
         }
         if clears {
             steps.push(Restore::Query(CLEAR.to_vec()));
@@ -199,7 +208,9 @@ impl Client {
                     return Ok(false);
                 }
                 let Some(lease) = &mut self.lease else { return Ok(false) };
-                if !needs_login(&lease.connection().environment, &self.session.environment) {
+                if !needs_login(&lease.connection().environment, &self.session.environment)
+                    || self.minds_no_database(analysis)
+                {
                     return Ok(true);
                 }
             }
@@ -220,6 +231,16 @@ impl Client {
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether a statement of a session that is in no database may run on a connection that is in
+    /// one. Nothing may bind the session to that connection: it could not be used for what does mind.
+    fn minds_no_database(&self, analysis: &Analysis) -> bool {
+        analysis.database != DatabaseUse::Minded
+            && self.session.pins.is_empty()
+            && self.session.unsettled.is_settled()
+            && self.session.status.has(Status::AUTOCOMMIT)
+            && self.session.pool_mode() == PoolMode::Transaction
     }
 
     /// Puts the session in place on its connection now, for a statement of Millpond's own.
@@ -292,14 +313,14 @@ impl Client {
         let connection = lease.connection();
         for step in steps {
             match connection.reply(&Question::from(step)).await {
-                Ok(reply) if !matches!(reply.content, Content::Err(_)) => {}
-                Ok(_) => {
+                Ok(Reply { content: Content::Err(error), .. }) => {
                     // The command runs now in a session that is not the client's. Its answer is
                     // worth nothing, and nobody may ever see this connection again.
-                    tracing::warn!("a restore failed that had always worked");
+                    tracing::warn!(code = error.code, "a restore failed that had always worked");
                     self.pool.proven.forget();
                     return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
                 }
+                Ok(_) => {}
                 Err(error) => {
                     tracing::debug!(%error, "a backend connection failed");
                     return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
@@ -362,7 +383,16 @@ impl Client {
     fn restored(&mut self, steps: &[Restore]) {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
-        connection.environment = self.session.environment.clone();
+        connection.follow(&self.session.environment, false);
+        let entered = steps.iter().rev().find_map(|step| match step {
+            Restore::InitDb(database) => Some(database),
+            _ => None,
+        });
+        if self.session.environment.database.is_none()
+            && let Some(database) = entered
+        {
+            Arc::make_mut(&mut connection.environment).database = Some(database.clone());
+        }
         if steps.iter().any(|step| matches!(step, Restore::InitDb(_))) {
             connection.entered = self.service.moment();
         }
@@ -380,9 +410,22 @@ impl Client {
     }
 }
 
+/// A database that everybody may enter.
+const NOWHERE: &[u8] = b"information_schema";
+
 /// MariaDB takes the database that it is in for known (measured): it has to leave it to look again.
 fn leave_first(steps: &mut Vec<Restore>) {
     if let Some(at) = steps.iter().position(|step| matches!(step, Restore::InitDb(_))) {
-        steps.insert(at, Restore::InitDb(b"information_schema"[..].into()));
+        steps.insert(at, Restore::InitDb(NOWHERE.into()));
+    }
+}
+
+/// What gives a connection all that is wanted, but that it is in a database.
+fn but_database(connection: &Connection, wanted: &Environment) -> Vec<Restore> {
+    let database = connection.environment.database.clone();
+    let wanted = Arc::new(Environment { database, ..wanted.clone() });
+    match align(&connection.environment, &wanted, &connection.baseline) {
+        Alignment::Replay(steps) => steps,
+        Alignment::Exact | Alignment::LoginAgain => Vec::new(),
     }
 }

@@ -287,7 +287,7 @@ impl Client {
             (connection.entered, self.session.entered) = (moment, moment);
         }
         if on.environment {
-            connection.environment = self.session.environment.clone();
+            connection.follow(&self.session.environment, result.changes.schema.is_some());
             let version = connection.server.version.clone();
             let baseline = connection.baseline.clone();
             self.session.environment_changed(&version, &baseline);

@@ -120,7 +120,7 @@ impl Client {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
         let flavor = connection.server.version.flavor;
-        let database = connection.environment.database.clone();
+        let database = self.session.environment.database.clone();
         let locks_query = if locks { self.session.pins.locks_query() } else { None };
         let mut questions = Vec::new();
         if after_error {
@@ -179,7 +179,7 @@ impl Client {
             return;
         }
         if effect::settled(&mut self.session, changes, status) {
-            self.environment_follows();
+            self.environment_follows(changes.schema.is_some());
         }
         if changes.characteristics.is_some()
             && let Some(lease) = &mut self.lease
@@ -234,14 +234,15 @@ impl Client {
         environment.separate_charsets = Some(separate);
         let wide = Wide::of(environment).is_some();
         self.session.pins.put(PinReason::ResultsCharset, wide.into());
-        self.environment_follows();
+        self.environment_follows(false);
     }
 
-    /// The connection has the session's environment, which has just been corrected.
-    pub(super) fn environment_follows(&mut self) {
+    /// The connection has the session's environment, which has just been corrected; its database, too,
+    /// if the server told of that (`schema_told`).
+    pub(super) fn environment_follows(&mut self, schema_told: bool) {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
-        connection.environment = self.session.environment.clone();
+        connection.follow(&self.session.environment, schema_told);
         let moment = self.service.moment();
         (connection.entered, self.session.entered) = (moment, moment);
         let version = connection.server.version.clone();

@@ -6,6 +6,7 @@
 mod action;
 mod diagnostics;
 pub mod found_rows;
+mod metadata;
 
 use super::changes::Changes;
 use super::model::Session;
@@ -88,6 +89,9 @@ pub fn after(
             session.unsettled.after_error = true;
             session.unsettled.unreported = true;
         }
+    }
+    if !session.status.has(Status::AUTOCOMMIT) || session.pins.has(PinReason::MetadataLock) {
+        metadata::locks(session, analysis, result, flavor);
     }
     // MariaDB does not report every setting.
     let sets = flavor == Flavor::MariaDb && analysis.marks.has(Marks::SET_VARIABLE);

@@ -23,6 +23,9 @@ pub enum PinReason {
     Impure,
     /// `LOCK INSTANCE FOR BACKUP`; until `UNLOCK INSTANCE`.
     InstanceLock,
+    /// MySQL's locks on names, which a statement without `autocommit` keeps although the status does
+    /// not tell of a transaction; until the transaction's end.
+    MetadataLock,
     /// `SET TRANSACTION` for the next transaction, and a look at the session's variables, of which
     /// it is not known whether that counts as one; until it begins.
     NextTransaction,
@@ -70,7 +73,7 @@ pub enum PinReason {
 
 impl PinReason {
     /// All reasons, in alphabetical order.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AutoIsNull,
         Self::Backup,
         Self::Cursor,
@@ -79,6 +82,7 @@ impl PinReason {
         Self::ImmovableVariable,
         Self::Impure,
         Self::InstanceLock,
+        Self::MetadataLock,
         Self::NextTransaction,
         Self::Opaque,
         Self::OptimizerTrace,
@@ -112,6 +116,7 @@ impl PinReason {
             Self::ImmovableVariable => "immovable_variable",
             Self::Impure => "impure_routine",
             Self::InstanceLock => "instance_lock",
+            Self::MetadataLock => "metadata_lock",
             Self::NextTransaction => "next_transaction",
             Self::Opaque => "opaque_statement",
             Self::OptimizerTrace => "optimizer_trace",
@@ -173,6 +178,10 @@ pub struct TableName {
 }
 
 impl Pins {
+    /// The reasons that end with a transaction, as a set of bits.
+    pub const OF_TRANSACTION: u32 =
+        PinReason::Transaction.bit() | PinReason::Savepoint.bit() | PinReason::MetadataLock.bit();
+
     /// Whether nothing holds.
     pub fn is_empty(&self) -> bool {
         self.reasons == 0
@@ -193,14 +202,13 @@ impl Pins {
 
     /// Whether a transaction is under way that is rolled back with the backend connection.
     pub fn in_transaction(&self) -> bool {
-        self.has(PinReason::Transaction) || self.has(PinReason::Savepoint)
+        self.reasons & Self::OF_TRANSACTION != 0
     }
 
     /// Whether anything but an open transaction or the user's wish holds: what is lost with the backend connection
     /// and makes the client's own connection useless.
     pub fn beyond_transaction(&self) -> bool {
-        const OF_TRANSACTION: u32 = PinReason::Transaction.bit() | PinReason::Savepoint.bit();
-        self.reasons & !(OF_TRANSACTION | PinReason::PoolMode.bit()) != 0
+        self.reasons & !(Self::OF_TRANSACTION | PinReason::PoolMode.bit()) != 0
     }
 
     /// The reasons that hold.

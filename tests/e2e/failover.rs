@@ -231,6 +231,8 @@ fn a_replica_that_lags_is_left_by_its_sessions_and_taken_up_again() {
         settings.service = format!("reader_listen = \"127.0.0.1:{port}\"\n");
         let millpond = Millpond::start(&pair.writer, &settings);
         table(pair, &millpond).await;
+        // Ready is who has found a writer.
+        a_reader_is_known(&millpond).await;
         let options = crate::support::server::options(port, &APP, Some("app"));
         let mut reader = Conn::new(options).await.expect("to connect");
         let replica = if pair.replica.flavor == Flavor::MySql { "REPLICA" } else { "SLAVE" };
@@ -331,9 +333,7 @@ fn a_session_that_reads_never_goes_back_in_time() {
         let replica = if pair.replica.flavor == Flavor::MySql { "REPLICA" } else { "SLAVE" };
         let mut admin = pair.replica.admin().await;
         admin.query_drop(format!("STOP {replica} SQL_THREAD")).await.expect("to stop");
-        let known = "millpond_server_role{role=\"reader\"";
-        let is_known = |line: &str| line.starts_with(known) && line.ends_with(" 1");
-        eventually("the reader", || millpond.page("/metrics").lines().any(is_known)).await;
+        a_reader_is_known(&millpond).await;
         let mut writer = millpond.connect(&APP, Some("app")).await.expect("to connect");
         writer.query_drop("INSERT INTO rows_of_load (id) VALUES (1)").await.expect("a row");
         let seen: Option<(u16, u64)> = reader.query_first(look).await.expect("a look");
@@ -367,6 +367,12 @@ fn a_session_that_reads_never_goes_back_in_time() {
         }
         assert_eq!(at, pair.replica.port, "it reads there again");
     });
+}
+
+async fn a_reader_is_known(millpond: &Millpond) {
+    let known = "millpond_server_role{role=\"reader\"";
+    let is_known = |line: &str| line.starts_with(known) && line.ends_with(" 1");
+    eventually("the reader", || millpond.page("/metrics").lines().any(is_known)).await;
 }
 
 #[test]

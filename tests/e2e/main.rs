@@ -7,6 +7,7 @@
 //! - [`clusters`]: Galera and Aurora, whose nodes fail under load.
 //! - [`crowd`]: thousands of clients at once: no error, nothing lost, never more connections.
 //! - [`cuts`]: transactions that take too long.
+//! - [`databases`]: sessions that are in no database.
 //! - [`discovery`]: servers that are found by a name, or by their group.
 //! - [`doors`]: who may look at the admin port, and who may give orders.
 //! - [`exactness`]: replies to the byte, for old and new capabilities.
@@ -51,6 +52,7 @@ mod charsets;
 mod clusters;
 mod crowd;
 mod cuts;
+mod databases;
 mod discovery;
 mod doors;
 mod exactness;

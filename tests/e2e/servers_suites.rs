@@ -225,3 +225,45 @@ fn no_transaction_is_open_that_the_session_did_not_begin() {
         assert_eq!(seen[..2], seen[2..], "{}", server.flavor);
     });
 }
+
+/// MariaDB's own client: to prepare a statement that looks at tables clears the warnings of the one
+/// before, also while Millpond has them.
+#[test]
+fn a_preparation_leaves_the_warnings_that_the_server_leaves() {
+    servers::both_async(async |server| {
+        let mut admin = server.admin().await;
+        admin.query_drop("CREATE DATABASE IF NOT EXISTS app").await.unwrap();
+        admin.query_drop("CREATE TABLE IF NOT EXISTS app.suites_rows (a INT)").await.unwrap();
+        let pool = "max_size = 2\nhand_over = \"always\"\n".to_owned();
+        let millpond = Millpond::start(server, &Settings { pool, ..Settings::default() });
+        for sql in [
+            "DROP TABLE IF EXISTS suites_nosuch",
+            "DROP TEMPORARY TABLE IF EXISTS suites_nosuch",
+            "ALTER TABLE suites_rows COMMENT 'x'",
+            "TRUNCATE suites_rows",
+            "RENAME TABLE suites_rows TO suites_others",
+            "ANALYZE TABLE suites_rows",
+            "SHOW TABLES",
+            "SHOW WARNINGS",
+            "SHOW CREATE TABLE suites_rows",
+            "DESCRIBE suites_rows",
+            "DO (SELECT MAX(a) FROM suites_rows)",
+            "SET @a = (SELECT MAX(a) FROM suites_rows)",
+            "DO 1",
+            "SELECT 1",
+            "COMMIT",
+        ] {
+            let mut left = Vec::new();
+            for port in [server.port, millpond.port] {
+                let mut client = Login::of(&APP).at(port).await.unwrap();
+                client.query("DROP TABLE IF EXISTS suites_nosuch").await.unwrap().must("DROP");
+                let prepare = [&[PREPARE][..], sql.as_bytes()].concat();
+                let prepared = client.command(&prepare, Expect::Statement).await.unwrap();
+                let warnings = client.query("SHOW COUNT(*) WARNINGS").await.unwrap().value();
+                left.push((prepared.error(), warnings));
+                client.quit().await;
+            }
+            assert_eq!(left[0], left[1], "{} {sql}", server.flavor);
+        }
+    });
+}

@@ -289,3 +289,84 @@ fn the_cipher_that_a_client_is_told_is_its_own() {
         }
     });
 }
+
+/// What a client is told.
+async fn code(client: &mut Conn, sql: &str) -> Option<u16> {
+    match client.query_drop(sql).await {
+        Ok(()) => None,
+        Err(mysql_async::Error::Server(error)) => Some(error.code),
+        Err(error) => panic!("{sql}: {error}"),
+    }
+}
+
+/// SQLAlchemy looks for a table before it makes it, without `autocommit`. The server keeps the name
+/// locked until the transaction's end, of which its status says nothing; the session waited for itself.
+#[test]
+fn names_stay_locked_until_the_transaction_of_their_session_ends() {
+    servers::both_async(async |server| {
+        let mut admin = server.admin().await;
+        for sql in [
+            "CREATE DATABASE IF NOT EXISTS app",
+            "CREATE TABLE IF NOT EXISTS app.suites_rows (a INT)",
+            "DROP PROCEDURE IF EXISTS app.suites_empty",
+            "CREATE PROCEDURE app.suites_empty() BEGIN END",
+        ] {
+            admin.query_drop(sql).await.expect(sql);
+        }
+        let pool = "max_size = 3\nhand_over = \"always\"\n".to_owned();
+        let millpond = Millpond::start(server, &Settings { pool, ..Settings::default() });
+        let locking = [
+            ("DESCRIBE suites_name", "CREATE TABLE suites_name (a INT)"),
+            ("UPDATE suites_rows SET nosuch = 1", "ALTER TABLE suites_rows COMMENT 'x'"),
+            ("CALL suites_empty()", "ALTER PROCEDURE suites_empty COMMENT 'x'"),
+            ("SELECT 1", "CREATE TABLE suites_name (a INT)"),
+        ];
+        for (sql, alters) in locking {
+            let mut seen = Vec::new();
+            for options in [server.options(&APP, Some("app")), millpond.options(&APP, Some("app"))]
+            {
+                admin.query_drop("DROP TABLE IF EXISTS app.suites_name").await.unwrap();
+                let mut client = Conn::new(options.clone()).await.unwrap();
+                let mut other = Conn::new(options).await.unwrap();
+                client.query_drop("SET autocommit = 0, lock_wait_timeout = 1").await.unwrap();
+                other.query_drop("SET lock_wait_timeout = 1").await.unwrap();
+                let mut told = vec![code(&mut client, sql).await, code(&mut other, alters).await];
+                client.query_drop("ROLLBACK").await.unwrap();
+                told.push(code(&mut client, alters).await);
+                told.push(code(&mut other, alters).await);
+                seen.push(told);
+                client.disconnect().await.unwrap();
+                other.disconnect().await.unwrap();
+            }
+            assert_eq!(seen[0], seen[1], "{} {sql}", server.flavor);
+        }
+    });
+}
+
+/// Go's driver: an execution with as many parameters as there can be ended the client's connection.
+#[test]
+fn a_statement_has_as_many_parameters_as_there_can_be() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::default());
+        let count = usize::from(u16::MAX);
+        let mut replies = Vec::new();
+        for port in [server.port, millpond.port] {
+            let mut client = Login::of(&APP).at(port).await.unwrap();
+            let sql = format!("SELECT 7 IN ({}?)", "?,".repeat(count - 1));
+            let prepare = [&[PREPARE][..], sql.as_bytes()].concat();
+            let prepared = client.command(&prepare, Expect::Statement).await.unwrap();
+            let id = prepared.must("prepare").packets[0].1[1..5].to_vec();
+            // No cursor, once, no NULLs, types follow: all are TINY.
+            let nulls = vec![0; count.div_ceil(8)];
+            let (types, values) = ([1, 0].repeat(count), vec![7; count]);
+            let head = [&[EXECUTE][..], &id, &[0, 1, 0, 0, 0]].concat();
+            let execute = [&head[..], &nulls, &[1], &types, &values].concat();
+            replies.push(client.command(&execute, Expect::Results).await.unwrap().must("execute"));
+            // The types are kept.
+            let again = [&head[..], &nulls, &[0], &values].concat();
+            replies.push(client.command(&again, Expect::Results).await.unwrap().must("execute"));
+            client.quit().await;
+        }
+        assert!(replies[..2] == replies[2..], "{}", server.flavor);
+    });
+}

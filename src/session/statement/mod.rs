@@ -10,6 +10,7 @@
 
 mod asked;
 mod builtin;
+mod database;
 mod details;
 mod diagnosis;
 mod found;
@@ -34,6 +35,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use database::DatabaseUse;
 pub use details::{
     Access, Action, AfterEnd, Asked, BackupAction, CallPlace, Details, DropScope, Existing, Kill,
     Limit, LockFunction, Missing, ObjectName, Placed, Scope, Sole, Source, UserVariable, Value,
@@ -61,6 +63,8 @@ pub struct Analysis {
     pub marks: Marks,
     /// Whether tables seem to be read: there is a `FROM` or a `JOIN`.
     pub reads_tables: bool,
+    /// What the current database is to it.
+    pub database: DatabaseUse,
     /// The one thing that is asked for, if the text asks for nothing else.
     pub sole: Option<Sole>,
     /// The particulars, if there are any.
@@ -71,6 +75,11 @@ impl Analysis {
     /// A statement of which nothing is known.
     pub fn opaque() -> Self {
         Self { kind: StatementKind::Other, count: 1, marks: Marks::OPAQUE, ..Self::default() }
+    }
+
+    /// A command that enters a database.
+    pub fn enters() -> Self {
+        Self { database: DatabaseUse::Entered, ..Self::default() }
     }
 
     /// The actions of the text, in order.
@@ -192,23 +201,39 @@ impl Analysis {
             count: 1,
             marks: self.marks.only(keep),
             reads_tables: self.opens_tables(),
+            database: DatabaseUse::Minded,
             sole: None,
             details: (!details.user_variables.is_empty()).then(|| Box::new(details)),
         }
     }
 
-    /// Whether tables are looked at when this statement is prepared.
+    /// Whether MariaDB looks at tables already when this statement is prepared, which clears the
+    /// warnings of the one before (measured; of views, indexes, triggers and grants it is not told
+    /// from the text).
     fn opens_tables(&self) -> bool {
         use StatementKind as Kind;
         match self.kind {
-            Kind::CreateTable
+            Kind::AlterTable
+            | Kind::CreateTable
             | Kind::CreateTemporaryTable
             | Kind::Delete
+            | Kind::Describe
+            | Kind::DropTable
+            | Kind::Handler
             | Kind::Insert
+            | Kind::LoadData
+            | Kind::LockTables
+            | Kind::Maintenance
+            | Kind::RenameTable
             | Kind::Replace
+            | Kind::ShowCreate
+            | Kind::TruncateTable
             | Kind::Update
             | Kind::With => true,
-            Kind::Explain | Kind::Select => self.reads_tables,
+            Kind::Show => !self.marks.intersects(Marks::SHOW_DIAGNOSTICS),
+            Kind::Call | Kind::Do | Kind::Explain | Kind::Select | Kind::Set => {
+                self.reads_tables || self.opens_sequences()
+            }
             _ => false,
         }
     }
@@ -236,6 +261,7 @@ impl Analysis {
             count: self.count,
             marks: (self.marks | prepared.marks).without(Marks::PURE_READ),
             reads_tables: self.reads_tables || prepared.reads_tables,
+            database: DatabaseUse::Minded,
             sole: None,
             details: Some(Box::new(details)),
         }

@@ -1,5 +1,6 @@
 //! The first reading: every token of the text once.
 
+use super::database::{DatabaseUse, database_use};
 use super::details::{Details, Placed, Sole};
 use super::found::Found;
 use super::head;
@@ -379,13 +380,16 @@ impl<'a> Scan<'a> {
         {
             details.draws_alone = false;
         }
-        Analysis {
+        let mut analysis = Analysis {
             kind: self.first,
             count: self.count,
             marks: self.marks,
             reads_tables: self.reads_tables,
+            database: DatabaseUse::Minded,
             sole: self.sole.filter(|_| self.count == 1),
             details: self.details,
-        }
+        };
+        analysis.database = database_use(self.lexer.sql(), &analysis);
+        analysis
     }
 }

@@ -205,7 +205,7 @@ impl<'a> Execute<'a> {
     ) -> Result<Vec<Bound<'a>>, Fault> {
         let mut values = Cursor::new(self.values);
         let mut bound = Vec::with_capacity(types.len() / TYPE);
-        for (at, kind) in (0_u16..).zip(types.chunks_exact(TYPE)) {
+        for (at, kind) in (0..=u16::MAX).zip(types.chunks_exact(TYPE)) {
             let (kind, is_unsigned) = (kind[0], kind[1] & 0x80 != 0);
             let bits = self.null_bitmap.get(usize::from(at / 8)).ok_or(Fault::Truncated)?;
             let value = if let Some(value) = long(at) {
