@@ -13,6 +13,7 @@ use crate::pool::lease::Lease;
 use crate::router::Route;
 use crate::session::answers::LastRun;
 use crate::session::pin::{Holds, PinReason};
+use crate::session::residue::Captured;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -80,8 +81,10 @@ impl Client {
                     }
                 }
                 Collected::Kept(lease, capture, answers) => {
-                    let _ = self.session.residue.captured(&capture, answers);
-                    self.session.pins.put(PinReason::UserVariable, Holds::Yes);
+                    let captured = self.session.residue.captured(&capture, answers);
+                    if captured != Ok(Captured::NotSequences) {
+                        self.session.pins.put(PinReason::UserVariable, Holds::Yes);
+                    }
                     self.took(*lease);
                     return self.keep(sequence);
                 }

@@ -7,11 +7,16 @@ use super::run::Placed;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::need;
 use crate::session::residue::FoundRows;
-use crate::session::sequences::{Told, put_questions};
+use crate::session::sequences::{LockWait, Told, put_questions};
 use crate::session::statement::Analysis;
 use crate::wire::cursor::Cursor;
 
 impl Client {
+    /// How long a question for a last value may wait on the session's connection.
+    pub(super) fn lock_wait(&self) -> LockWait {
+        if self.session.pins.is_empty() { LockWait::Short } else { LockWait::Not }
+    }
+
     /// Finds the databases of the sequences that a text names without.
     pub(super) fn place_sequences(&self, analysis: &mut Analysis) {
         if analysis.names_sequences()
@@ -44,9 +49,10 @@ impl Client {
             // The questions find rows of their own.
             self.bring().await;
         }
+        let wait = self.lock_wait();
         let Some(lease) = &mut self.lease else { return false };
         let mut queries = Vec::new();
-        put_questions(&names, &mut queries);
+        put_questions(&names, wait, &mut queries);
         let questions: Vec<_> = queries.iter().map(|sql| Question::Query(sql)).collect();
         let Ok(replies) = lease.connection().ask(&questions).await else { return false };
         let traces = &mut lease.connection().traces.sequences;

@@ -11,6 +11,7 @@ use crate::session::model::Unsettled;
 use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::residue::{CaptureMismatch, Captured, FoundRows};
+use crate::session::sequences::LockWait;
 use crate::session::server::Flavor;
 use crate::session::state::{ResultsCollation, SeparateCharsets};
 use crate::session::treatment::PoolMode;
@@ -286,7 +287,7 @@ impl Client {
             return Ok(());
         }
         let pool = lease.pool().clone();
-        match pool.deposit(lease, self.session.residue.capture()) {
+        match pool.deposit(lease, self.session.residue.capture(LockWait::Short)) {
             Ok(deposit) => self.deposit = Some(deposit),
             Err(lease) => {
                 // Somebody waits for it: the belongings are fetched now, and it goes on.
@@ -315,7 +316,7 @@ impl Client {
     /// Brings here what the session has on its connection, which it keeps. Without a connection after
     /// that, it is lost; with more user variables than are carried about, it is pinned.
     pub(super) async fn bring(&mut self) {
-        let capture = self.session.residue.capture();
+        let capture = self.session.residue.capture(self.lock_wait());
         let Some(lease) = &mut self.lease else { return };
         let questions: Vec<_> = capture.queries.iter().map(|sql| Question::Query(sql)).collect();
         let Ok(replies) = lease.connection().ask(&questions).await else {
@@ -328,7 +329,8 @@ impl Client {
         let Some(answers) = answers(&capture, replies) else { return self.sever() };
         capture.tell(&answers, &mut lease.connection().traces.sequences);
         match self.session.residue.captured(&capture, answers) {
-            Ok(Captured::All) => {
+            // What cannot be asked of sequences is asked again later.
+            Ok(Captured::All | Captured::NotSequences) => {
                 return need::captured(&self.session, &capture, &mut lease.connection().traces);
             }
             Ok(Captured::NotVariables) => {

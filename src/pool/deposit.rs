@@ -248,7 +248,7 @@ impl TakenOver {
             return None;
         };
         self.capture.tell(&answers, &mut lease.connection().traces.sequences);
-        if self.capture.told_by(&answers) == Captured::NotVariables {
+        if self.capture.told_by(&answers) != Captured::All {
             self.deposit.keep(lease, answers);
             return None;
         }

@@ -364,6 +364,7 @@ pub fn captured(session: &Session, capture: &Capture, traces: &mut Traces) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::sequences::LockWait;
     use crate::session::server::ServerVersion;
     use crate::session::state::{Baseline, Environment};
     use std::sync::Arc;
@@ -377,7 +378,7 @@ mod tests {
         session.residue.last_insert_id = LastInsertId::Known(0);
         let mut traces = Traces { last_insert_id: None, ..Traces::default() };
         traces.variables.insert(b"x"[..].into(), None);
-        captured(&session, &session.residue.capture(), &mut traces);
+        captured(&session, &session.residue.capture(LockWait::Not), &mut traces);
         assert_eq!(traces.last_insert_id, None);
         assert_eq!(traces.variables.get(&b"x"[..]), Some(&None));
     }

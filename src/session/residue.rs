@@ -19,7 +19,7 @@ pub use self::conditions::LastError;
 use self::capture::{number, select_values};
 use self::value::literal;
 use super::literal::put_identifier;
-use super::sequences::{self, LastValues};
+use super::sequences::{self, LastValues, LockWait};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A user variable's name in lower case: the server compares them so.
@@ -250,8 +250,8 @@ impl Residue {
     }
 
     /// The questions that bring here what is on the backend. `SHOW WARNINGS` comes first, because
-    /// any other question clears the warnings.
-    pub fn capture(&self) -> Capture {
+    /// any other question clears the warnings. Those for sequences may `wait` for locks.
+    pub fn capture(&self, wait: LockWait) -> Capture {
         let mut capture = Capture::default();
         if self.diagnostics == Diagnostics::OnBackend {
             capture.diagnostics = true;
@@ -263,7 +263,7 @@ impl Residue {
         }
         if let Some(values) = self.last_values() {
             capture.sequences = values.on_backend().cloned().collect();
-            sequences::put_questions(&capture.sequences, &mut capture.queries);
+            sequences::put_questions(&capture.sequences, wait, &mut capture.queries);
         }
         capture.last_insert_id = self.last_insert_id == LastInsertId::OnBackend;
         if let Some(variables) = &self.variables {
@@ -316,7 +316,7 @@ impl Residue {
         if capture.last_insert_id || !capture.variables.is_empty() {
             let answer = answers.next().ok_or(CaptureMismatch)?;
             match told {
-                Captured::All => self.values_captured(capture, &answer)?,
+                Captured::All | Captured::NotSequences => self.values_captured(capture, &answer)?,
                 Captured::NotVariables => self.variables.get_or_insert_default().too_large = true,
             }
         }

@@ -140,11 +140,14 @@ impl LastValues {
     /// The connection was asked.
     pub fn told(&mut self, name: &SequenceName, told: Told) {
         let Some(LastValue::OnBackend { before, own }) = self.get(name) else { return };
+        if told == Told::Nothing {
+            // It cannot be asked now, and is still there.
+            return;
+        }
         let last = match told {
             Told::Value(value) if value == before => own.map(LastValue::Known),
             Told::Value(value) => value.map(LastValue::Known),
-            Told::Refused => None,
-            Told::Nothing => Some(LastValue::Lost),
+            Told::Refused | Told::Nothing => None,
         };
         match last {
             Some(last) => self.0.insert(name.clone(), last),
@@ -172,12 +175,27 @@ pub fn questions(sequences: usize) -> usize {
     if sequences == 0 { 0 } else { sequences + 1 }
 }
 
+/// How long a question for a last value may wait for a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockWait {
+    /// Not at all: the session has a transaction, which a deadlock would end.
+    Not,
+    /// As long as definitions are locked by others that only look at them: up to a second.
+    Short,
+}
+
 /// Appends the questions for the last values of these sequences: one for each, since any of them may
-/// be gone, and none that waits, since any of them may be locked. The server reports what it did for
-/// that with a later statement (measured), which is the one behind them.
-pub fn put_questions(sequences: &[SequenceName], queries: &mut Vec<Vec<u8>>) {
+/// be gone, and none that waits for long, since any of them may be locked. The server reports what it
+/// did for that with a later statement (measured), which is the one behind them.
+pub fn put_questions(sequences: &[SequenceName], wait: LockWait, queries: &mut Vec<Vec<u8>>) {
+    let seconds = match wait {
+        LockWait::Not => b'0',
+        LockWait::Short => b'1',
+    };
     for name in sequences {
-        let mut sql = b"SET STATEMENT lock_wait_timeout=0 FOR SELECT LASTVAL(".to_vec();
+        let mut sql = b"SET STATEMENT lock_wait_timeout=".to_vec();
+        sql.push(seconds);
+        sql.extend_from_slice(b" FOR SELECT LASTVAL(");
         put_identifier(&mut sql, &name.database);
         sql.push(b'.');
         put_identifier(&mut sql, &name.name);

@@ -47,6 +47,9 @@ impl Capture {
             Some(values) if !self.variables.is_empty() && values.first_row.is_empty() => {
                 Captured::NotVariables
             }
+            _ if self.told_of_sequences(answers).any(|(_, told)| told == Told::Nothing) => {
+                Captured::NotSequences
+            }
             _ => Captured::All,
         }
     }
@@ -110,6 +113,8 @@ pub enum Captured {
     All,
     /// All but the user variables, which are too large to be carried about, and the last insert id.
     NotVariables,
+    /// All but last values of sequences that are locked, by the session itself or another.
+    NotSequences,
 }
 
 /// The answers do not fit the questions.
