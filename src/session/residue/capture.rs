@@ -3,7 +3,7 @@
 use super::{CapturedResult, MAX_VARIABLE_BYTES, VariableName, put_variable_name};
 use crate::session::sequences::{self, SequenceName, SequenceTraces, Told};
 
-/// Which questions [`Residue::capture`] asks, to take in the answers in the same order.
+/// Which questions [`Residue::capture`](super::Residue::capture) asks, to take in the answers in the same order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capture {
     /// The texts of the questions.
