@@ -19,11 +19,6 @@ use millpond::runtime::{Signal, Signals};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-/// The image's binary is static: its own allocator would be musl's.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
 const USAGE: u8 = 64;
 /// It failed.
