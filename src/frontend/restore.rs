@@ -121,6 +121,10 @@ impl Client {
             tracing::warn!(%error, "a backend connection could not be reset");
             return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
         }
+        if !self.session.residue.is_portable() {
+            // What could not be brought, such as of a locked sequence, is gone, and nothing else is said.
+            self.session.residue.lost();
+        }
         self.session.pins.put(PinReason::PoolMode, dedicated.into());
         Ok(true)
     }

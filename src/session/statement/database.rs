@@ -45,21 +45,22 @@ pub(super) fn database_use(sql: &[u8], analysis: &Analysis) -> DatabaseUse {
     if analysis.count != 1 || analysis.reads_tables {
         return DatabaseUse::Minded;
     }
-    let reads = Marks::PURE_READ | Marks::CONNECTION_ID;
     // `SET autocommit = 1` would end a transaction, in which no session is that minds nothing.
     let sets = Marks::SET_NAMES | Marks::SET_VARIABLE | Marks::ENDS_TRANSACTION;
     let blind = match analysis.kind {
         StatementKind::Use if analysis.marks.is_empty() => return DatabaseUse::Entered,
-        StatementKind::Select => {
-            analysis.marks.has(Marks::PURE_READ) && analysis.marks.without(reads).is_empty()
-        }
+        StatementKind::Select => analysis.marks == Marks::PURE_READ,
         StatementKind::Set => {
             analysis.marks.without(sets).is_empty()
                 && analysis.actions().iter().all(|placed| is_setting(&placed.action))
         }
         _ => false,
     };
-    if blind && !mentions_database(sql) { DatabaseUse::Unminded } else { DatabaseUse::Minded }
+    if blind && !calls(sql) && !mentions_database(sql) {
+        DatabaseUse::Unminded
+    } else {
+        DatabaseUse::Minded
+    }
 }
 
 fn is_setting(action: &Action) -> bool {
@@ -72,8 +73,13 @@ fn is_setting(action: &Action) -> bool {
     }
 }
 
-/// Whether something is named that is about the current database: `DATABASE()`, `SCHEMA()`,
-/// `@@character_set_database`, `@@collation_database`.
+/// Whether a function may be called: one server's own may on the other be stored in a database.
+fn calls(sql: &[u8]) -> bool {
+    sql.contains(&b'(')
+}
+
+/// Whether something is named that is about the current database, such as
+/// `@@character_set_database` or `@@collation_database`.
 fn mentions_database(sql: &[u8]) -> bool {
     let lower = sql.to_ascii_lowercase();
     find(&lower, b"database").is_some() || find(&lower, b"schema").is_some()
@@ -94,9 +100,11 @@ mod tests {
         for (sql, expected) in [
             ("SET NAMES 'utf8mb4' COLLATE 'utf8mb4_unicode_520_ci'", Unminded),
             ("SELECT @@SESSION.sql_mode", Unminded),
-            ("SET SESSION sql_mode=CONCAT(@@sql_mode, ',ANSI'), autocommit=1", Unminded),
+            ("SET SESSION sql_mode='ANSI', autocommit=1", Unminded),
+            ("SET SESSION sql_mode=CONCAT(@@sql_mode, ',ANSI')", Minded),
             ("SELECT @@version_comment LIMIT 1", Unminded),
-            ("SELECT CONNECTION_ID(), VERSION(), 1 + 1", Unminded),
+            ("SELECT @@autocommit, 1 + 1", Unminded),
+            ("SELECT NVL(1, 2)", Minded),
             ("USE shop", Entered),
             ("SELECT 1 FROM t", Minded),
             ("SELECT f()", Minded),
