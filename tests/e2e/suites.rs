@@ -12,6 +12,7 @@ use crate::support::server::Server;
 use crate::support::servers;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_common::constants::CapabilityFlags;
 
 const PREPARE: u8 = 0x16;
 const EXECUTE: u8 = 0x17;
@@ -312,5 +313,28 @@ fn a_statement_has_as_many_parameters_as_there_can_be() {
             client.quit().await;
         }
         assert!(replies[..2] == replies[2..], "{}", server.flavor);
+    });
+}
+
+/// MariaDB's driver for Node asks for `IGNORE_SPACE`, which a change of the user brought back.
+#[test]
+fn what_the_login_asked_for_outlives_what_it_does_on_the_server() {
+    servers::both_private(&["interactive_timeout=20000", "wait_timeout=30000"], async |server| {
+        let millpond = Millpond::start(server, &Settings::default());
+        let asked = CapabilityFlags::CLIENT_IGNORE_SPACE | CapabilityFlags::CLIENT_INTERACTIVE;
+        let login = Login { capabilities: asked, ..Login::of(&APP) };
+        let sql = "SELECT CONCAT(@@sql_mode LIKE '%IGNORE_SPACE%', ' ', @@wait_timeout)";
+        let mut seen = Vec::new();
+        for port in [server.port, millpond.port] {
+            let mut client = login.at(port).await.unwrap();
+            let mut told = vec![client.query(sql).await.unwrap().value()];
+            login.change_user(&mut client).await.unwrap();
+            told.push(client.query(sql).await.unwrap().value());
+            client.command(&[0x1f], Expect::One).await.unwrap().must("reset");
+            told.push(client.query(sql).await.unwrap().value());
+            assert_eq!(told[0].as_deref(), Some("1 20000"), "{}", server.flavor);
+            seen.push(told);
+        }
+        assert_eq!(seen[0], seen[1], "{}", server.flavor);
     });
 }
