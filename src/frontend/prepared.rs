@@ -4,6 +4,7 @@ use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::diagnose::WithAnswers;
 use super::placing::{Serves, Share};
+use super::reply::BehindColumns;
 use super::run::{Placed, Ran, Request};
 use super::told::Told;
 use super::typing::Typing;
@@ -160,6 +161,9 @@ impl Client {
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;
         if let WithAnswers::Some(_, renames) = &answered {
+        if wants_cursor {
+            request.behind_columns = BehindColumns::Cursor;
+        }
             request.renames = renames;
         }
         let ran = self
