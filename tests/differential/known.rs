@@ -324,6 +324,16 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
             "!execute 1 as wii",
         ]],
     ),
+    (
+        "a routine found as many rows as the connection had found for its settings",
+        &[&[
+            "SET @d = 1",
+            "SHOW SESSION VARIABLES WHERE Variable_name NOT IN ('timestamp', 'pseudo_thread_id', \
+             'rand_seed1', 'rand_seed2', 'statement_id')",
+            "CALL dynamic('SET @hn = 34')",
+            "SELECT FOUND_ROWS() > 400",
+        ]],
+    ),
 ];
 
 /// Sessions from the file that the environment names, for as long as the test runs.
