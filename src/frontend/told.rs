@@ -199,6 +199,8 @@ impl Told {
     /// `ER_UNKNOWN_COM_ERROR`
     pub const UNKNOWN_COMMAND: Self = Self::new(1047, b"08S01", "Unknown command");
 
+    /// `ER_WRONG_ARGUMENTS`: another number of values than the statement has parameters.
+    pub const WRONG_ARGUMENTS: Self = Self::new(1210, b"HY000", "Incorrect arguments to EXECUTE");
     /// `ER_MALFORMED_PACKET`
     pub const MALFORMED: Self = Self::new(1835, b"HY000", "Malformed communication packet.");
 
