@@ -160,14 +160,17 @@ async function pools() {
   const pool = mariadb.createPool({ ...where, connectionLimit: 4, resetAfterUse: true });
   const answers = await Promise.all([...Array(30).keys()].map((n) => pool.query('SELECT ? n, DATABASE() d', [n])));
   show('pooled', answers.map(([row]) => row.n));
-  const one = await pool.getConnection();
+  show('batch', await pool.batch('INSERT INTO rows_of (n, t) VALUES (?, ?)', [[1, 'p'], [2, 'q']]));
+  await pool.end();
+  // One connection, so that it is the same that is taken again.
+  const single = mariadb.createPool({ ...where, connectionLimit: 1, resetAfterUse: true });
+  const one = await single.getConnection();
   await one.query('SET @mine = 1');
   await one.beginTransaction();
   await one.query('INSERT INTO rows_of (n, t) VALUES (1, "left")');
   await one.release();
-  show('given back', await pool.query('SELECT COUNT(*) n, @mine m FROM rows_of WHERE t = "left"'));
-  show('batch', await pool.batch('INSERT INTO rows_of (n, t) VALUES (?, ?)', [[1, 'p'], [2, 'q']]));
-  await pool.end();
+  show('given back', await single.query('SELECT COUNT(*) n, @mine m FROM rows_of WHERE t = "left"'));
+  await single.end();
   show('timed out', (await failure(connection.query({ sql: 'SELECT SLEEP(3)', timeout: 100 }))).slice(0, 3));
   show('still there', await connection.query('SELECT 1 a'));
   const other = await connect();
