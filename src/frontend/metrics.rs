@@ -20,6 +20,7 @@ pub struct FrontendMetrics {
     clients: IntGaugeVec,
     received: IntCounterVec,
     hidden_triggers: IntCounterVec,
+    abandoned: IntCounterVec,
     left: IntCounterVec,
     login_seconds: HistogramVec,
     command_seconds: HistogramVec,
@@ -41,6 +42,8 @@ pub struct ServiceMetrics {
     pub received: IntCounter,
     /// Statements that may have fired triggers which nobody showed.
     pub hidden_triggers: IntCounter,
+    /// Reads that were ended because their client was gone.
+    pub abandoned: IntCounter,
     /// From a connection to the end of its login, by transport.
     pub login_seconds: [Histogram; 2],
     /// From a command to the end of its reply, by transport.
@@ -93,6 +96,13 @@ impl FrontendMetrics {
                 ),
                 service,
             )?,
+            abandoned: IntCounterVec::new(
+                Opts::new(
+                    "millpond_abandoned_reads_total",
+                    "Reads that were ended because their client was gone.",
+                ),
+                service,
+            )?,
             left: IntCounterVec::new(
                 Opts::new("millpond_client_connections_closed_total", "Clients gone, by reason."),
                 reason,
@@ -138,6 +148,7 @@ impl FrontendMetrics {
         registry.register(Box::new(metrics.clients.clone()))?;
         registry.register(Box::new(metrics.received.clone()))?;
         registry.register(Box::new(metrics.hidden_triggers.clone()))?;
+        registry.register(Box::new(metrics.abandoned.clone()))?;
         registry.register(Box::new(metrics.left.clone()))?;
         registry.register(Box::new(metrics.client_bytes.clone()))?;
         registry.register(Box::new(metrics.login_seconds.clone()))?;
@@ -159,6 +170,7 @@ impl FrontendMetrics {
             clients: self.clients.with_label_values(only),
             received: self.received.with_label_values(only),
             hidden_triggers: self.hidden_triggers.with_label_values(only),
+            abandoned: self.abandoned.with_label_values(only),
             login_seconds: by_transport(&self.login_seconds),
             command_seconds: by_transport(&self.command_seconds),
             backend_seconds: self.backend_seconds.with_label_values(only),
