@@ -15,7 +15,7 @@ use crate::session::need::Leftover;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::residue::FoundRows;
 use crate::session::server::Flavor;
-use crate::session::state::{LoginRole, Role};
+use crate::session::state::{Environment, LoginRole, Role};
 use crate::session::treatment::{PoolMode, Treatment};
 use crate::wire::capability::Capabilities;
 use crate::wire::command::ChangeUser;
@@ -317,9 +317,22 @@ impl Client {
         let environment = Arc::make_mut(&mut self.session.environment);
         environment.database = Some(database.into());
         self.session.login = self.session.environment.clone();
-        if self.pool.proven.all(std::slice::from_ref(&step)) {
+        let pool = self.pool.clone();
+        let is_proven = || pool.proven.all(std::slice::from_ref(&step));
+        if is_proven() {
             return Ok(true);
         }
+        // Thousands may come at a time, of whom one has to ask, and the others need not wait where there
+        // is room for a command's work.
+        let _turn = pool.proven.turn(&step).await;
+        if is_proven() {
+            return Ok(true);
+        }
+        Box::pin(self.try_database(before, sequence)).await
+    }
+
+    /// Enters the session's database now; puts it back to what it had `before` if that is refused.
+    async fn try_database(&mut self, before: Arc<Environment>, sequence: u8) -> Result<bool, Stop> {
         if self.borrow(sequence).await? == Borrowed::No {
             return Ok(false);
         }

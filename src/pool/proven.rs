@@ -9,21 +9,42 @@ use crate::session::align::Restore;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The most restores remembered; more are proven again.
 const MOST: usize = 4096;
+
+/// How many proofs may be under way without one waiting for another.
+const TURNS: usize = 16;
+/// How long a proof that somebody else has begun is waited for.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The restores that have succeeded.
 #[derive(Debug, Default)]
 pub struct Proven {
     seen: Mutex<HashSet<u64>>,
+    turns: [tokio::sync::Mutex<()>; TURNS],
 }
+
+/// Somebody's turn to prove a restore.
+pub type Turn<'a> = tokio::sync::MutexGuard<'a, ()>;
 
 impl Proven {
     /// Whether all of these have succeeded before.
     pub fn all(&self, restores: &[Restore]) -> bool {
         let seen = self.seen.lock();
         restores.iter().all(|restore| seen.contains(&hash(restore)))
+    }
+
+    /// The turn to prove this one: whoever else wants to prove it waits, and need not any more when it
+    /// is proven. `None` when that took too long: a server that is slow must not be waited for by one
+    /// after another.
+    ///
+    /// Cancel safe.
+    pub async fn turn(&self, restore: &Restore) -> Option<Turn<'_>> {
+        let turn = self.turns.get(hash(restore) as usize % TURNS)?;
+        timeout(PATIENCE, turn.lock()).await.ok()
     }
 
     /// These have succeeded.
