@@ -30,6 +30,7 @@ pub mod query;
 pub mod rate;
 pub mod reply;
 pub mod restore;
+mod restoring;
 pub mod run;
 mod sequences;
 pub mod serve;

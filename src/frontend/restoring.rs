@@ -1,0 +1,121 @@
+//! Says what puts a session in place, and reads what comes of that.
+
+use super::client::{Client, Stop};
+use super::failure::Sent;
+use super::restore::CLEAR;
+use super::run::Request;
+use super::told::Told;
+use crate::backend::dialogue::{Content, Question, Reply};
+use crate::session::align::Restore;
+use crate::session::need::Leftover;
+use crate::session::server::Flavor;
+use std::sync::Arc;
+
+/// `ER_XAER_RMFAIL`: the state of a distributed transaction allows no statement.
+const XAER_RMFAIL: u16 = 1399;
+
+impl Client {
+    /// Says restores and waits for their answers: nothing may run behind one that fails.
+    pub(super) async fn restore_first(
+        &mut self,
+        steps: &[Restore],
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(false) };
+        let questions: Vec<_> = steps.iter().map(Question::from).collect();
+        let connection = lease.connection();
+        let replies = match connection.ask(&questions).await {
+            Ok(replies) => replies,
+            Err(error) => {
+                tracing::debug!(%error, "session state could not be restored");
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            }
+        };
+        for reply in replies {
+            if let Content::Err(error) = reply.content {
+                // The session cannot be put in place: the client is told what the server said,
+                // and the half-aligned connection goes.
+                let told = Told::passed_on(error);
+                if told.code == XAER_RMFAIL {
+                    // So says the server to the client's statement, too.
+                    self.forget_traces();
+                    self.put_error(sequence.wrapping_add(1), &told);
+                    return Ok(false);
+                }
+                self.pool.proven.forget();
+                self.sever();
+                self.put_error(sequence.wrapping_add(1), &told);
+                return Ok(false);
+            }
+        }
+        self.pool.proven.add(steps);
+        self.restored(steps);
+        Ok(true)
+    }
+
+    /// What the connection has is not known any more.
+    fn forget_traces(&mut self) {
+        let Some(lease) = &mut self.lease else { return };
+        let traces = &mut lease.connection().traces;
+        traces.last_insert_id = None;
+        traces.variables.values_mut().for_each(|literal| *literal = None);
+    }
+
+    /// Reads the answers to restores that were sent in front of the command.
+    pub(super) async fn read_restores(
+        &mut self,
+        steps: &[Restore],
+        request: &Request<'_>,
+    ) -> Result<bool, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(false) };
+        let connection = lease.connection();
+        for step in steps {
+            match connection.reply(&Question::from(step)).await {
+                Ok(Reply { content: Content::Err(error), .. }) => {
+                    // The command runs now in a session that is not the client's. Its answer is
+                    // worth nothing, and nobody may ever see this connection again.
+                    tracing::warn!(code = error.code, "a restore failed that had always worked");
+                    self.pool.proven.forget();
+                    return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a backend connection failed");
+                    return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
+                }
+            }
+        }
+        self.restored(steps);
+        Ok(true)
+    }
+
+    /// The connection has what the session wants.
+    pub(super) fn restored(&mut self, steps: &[Restore]) {
+        let Some(lease) = &mut self.lease else { return };
+        let connection = lease.connection();
+        connection.follow(&self.session.environment, false);
+        let entered = steps.iter().rev().find_map(|step| match step {
+            Restore::InitDb(database) => Some(database),
+            _ => None,
+        });
+        if self.session.environment.database.is_none()
+            && let Some(database) = entered
+        {
+            Arc::make_mut(&mut connection.environment).database = Some(database.clone());
+        }
+        if steps.iter().any(|step| matches!(step, Restore::InitDb(_))) {
+            connection.entered = self.service.moment();
+        }
+        let flavor = connection.server.version.flavor;
+        let clears = |step: &Restore| match step {
+            Restore::Query(sql) => flavor == Flavor::MySql || sql == CLEAR,
+            Restore::InitDb(_) | Restore::SetOption(_) => false,
+        };
+        if steps.iter().any(clears) {
+            connection.traces.diagnostics = Leftover::None;
+        }
+        if steps.iter().any(|step| matches!(step, Restore::Query(sql) if sql == CLEAR)) {
+            connection.traces.found_rows = None;
+        }
+    }
+}
