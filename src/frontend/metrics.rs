@@ -2,6 +2,7 @@
 
 use super::disturbance::{Disturbances, DisturbancesFamily};
 use super::incident::{Incidents, IncidentsFamily};
+use super::inspect::PinCheck;
 use super::outcome::Left;
 use super::pins::{PinsFamily, ServicePins};
 use crate::net::stream::Transport;
@@ -20,6 +21,7 @@ pub struct FrontendMetrics {
     clients: IntGaugeVec,
     received: IntCounterVec,
     hidden_triggers: IntCounterVec,
+    pin_checks: IntCounterVec,
     left: IntCounterVec,
     login_seconds: HistogramVec,
     command_seconds: HistogramVec,
@@ -41,6 +43,8 @@ pub struct ServiceMetrics {
     pub received: IntCounter,
     /// Statements that may have fired triggers which nobody showed.
     pub hidden_triggers: IntCounter,
+    /// Looks at what a session holds that may hold anything.
+    pub pin_checks: [IntCounter; PinCheck::ALL.len()],
     /// From a connection to the end of its login, by transport.
     pub login_seconds: [Histogram; 2],
     /// From a command to the end of its reply, by transport.
@@ -93,6 +97,14 @@ impl FrontendMetrics {
                 ),
                 service,
             )?,
+            pin_checks: IntCounterVec::new(
+                Opts::new(
+                    "millpond_pin_checks_total",
+                    "Looks at what a session's connection holds that may hold anything, by what \
+                     came of them.",
+                ),
+                &["service", "outcome"],
+            )?,
             left: IntCounterVec::new(
                 Opts::new("millpond_client_connections_closed_total", "Clients gone, by reason."),
                 reason,
@@ -138,6 +150,7 @@ impl FrontendMetrics {
         registry.register(Box::new(metrics.clients.clone()))?;
         registry.register(Box::new(metrics.received.clone()))?;
         registry.register(Box::new(metrics.hidden_triggers.clone()))?;
+        registry.register(Box::new(metrics.pin_checks.clone()))?;
         registry.register(Box::new(metrics.left.clone()))?;
         registry.register(Box::new(metrics.client_bytes.clone()))?;
         registry.register(Box::new(metrics.login_seconds.clone()))?;
@@ -159,6 +172,8 @@ impl FrontendMetrics {
             clients: self.clients.with_label_values(only),
             received: self.received.with_label_values(only),
             hidden_triggers: self.hidden_triggers.with_label_values(only),
+            pin_checks: PinCheck::ALL
+                .map(|outcome| self.pin_checks.with_label_values(&[service, outcome.name()])),
             login_seconds: by_transport(&self.login_seconds),
             command_seconds: by_transport(&self.command_seconds),
             backend_seconds: self.backend_seconds.with_label_values(only),

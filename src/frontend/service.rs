@@ -3,6 +3,7 @@
 use super::cancel::Registry;
 use super::greet::{GreetContext, Lasting, OFFERED};
 use super::guests::{GuestPolicy, Guests};
+use super::inspectors::Inspectors;
 use super::limits::{Limits, Seats};
 use super::metrics::ServiceMetrics;
 use super::rate::Rates;
@@ -84,6 +85,7 @@ pub struct Service {
     pub rates: Rates,
     moments: AtomicU64,
     pub(super) told_of_hidden_triggers: AtomicBool,
+    pub(super) inspectors: Inspectors,
 }
 
 /// What a service is made of.
@@ -162,6 +164,7 @@ impl Service {
             rates: Rates::default(),
             moments: AtomicU64::new(1),
             told_of_hidden_triggers: AtomicBool::new(false),
+            inspectors: Inspectors::default(),
         });
         if let Some(guests) = parts.guests {
             guests.belong_to(&service);

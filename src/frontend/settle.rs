@@ -7,6 +7,7 @@ use crate::backend::dialogue::{Content, Question, answers};
 use crate::failover::suspicion::Evidence;
 use crate::session::changes::Changes;
 use crate::session::effect;
+use crate::session::inspection;
 use crate::session::model::Unsettled;
 use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
@@ -65,6 +66,9 @@ impl Client {
             // Whatever pins: how the next statement, or an answer, is to be read may depend on it.
             self.channel.flush().await?;
             self.settle().await;
+        }
+        if inspection::is_due(&self.session) {
+            Box::pin(self.inspect()).await?;
         }
         while self.lease.is_some() && self.may_give_back() {
             if self.session.unsettled.is_settled() {
@@ -316,15 +320,24 @@ impl Client {
     /// Brings here what the session has on its connection, which it keeps. Without a connection after
     /// that, it is lost; with more user variables than are carried about, it is pinned.
     pub(super) async fn bring(&mut self) {
+        if self.session.residue.next_transaction.is_some()
+            && self.session.unsettled.is_after_error()
+        {
+            // The statement that failed may have begun it, or a question may.
+            Box::pin(self.settle_error()).await;
+        }
         let capture = self.session.residue.capture(self.lock_wait());
         let Some(lease) = &mut self.lease else { return };
         let questions: Vec<_> = capture.queries.iter().map(|sql| Question::Query(sql)).collect();
         let Ok(replies) = lease.connection().ask(&questions).await else {
             return self.lost_between_statements();
         };
+        let next = self.session.residue.next_transaction.clone();
         for reply in &replies {
             self.reported(&reply.changes, None);
         }
+        // What is reported of it is that a question has begun it.
+        self.session.residue.next_transaction = next;
         let Some(lease) = &mut self.lease else { return };
         let Some(answers) = answers(&capture, replies) else { return self.sever() };
         capture.tell(&answers, &mut lease.connection().traces.sequences);

@@ -287,9 +287,8 @@ impl Residue {
         answers: Vec<Answer>,
     ) -> Result<Captured, CaptureMismatch> {
         let told = capture.told_by(&answers);
-        if told == Captured::All {
-            self.next_transaction_left();
-        }
+        // A question that looks at a table has begun it, so that it has to be said again.
+        self.next_transaction_left();
         if let Some(values) = self.last_values_if_any() {
             for (name, told) in capture.told_of_sequences(&answers) {
                 values.told(name, told);
