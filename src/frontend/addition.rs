@@ -7,7 +7,8 @@ use super::query::put;
 use super::run::{Placed, Ran, Request};
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
-use crate::session::residue::Diagnostics;
+use crate::session::effect::RESIGNAL_WITHOUT_ACTIVE_HANDLER;
+use crate::session::residue::{Counts, Diagnostics};
 use crate::session::server::Flavor;
 use crate::session::statement::Analysis;
 use crate::wire::command::{Query, put_parts};
@@ -16,15 +17,16 @@ use crate::wire::exchange::ReplyShape;
 /// Rows of `SHOW WARNINGS`, as the server sent them.
 pub(super) type Rows = Vec<Box<[u8]>>;
 
-/// `ER_RESIGNAL_WITHOUT_ACTIVE_HANDLER`
-const RESIGNAL_WITHOUT_ACTIVE_HANDLER: u16 = 1645;
-
 impl Client {
     /// Answers a command with an error without asking the server.
     pub(super) async fn refuse(&mut self, told: &Told, sequence: u8) -> Result<(), Stop> {
         let Some(earlier) = self.diagnostics_so_far(sequence).await? else { return Ok(()) };
+        let counted = self.session.counted;
         self.put_error(sequence.wrapping_add(1), told);
-        self.put_in_front(earlier);
+        if self.session.dialect.flavor == Flavor::MySql {
+            self.put_in_front(earlier);
+            self.session.counted = counted.plus(Counts::ERROR);
+        }
         Ok(())
     }
 
@@ -51,7 +53,7 @@ impl Client {
             return Ok(());
         }
         let before = self.session.residue.diagnostics.clone();
-        let warnings = self.session.warnings;
+        let counted = self.session.counted;
         let request = Request::new(analysis, shape, sequence);
         let ran = self.run(request, |out, _| put_parts(out, &[command])).await?;
         let Ran::Answered(outcome) = ran else { return Ok(()) };
@@ -60,8 +62,11 @@ impl Client {
             Flavor::MariaDb if outcome.error.is_some() => return Ok(()),
             Flavor::MySql if outcome.error.is_some() || warned => {
                 let failed = outcome.error.is_some();
-                self.session.warnings =
-                    if failed { warnings.saturating_add(1) } else { outcome.warnings };
+                self.session.counted = if failed {
+                    counted.plus(Counts::ERROR)
+                } else {
+                    Counts { conditions: outcome.warnings, ..counted }
+                };
                 self.session.residue.diagnostics = Diagnostics::OnBackend;
                 if let Diagnostics::Captured(earlier) = before {
                     self.channel.flush().await?;
@@ -71,7 +76,7 @@ impl Client {
             }
             Flavor::MariaDb | Flavor::MySql => {
                 self.session.residue.diagnostics = before;
-                self.session.warnings = warnings;
+                self.session.counted = counted;
             }
         }
         Ok(())
@@ -145,9 +150,10 @@ impl Client {
     }
 
     pub(super) fn put_in_front(&mut self, mut earlier: Rows) {
+        let most = self.session.kept_conditions();
         if let Diagnostics::Captured(result) = &mut self.session.residue.diagnostics {
             earlier.append(&mut result.rows);
-            self.session.warnings = u16::try_from(earlier.len()).unwrap_or(u16::MAX);
+            earlier.truncate(most);
             result.rows = earlier;
         }
     }

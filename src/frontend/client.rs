@@ -17,7 +17,7 @@ use crate::pool::deposit::Deposit;
 use crate::pool::lease::Lease;
 use crate::router::Access;
 use crate::session::model::Session;
-use crate::session::residue::LastError;
+use crate::session::residue::{Counts, LastError};
 use crate::session::server::Flavor;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::frame::put_packet_with;
@@ -126,7 +126,7 @@ impl Client {
         let mut ok = OkPacket { status: self.session.status, ..OkPacket::default() };
         if self.session.dialect.flavor == Flavor::MySql {
             // MySQL counts here what the last statement left.
-            ok.warnings = self.session.warnings;
+            ok.warnings = self.session.counted.conditions;
         }
         let mut sequence = sequence;
         let capabilities = self.capabilities;
@@ -143,8 +143,9 @@ impl Client {
         told.put(&mut self.channel.output, &mut sequence);
         let error = LastError { code: told.code, sqlstate: told.sqlstate };
         self.session.residue.failed(error, self.session.dialect.flavor);
-        self.session.residue.refused(told.code, &told.message);
-        self.session.warnings = 1;
+        let most = self.session.kept_conditions();
+        self.session.residue.refused(told.code, &told.message, most);
+        self.session.counted = Counts::ERROR;
     }
 
     /// The transaction, and whatever else a lost backend connection had, is over.

@@ -4,6 +4,7 @@
 use super::addition::Rows;
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
+use super::failure::Sent;
 use super::query::{RowForm, put};
 use super::run::{Placed, Ran, Request};
 use crate::session::answers::{self, Diagnosed, Rename, diagnosed};
@@ -77,6 +78,15 @@ impl Client {
         let borrowed = self.borrow(sequence).await?;
         if borrowed == Borrowed::No || !self.keep_found_rows(analysis, sequence).await? {
             return Ok(WithAnswers::Refused);
+        }
+        if self.session.residue.has_answers_on_backend() {
+            // What may have to be said before the execution, for the statement to be there, has
+            // answers of its own.
+            self.bring().await;
+            if self.lease.is_none() {
+                self.connection_failed(sequence, Sent::Nothing)?;
+                return Ok(WithAnswers::Refused);
+            }
         }
         let handle = self.entry.handle().id;
         let Some(statement) = self.session.statements().get_mut(id) else {

@@ -113,12 +113,12 @@ async fn set_option(client: &mut Client, command: &[u8], sequence: u8) -> Result
         return Ok(());
     }
     let residue = client.session.residue.clone();
-    let warnings = client.session.warnings;
+    let counted = client.session.counted;
     forward(client, command, ReplyShape::Ok, sequence).await?;
     // It is no statement, but for ROW_COUNT() (measured).
     client.session.residue = residue;
     client.session.residue.row_count = -1;
-    client.session.warnings = warnings;
+    client.session.counted = counted;
     client.session.set_multi_statements(option);
     if client.lease.is_some() {
         client.environment_follows(false);

@@ -5,126 +5,47 @@
 
 mod certified;
 mod claim;
+pub mod context;
 mod dialogue;
 mod outcome;
 mod trial;
 
 use self::claim::GuestOrUser;
+pub use self::context::{GreetContext, GreetSettings, Lasting, OFFERED};
 pub use self::dialogue::Attempt;
 use self::dialogue::{Dialogue, Place};
 pub use self::outcome::{GreetError, Greeted};
-use super::guests::{Guest, GuestPolicy};
+use super::guests::Guest;
 use super::peer::Peer;
 use super::told::Told;
-use super::users::{User, Users};
-use crate::config::LoginLimits;
-use crate::credentials::rsa::RsaKey;
-use crate::credentials::throttle::Throttle;
+use super::users::User;
+use crate::net::buffer::ReadBuffer;
 use crate::net::compressed::Algorithm;
 use crate::net::packet::{PacketStream, Parts};
 use crate::net::stream::Stream;
 use crate::net::tls::{self, ServerTls};
-use crate::runtime::Workers;
-use crate::wire::auth::{NONCE, Plugin, random_nonce};
-use crate::wire::capability::{Capabilities, Status};
+use crate::wire::auth::{NONCE, random_nonce};
+use crate::wire::capability::Capabilities;
 use crate::wire::fault::Fault;
 use crate::wire::greeting::{Greeting, HandshakeResponse, SSL_REQUEST, SslRequest};
 use bytes::BytesMut;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// What a handshake needs to know.
-#[derive(Clone)]
-pub struct GreetContext {
-    /// The version that clients are told.
-    pub version: String,
-    /// The plugin that the greeting offers.
-    pub plugin: Plugin,
-    /// What clients may use.
-    pub capabilities: Capabilities,
-    /// The collation of the greeting, its low byte.
-    pub collation: u8,
-    /// The status of the greeting.
-    pub status: Status,
-    /// TLS, where it is on.
-    pub tls: Option<ServerTls>,
-    /// Whether clients without TLS are refused.
-    pub require_tls: bool,
-    /// Who may log in.
-    pub users: Arc<Users>,
-    /// Those that only the server knows, where they are let in.
-    pub guests: Option<GuestPolicy>,
-    /// What logins share.
-    pub lasting: Lasting,
-    /// How many logins may fail.
-    pub login_limits: LoginLimits,
-}
-
-/// What the logins of a service share, whatever is configured.
-#[derive(Clone, Debug)]
-pub struct Lasting {
-    /// Where they compute.
-    pub workers: Workers,
-    /// The key for passwords over plain connections.
-    pub rsa: RsaKey,
-    /// Those that failed.
-    pub throttle: Arc<Throttle>,
-}
-
-impl Lasting {
-    /// No login yet.
-    pub fn new(workers: Workers) -> Self {
-        let rsa = RsaKey::new(workers.clone());
-        Self { workers, rsa, throttle: Arc::default() }
-    }
-}
-
-/// What clients may use, whatever the server behind; TLS, query attributes and MariaDB's own come
-/// on top.
-pub const OFFERED: Capabilities = Capabilities(
-    Capabilities::LONG_PASSWORD.0
-        | Capabilities::FOUND_ROWS.0
-        | Capabilities::LONG_FLAG.0
-        | Capabilities::CONNECT_WITH_DB.0
-        | Capabilities::NO_SCHEMA.0
-        | Capabilities::ODBC.0
-        | Capabilities::LOCAL_FILES.0
-        | Capabilities::IGNORE_SPACE.0
-        | Capabilities::PROTOCOL_41.0
-        | Capabilities::INTERACTIVE.0
-        | Capabilities::IGNORE_SIGPIPE.0
-        | Capabilities::TRANSACTIONS.0
-        | Capabilities::RESERVED.0
-        | Capabilities::SECURE_CONNECTION.0
-        | Capabilities::MULTI_STATEMENTS.0
-        | Capabilities::MULTI_RESULTS.0
-        | Capabilities::PS_MULTI_RESULTS.0
-        | Capabilities::PLUGIN_AUTH.0
-        | Capabilities::CONNECT_ATTRS.0
-        | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA.0
-        | Capabilities::SESSION_TRACK.0
-        | Capabilities::DEPRECATE_EOF.0,
-);
-
-/// Greets a client and checks its password. The last word, OK or an error, is the caller's, who
-/// has yet to look at the database. So is the limit of time.
-///
-/// What a login costs is TLS above all, so a client that encrypts goes through the rest of it on the
-/// threads for that, and is served on the others afterwards. The proof of one that does not is three
-/// hashes of a few bytes: less work than the way to another thread.
+/// Greets a client.
 ///
 /// Cancel safe: an unfinished handshake closes the connection.
 ///
 /// # Errors
 ///
-/// See [`GreetError`]; the client has been told.
+/// See [`GreetError`].
 pub async fn greet(
     stream: Stream,
-    context: GreetContext,
+    context: Arc<GreetContext>,
     connection_id: u32,
-    peer: Arc<Peer>,
-) -> Result<Greeted, GreetError> {
+) -> Result<Meeting, GreetError> {
     let nonce = fresh_nonce()?;
     let offered = match context.tls {
         Some(_) => context.capabilities | Capabilities::SSL,
@@ -144,9 +65,9 @@ pub async fn greet(
         greeting.encode(out);
     });
     packets.flush().await?;
-    // Thousands may be here at a time: what they wait in has no room for what comes then.
-    packets.stream().readable().await?;
-    Box::pin(Meeting { context, nonce, offered, peer }.begun(packets)).await
+    let Parts { stream, sequence, .. } = packets.into_parts();
+    let input = ReadBuffer::default();
+    Ok(Meeting { stream, input, sequence, context, nonce, offered })
 }
 
 /// Of two that a client can do, servers take zlib.
@@ -160,29 +81,75 @@ fn compression(negotiated: Capabilities, zstd_level: Option<u8>) -> Option<Algor
     }
 }
 
-/// A client that was greeted.
-struct Meeting {
-    context: GreetContext,
+/// A client that was greeted. Thousands may be this far at a time: it has nothing that only their
+/// answers need.
+pub struct Meeting {
+    stream: Stream,
+    input: ReadBuffer,
+    sequence: u8,
+    context: Arc<GreetContext>,
+    nonce: [u8; NONCE],
+    offered: Capabilities,
+}
+
+impl Meeting {
+    /// Waits until the client has begun to answer, or left.
+    ///
+    /// Cancel safe: what was read is kept.
+    ///
+    /// # Errors
+    ///
+    /// When the network fails.
+    pub async fn answering(&mut self) -> io::Result<()> {
+        // A new socket passes for readable until it was read from, so that to ask whether it is
+        // would not be to wait.
+        let Self { stream, input, .. } = self;
+        poll_fn(|context| input.poll_fill(stream, context)).await.map(drop)
+    }
+
+    /// Checks the client's password. The last word, OK or an error, is the caller's, who has yet to look
+    /// at the database. So is the limit of time.
+    ///
+    /// What a login costs is TLS above all, so a client that encrypts goes through the rest of it on the
+    /// threads for that, and is served on the others afterwards. The proof of one that does not is three
+    /// hashes of a few bytes: less work than the way to another thread.
+    ///
+    /// Cancel safe: an unfinished handshake closes the connection.
+    ///
+    /// # Errors
+    ///
+    /// See [`GreetError`]; the client has been told.
+    pub async fn introduced(self, peer: Arc<Peer>) -> Result<Greeted, GreetError> {
+        let Self { stream, mut input, sequence, context, nonce, offered } = self;
+        let begun = BytesMut::from(input.filled());
+        // A password may have been in it.
+        input.filled_mut().fill(0);
+        input.consume(begun.len());
+        input.rest();
+        let parts = Parts { stream, input: begun, output: BytesMut::new(), sequence };
+        let (packets, payload) = hear(PacketStream::from_parts(parts)).await?;
+        // Servers without TLS take no notice of this flag either.
+        let tls = context.tls.clone().filter(|_| wants_tls(&payload));
+        let workers = context.lasting.workers.clone();
+        let login = Login { context, nonce, offered, peer };
+        let Some(tls) = tls else { return login.answered(packets, payload).await };
+        let login = Box::pin(async move {
+            let (packets, payload) = hear(encrypt(packets, &tls).await?).await?;
+            login.answered(packets, payload).await
+        });
+        workers.run(login).await.unwrap_or_else(|lost| Err(io::Error::other(lost).into()))
+    }
+}
+
+/// What the answer to a greeting is judged by.
+struct Login {
+    context: Arc<GreetContext>,
     nonce: [u8; NONCE],
     offered: Capabilities,
     peer: Arc<Peer>,
 }
 
-impl Meeting {
-    /// The client answers the greeting.
-    async fn begun(self, packets: PacketStream<Stream>) -> Result<Greeted, GreetError> {
-        let (packets, payload) = hear(packets).await?;
-        // Servers without TLS take no notice of this flag either.
-        let tls = self.context.tls.clone().filter(|_| wants_tls(&payload));
-        let workers = self.context.lasting.workers.clone();
-        let Some(tls) = tls else { return self.answered(packets, payload).await };
-        let login = Box::pin(async move {
-            let (packets, payload) = hear(encrypt(packets, &tls).await?).await?;
-            self.answered(packets, payload).await
-        });
-        workers.run(login).await.unwrap_or_else(|lost| Err(io::Error::other(lost).into()))
-    }
-
+impl Login {
     /// The client has answered the greeting.
     async fn answered(
         self,

@@ -44,4 +44,5 @@ pub mod topology;
 mod transport;
 mod typing;
 pub mod users;
+mod welcome;
 mod work;

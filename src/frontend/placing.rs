@@ -107,7 +107,7 @@ impl Client {
             Adopted::Elsewhere => return Box::pin(self.place(id, sequence, share, typing)).await,
             Adopted::Not => return Ok(None),
         }
-        let asked = self.ask_to_prepare(Question::Prepare(key.sql()), sequence).await?;
+        let asked = self.ask_to_prepare(Question::Prepare(key.sql()), None, sequence).await?;
         let Some(Content::Prepared { id: backend_id }) = asked else { return Ok(None) };
         let settled = match typing.is_fresh() {
             true => true,

@@ -4,12 +4,14 @@ use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::diagnose::WithAnswers;
 use super::placing::{Serves, Share};
+use super::reply::BehindColumns;
 use super::run::{Placed, Ran, Request};
 use super::told::Told;
 use super::typing::Typing;
 use crate::session::parameters::Parameters;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::prepared::{ClientStatement, Cursor, LongValues, StatementKey};
+use crate::session::residue::Counts;
 use crate::session::server::Flavor;
 use crate::session::statement::{Analysis, DatabaseUse, analyze};
 use crate::wire::capability::Status;
@@ -159,6 +161,9 @@ impl Client {
         let backend_id = place.backend_id;
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;
+        if wants_cursor {
+            request.behind_columns = BehindColumns::Cursor;
+        }
         if let WithAnswers::Some(_, renames) = &answered {
             request.renames = renames;
         }
@@ -280,7 +285,7 @@ impl Client {
         self.close_cursor(id);
         // Whether the transaction goes on.
         self.settle_error().await;
-        self.session.warnings = 0;
+        self.session.counted = Counts::default();
         self.session.residue.row_count = 0;
         self.put_ok(sequence.wrapping_add(1));
         Ok(())

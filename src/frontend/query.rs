@@ -236,9 +236,9 @@ impl Client {
             Sole::Warnings => Own::Rows(limited(captured?.rows)),
             Sole::Errors => Own::Rows(limited(captured?.errors().map(Box::from).collect())),
             Sole::WarningCount => {
-                Own::Value(residue.condition_count(self.session.warnings)?.to_string())
+                Own::Value(residue.condition_count(self.session.counted)?.to_string())
             }
-            Sole::ErrorCount => Own::Value(residue.error_count()?.to_string()),
+            Sole::ErrorCount => Own::Value(residue.error_count(self.session.counted)?.to_string()),
         })
     }
 

@@ -49,6 +49,8 @@ pub struct ReplyEditor<'a> {
     pub ahead: Ahead<'a>,
     /// In which protocol its rows are.
     pub rows: RowForm,
+    /// What is behind the definitions of columns.
+    pub behind_columns: BehindColumns,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -119,6 +121,15 @@ impl Withhold {
     }
 }
 
+/// What follows the definitions of a result's columns, unless an error does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BehindColumns {
+    /// Rows.
+    Rows,
+    /// The one EOF that says that a cursor is open, or rows where there is none.
+    Cursor,
+}
+
 /// Whether the trackers in a reply are the client's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PassTrackers {
@@ -142,6 +153,7 @@ impl<'a> ReplyEditor<'a> {
             status: Status::AUTOCOMMIT,
             ahead: Ahead::default(),
             rows: RowForm::Text,
+            behind_columns: BehindColumns::Rows,
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -279,6 +291,10 @@ impl Editor for ReplyEditor<'_> {
                 self.outcome.error = Some(error.code);
                 self.outcome.last_error =
                     Some(LastError { code: error.code, sqlstate: error.sqlstate });
+                if self.behind_columns == BehindColumns::Cursor {
+                    // The definitions had no end, since nothing was opened (measured on both servers).
+                    self.pending_eof = None;
+                }
                 let grown = self.insert_eof(sink);
                 if grown == 0 && self.renames.is_empty() {
                     return Ok(Edit::Keep);

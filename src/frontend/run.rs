@@ -5,7 +5,7 @@ use super::client::{Client, Stop};
 use super::cut::{come, interrupt};
 use super::failure::{Repetition, Sent, Undone};
 use super::query::RowForm;
-use super::reply::{Ahead, Outcome, PassTrackers, ReplyEditor, Withhold};
+use super::reply::{Ahead, BehindColumns, Outcome, PassTrackers, ReplyEditor, Withhold};
 use super::told::Told;
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::Question;
@@ -41,6 +41,8 @@ pub struct Request<'a> {
     pub placed: Placed,
     /// What the reply has to call otherwise.
     pub renames: &'a [Rename],
+    /// What the reply has behind the definitions of columns.
+    pub behind_columns: BehindColumns,
 }
 
 impl<'a> Request<'a> {
@@ -53,6 +55,7 @@ impl<'a> Request<'a> {
             statement_id: None,
             placed: Placed::Anywhere,
             renames: &[],
+            behind_columns: BehindColumns::Rows,
         }
     }
 }
@@ -369,6 +372,7 @@ fn edit_for<'a>(
 ) {
     editor.statement_id = request.statement_id;
     editor.renames = request.renames;
+    editor.behind_columns = request.behind_columns;
     editor.status = session.status;
     if matches!(request.shape, ReplyShape::Query | ReplyShape::Execute) {
         editor.ahead = Ahead::of(request.analysis);

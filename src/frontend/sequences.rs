@@ -6,15 +6,30 @@ use super::query::RowForm;
 use super::run::Placed;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::need;
+use crate::session::pin::PinReason;
 use crate::session::residue::FoundRows;
-use crate::session::sequences::{LockWait, Told, put_questions};
+use crate::session::sequences::{Told, Within, put_questions};
 use crate::session::statement::Analysis;
+use crate::wire::capability::Status;
 use crate::wire::cursor::Cursor;
 
 impl Client {
-    /// How long a question for a last value may wait on the session's connection.
-    pub(super) fn lock_wait(&self) -> LockWait {
-        if self.session.pins.is_empty() { LockWait::Short } else { LockWait::Not }
+    /// The transaction of which a question for a last value would be a part on the session's
+    /// connection.
+    pub(super) fn within(&self) -> Within {
+        const HELD: [PinReason; 4] = [
+            PinReason::Transaction,
+            PinReason::Savepoint,
+            PinReason::Xa,
+            PinReason::NextTransaction,
+        ];
+        if HELD.iter().any(|reason| self.session.pins.has(*reason)) {
+            Within::Session
+        } else if self.session.status.has(Status::AUTOCOMMIT) {
+            Within::Nothing
+        } else {
+            Within::ItsOwn
+        }
     }
 
     /// Finds the databases of the sequences that a text names without.
@@ -49,10 +64,10 @@ impl Client {
             // The questions find rows of their own.
             self.bring().await;
         }
-        let wait = self.lock_wait();
+        let within = self.within();
         let Some(lease) = &mut self.lease else { return false };
         let mut queries = Vec::new();
-        put_questions(&names, wait, &mut queries);
+        put_questions(&names, within, &mut queries);
         let questions: Vec<_> = queries.iter().map(|sql| Question::Query(sql)).collect();
         let Ok(replies) = lease.connection().ask(&questions).await else { return false };
         let traces = &mut lease.connection().traces.sequences;
@@ -63,6 +78,9 @@ impl Client {
                 Content::Ok(_) | Content::Prepared { .. } => Told::Nothing,
             };
             traces.told(name, told);
+        }
+        if within != Within::Session {
+            self.session.residue.next_transaction_left();
         }
         true
     }

@@ -1,28 +1,21 @@
 //! One database service as its clients see it: pools, users, limits.
 
 use super::cancel::Registry;
-use super::greet::{GreetContext, Lasting, OFFERED};
-use super::guests::{GuestPolicy, Guests};
+use super::greet::context::CurrentContext;
+use super::greet::{GreetContext, GreetSettings};
+use super::guests::Guests;
 use super::inspectors::Inspectors;
 use super::limits::{Limits, Seats};
 use super::metrics::ServiceMetrics;
 use super::rate::Rates;
 use super::topology::Topology;
-use super::users::Users;
 use crate::backend::connection::Connection;
 use crate::backend::server::ServerInfo;
-use crate::config::{Compression, LoginLimits, Network};
 use crate::failover::snapshot::Snapshot;
-use crate::net::tls::ServerTls;
-use crate::net::tls::renewed::Renewed;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
 use crate::session::catalogue::Catalogue;
-use crate::session::model::greeting_status;
-use crate::session::server::Flavor;
 use crate::session::state::Baseline;
-use crate::wire::auth::Plugin;
-use crate::wire::capability::{Capabilities, Status};
 use arc_swap::{ArcSwap, ArcSwapOption, Cache, Guard};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -43,7 +36,7 @@ pub struct Learned {
     /// The session variables of a fresh session.
     pub baseline: Arc<Baseline>,
     /// The number of the server's collation, which its greeting names.
-    collation: Option<u16>,
+    pub(super) collation: Option<u16>,
 }
 
 /// Makes the pool of a kind of connection that was not asked for before.
@@ -76,6 +69,7 @@ pub struct Service {
     learned: ArcSwapOption<Learned>,
     learned_now: Notify,
     greeting: ArcSwap<GreetSettings>,
+    greet_context: CurrentContext,
     pub(super) maker: Arc<dyn PoolMaker>,
     pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     clients: AtomicUsize,
@@ -111,35 +105,6 @@ pub struct ServiceParts {
     pub guests: Option<Arc<Guests>>,
 }
 
-/// What of a handshake is configured.
-#[derive(Clone)]
-pub struct GreetSettings {
-    /// The version that clients are told; `None` for the server's own.
-    pub version: Option<String>,
-    /// TLS, where it is on.
-    pub tls: Option<Renewed<ServerTls>>,
-    /// Whether clients without TLS are refused.
-    pub require_tls: bool,
-    /// Whether clients may compress.
-    pub compression: Compression,
-    /// Who may log in.
-    pub users: Arc<Users>,
-    /// How many logins may fail.
-    pub login_limits: LoginLimits,
-    /// Those that only the server knows, where they are let in.
-    pub guests: Option<GuestPolicy>,
-    /// What logins share.
-    pub lasting: Lasting,
-    /// Where proxies are, which say in a header whose connections theirs are.
-    pub proxies: Arc<[Network]>,
-}
-
-impl fmt::Debug for GreetSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GreetSettings").field("users", &self.users).finish_non_exhaustive()
-    }
-}
-
 impl Service {
     /// A service without clients.
     pub fn new(parts: ServiceParts) -> Arc<Self> {
@@ -157,6 +122,7 @@ impl Service {
             learned: ArcSwapOption::empty(),
             learned_now: Notify::new(),
             greeting: ArcSwap::from_pointee(greeting),
+            greet_context: CurrentContext::default(),
             maker,
             pools: RwLock::default(),
             clients: AtomicUsize::new(0),
@@ -293,52 +259,8 @@ impl Service {
     }
 
     /// What a handshake needs now.
-    pub fn greet_context(&self) -> GreetContext {
-        let learned = self.learned();
-        let version = learned.as_ref().map(|l| &l.server.version);
-        let default = learned.as_ref().and_then(|learned| learned.collation);
-        let maria = version.is_some_and(|v| v.flavor == Flavor::MariaDb);
-        let GreetSettings {
-            version: fixed,
-            tls,
-            require_tls,
-            compression,
-            users,
-            login_limits,
-            guests,
-            lasting,
-            proxies: _,
-        } = GreetSettings::clone(&self.greeting.load());
-        let mut capabilities = OFFERED;
-        if maria {
-            capabilities = capabilities.without(Capabilities::LONG_PASSWORD)
-                | Capabilities::MARIADB_STMT_BULK_OPERATIONS
-                | Capabilities::MARIADB_EXTENDED_METADATA;
-        } else {
-            capabilities = capabilities | Capabilities::QUERY_ATTRIBUTES;
-        }
-        if compression == Compression::Offered {
-            capabilities = capabilities | Capabilities::COMPRESS;
-            if !maria {
-                capabilities = capabilities | Capabilities::ZSTD_COMPRESSION;
-            }
-        }
-        GreetContext {
-            version: fixed.or_else(|| version.map(|v| v.text.clone())).unwrap_or_default(),
-            plugin: if maria { Plugin::Native } else { Plugin::CachingSha2 },
-            capabilities,
-            // Its low byte, as servers say it.
-            collation: default.unwrap_or(if maria { 45 } else { 255 }) as u8,
-            status: learned.as_ref().map_or(Status::AUTOCOMMIT, |learned| {
-                greeting_status(&learned.server.version, &learned.baseline)
-            }),
-            tls: tls.map(|tls| ServerTls::clone(&tls.now())),
-            require_tls,
-            users,
-            login_limits,
-            guests,
-            lasting,
-        }
+    pub fn greet_context(&self) -> Arc<GreetContext> {
+        self.greet_context.of(&self.greeting(), self.learned().as_ref())
     }
 
     /// A number above all that were given before: what of two things happened first is told by it.

@@ -12,7 +12,7 @@ use crate::session::model::Unsettled;
 use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::residue::{CaptureMismatch, Captured, FoundRows};
-use crate::session::sequences::LockWait;
+use crate::session::sequences::Within;
 use crate::session::server::Flavor;
 use crate::session::state::{ResultsCollation, SeparateCharsets};
 use crate::session::treatment::PoolMode;
@@ -291,7 +291,7 @@ impl Client {
             return Ok(());
         }
         let pool = lease.pool().clone();
-        match pool.deposit(lease, self.session.residue.capture(LockWait::Short)) {
+        match pool.deposit(lease, self.session.residue.capture(Some(self.within()))) {
             Ok(deposit) => self.deposit = Some(deposit),
             Err(lease) => {
                 // Somebody waits for it: the belongings are fetched now, and it goes on.
@@ -320,24 +320,28 @@ impl Client {
     /// Brings here what the session has on its connection, which it keeps. Without a connection after
     /// that, it is lost; with more user variables than are carried about, it is pinned.
     pub(super) async fn bring(&mut self) {
-        if self.session.residue.next_transaction.is_some()
-            && self.session.unsettled.is_after_error()
-        {
-            // The statement that failed may have begun it, or a question may.
+        if self.session.residue.last_values().is_some_and(|values| !values.is_portable()) {
+            // The questions depend on whether there is a transaction, and use up what was said of the
+            // next one.
             Box::pin(self.settle_error()).await;
         }
-        let capture = self.session.residue.capture(self.lock_wait());
+        // In a transaction, the session keeps the connection that says its sequences' last values.
+        let sequences = Some(self.within()).filter(|within| *within != Within::Session);
+        let capture = self.session.residue.capture(sequences);
+        let next = self.session.residue.next_transaction.clone();
         let Some(lease) = &mut self.lease else { return };
         let questions: Vec<_> = capture.queries.iter().map(|sql| Question::Query(sql)).collect();
         let Ok(replies) = lease.connection().ask(&questions).await else {
             return self.lost_between_statements();
         };
-        let next = self.session.residue.next_transaction.clone();
         for reply in &replies {
             self.reported(&reply.changes, None);
         }
-        // What is reported of it is that a question has begun it.
-        self.session.residue.next_transaction = next;
+        if capture.asks_sequences() {
+            // They have used it up.
+            self.session.residue.next_transaction = next;
+            self.session.residue.next_transaction_left();
+        }
         let Some(lease) = &mut self.lease else { return };
         let Some(answers) = answers(&capture, replies) else { return self.sever() };
         capture.tell(&answers, &mut lease.connection().traces.sequences);

@@ -48,12 +48,16 @@ impl Client {
         // What the text itself prepares before is the session's own.
         let mut own: Vec<&[u8]> = Vec::new();
         for placed in analysis.actions() {
+            let mut given = None;
             let (name, executes) = match &placed.action {
                 Action::Prepare { name, .. } => {
                     own.push(name);
                     continue;
                 }
-                Action::Execute { name, .. } => (name, true),
+                Action::Execute { name, using } => {
+                    given = Some(using.len());
+                    (name, true)
+                }
                 // What may not come to that has to be there afterwards.
                 Action::Deallocate(name) => (name, !is_certain),
                 _ => continue,
@@ -80,7 +84,14 @@ impl Client {
                 Task::Prepare(preparation) => {
                     // Should it fail, whatever had the name is gone all the same.
                     self.has_text_statement(name, Has::Nothing);
-                    match self.prepare_text(&preparation, sequence).await? {
+                    let wrong = given.is_some_and(|given| {
+                        let takes = preparation.parameters(&self.session.dialect);
+                        takes.is_some_and(|takes| takes != given)
+                    });
+                    // What is wrong with the execution comes before what is with its preparation here, such
+                    // as in a transaction that only reads.
+                    let instead = wrong.then_some(Told::WRONG_ARGUMENTS);
+                    match self.prepare_text(&preparation, instead.as_ref(), sequence).await? {
                         Some(worked) => (worked, Has::Statement(preparation.key.clone())),
                         // Another connection, on which nothing is in place yet.
                         None => {
@@ -131,13 +142,14 @@ impl Client {
         let mut sql = verb.to_vec();
         put_identifier(&mut sql, name);
         sql.extend_from_slice(rest);
-        self.ask_to_prepare(Question::Query(&sql), sequence).await.map(|done| done.is_some())
+        self.ask_to_prepare(Question::Query(&sql), None, sequence).await.map(|done| done.is_some())
     }
 
     /// Prepares the session's own statement; `None` when its connection had to be given up.
     async fn prepare_text(
         &mut self,
         preparation: &Preparation,
+        instead: Option<&Told>,
         sequence: u8,
     ) -> Result<Option<bool>, Stop> {
         match self.adopt(&preparation.environment, sequence).await? {
@@ -145,7 +157,8 @@ impl Client {
             Adopted::Elsewhere => return Ok(None),
             Adopted::Not => return Ok(Some(false)),
         }
-        let done = self.ask_to_prepare(Question::Query(preparation.key.sql()), sequence).await?;
+        let question = Question::Query(preparation.key.sql());
+        let done = self.ask_to_prepare(question, instead, sequence).await?;
         Ok(Some(done.is_some()))
     }
 
@@ -194,10 +207,11 @@ impl Client {
     }
 
     /// Prepares something. Makes room where the server has too many statements; `None` when the
-    /// client has been told what it said, or its command is run again.
+    /// client has been told what it said, or `instead` of that, or its command is run again.
     pub(super) async fn ask_to_prepare(
         &mut self,
         question: Question<'_>,
+        instead: Option<&Told>,
         sequence: u8,
     ) -> Result<Option<Content>, Stop> {
         for attempt in 0..2 {
@@ -212,7 +226,7 @@ impl Client {
                     lease.pool().metrics.statements_closed.inc_by(closed.unwrap_or(0) as u64);
                 }
                 Some(Content::Err(error)) => {
-                    let told = Told::passed_on(error);
+                    let told = instead.cloned().unwrap_or_else(|| Told::passed_on(error));
                     self.put_error(sequence.wrapping_add(1), &told);
                     return Ok(None);
                 }

@@ -5,10 +5,11 @@
 //!
 //! <https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html>
 
-use super::cut::CutReason;
+mod arrival;
+mod lost;
+
 use super::sleep::Patience;
 use crate::backend::dialogue::ServerError;
-use crate::credentials::throttle::{Blocked, Whose};
 use crate::pool::AcquireError;
 use crate::pool::manager::OpenError;
 use crate::session::server::Flavor;
@@ -16,7 +17,6 @@ use crate::wire::frame::put_packet_with;
 use crate::wire::reply::ErrPacket;
 use bytes::BytesMut;
 use std::borrow::Cow;
-use std::time::Duration;
 
 /// An error packet in the making.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,23 +55,6 @@ impl Told {
         self
     }
 
-    /// `ER_CON_COUNT_ERROR`: the front end's `max_clients` is reached.
-    pub fn too_many_clients(service: &str, limit: usize) -> Self {
-        let text = format!(
-            "Too many connections (Millpond service '{service}' accepts at most {limit} clients: \
-             max_clients)"
-        );
-        Self::owned(1040, b"08004", text).trouble("too_many_clients")
-    }
-
-    /// `ER_USER_LIMIT_REACHED`: the user has as many clients as it may.
-    pub fn too_many_clients_of(user: &str, limit: usize) -> Self {
-        let text = format!(
-            "User '{user}' has exceeded the 'max_clients' resource (current value: {limit})"
-        );
-        Self::owned(1226, b"42000", text).trouble("too_many_clients_of_user")
-    }
-
     /// `ER_USER_LIMIT_REACHED`: the user has as many connections to the server as it may, and none
     /// of them became free.
     fn too_many_connections_of(user: &str, limit: usize, patience: &Patience) -> Self {
@@ -83,113 +66,12 @@ impl Told {
         Self::owned(1226, b"42000", text).trouble("too_many_connections_of_user")
     }
 
-    /// `ER_HOST_IS_BLOCKED`: too many connections from one address within a second.
-    pub fn too_often(host: &str, limit: u32) -> Self {
-        let text = format!(
-            "Host '{host}' is blocked for the moment because it connects too often (at most \
-             {limit} times a second: max_connects_per_second)"
-        );
-        Self::owned(1129, b"HY000", text).trouble("too_often")
-    }
-
-    /// The transaction was rolled back because it took too long; the statement was not run.
-    /// `ER_TRANSACTION_ROLLBACK_DURING_COMMIT` is the one of the class of roll-backs, 40, that names
-    /// no other cause; `ER_QUERY_TIMEOUT` is what drivers know for time limits.
-    pub fn transaction_cut(reason: CutReason, limit: Duration) -> Self {
-        let ms = limit.as_millis();
-        match reason {
-            CutReason::Idle => Self::owned(
-                3101,
-                b"40000",
-                format!(
-                    "The transaction was rolled back because its client said nothing for {ms} ms \
-                     (idle_transaction_timeout); the statement was not run"
-                ),
-            )
-            .trouble("idle_transaction"),
-            CutReason::TooLong => Self::owned(
-                3024,
-                b"HY000",
-                format!(
-                    "The transaction was rolled back because it was open for {ms} ms \
-                     (max_transaction_time); the statement was interrupted or not run"
-                ),
-            )
-            .trouble("long_transaction"),
-        }
-    }
-
     /// `ER_NET_PACKET_TOO_LARGE`
     pub const PACKET_TOO_LARGE: Self =
         Self::new(1153, b"08S01", "Got a packet bigger than 'max_allowed_packet' bytes");
 
     /// `ER_NET_PACKETS_OUT_OF_ORDER`
     pub const OUT_OF_ORDER: Self = Self::new(1156, b"08S01", "Got packets out of order");
-
-    /// The database behind has not been reached since Millpond's start.
-    pub fn no_server(waited_ms: u128) -> Self {
-        let text =
-            format!("Can't connect to the MySQL server behind Millpond (tried for {waited_ms} ms)");
-        Self::owned(1429, b"08S01", text).trouble("no_server")
-    }
-
-    /// `ER_HANDSHAKE_ERROR`
-    pub const BAD_HANDSHAKE: Self = Self::new(1043, b"08S01", "Bad handshake");
-
-    /// `ER_HANDSHAKE_ERROR`, for a connection from where proxies are that does not say whose it is.
-    pub const NO_PROXY_HEADER: Self = Self::new(
-        1043,
-        b"08S01",
-        "Bad handshake: connections from this address have to begin with a PROXY protocol header \
-         (proxy_protocol_from)",
-    )
-    .trouble("no_proxy_header");
-
-    /// `ER_NOT_SUPPORTED_AUTH_MODE`
-    pub const OLD_CLIENT: Self = Self::new(
-        1251,
-        b"08004",
-        "Client does not support authentication protocol requested by server; consider upgrading \
-         MySQL client",
-    );
-
-    /// `ER_SECURE_TRANSPORT_REQUIRED`
-    pub const TLS_REQUIRED: Self = Self::new(
-        3159,
-        b"HY000",
-        "Connections using insecure transport are prohibited while --require_secure_transport=ON.",
-    );
-
-    /// `ER_ACCESS_DENIED_ERROR`
-    pub fn access_denied(user: &str, host: &str, with_password: bool) -> Self {
-        let used = if with_password { "YES" } else { "NO" };
-        let text = format!("Access denied for user '{user}'@'{host}' (using password: {used})");
-        Self::owned(1045, b"28000", text)
-    }
-
-    /// `ER_HOST_IS_BLOCKED` or `ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK`:
-    /// too many logins have failed.
-    pub fn blocked(blocked: Blocked, user: &str, host: &str) -> Self {
-        let Blocked { whose, failures, length, remaining } = blocked;
-        // Rounded up: after that time it is over.
-        let (length, remaining) = (length.as_secs(), remaining.as_secs() + 1);
-        match whose {
-            Whose::Address => {
-                let text = format!(
-                    "Host '{host}' is blocked because of many failed logins; it is unblocked in \
-                     {remaining} seconds"
-                );
-                Self::owned(1129, b"HY000", text)
-            }
-            Whose::User => {
-                let text = format!(
-                    "Access denied for user '{user}'@'{host}'. Account is blocked for {length} \
-                     seconds ({remaining} seconds remaining) due to {failures} failed logins."
-                );
-                Self::owned(3955, b"HY000", text)
-            }
-        }
-    }
 
     /// MariaDB's `ER_CONNECTION_KILLED`
     pub const CONNECTION_KILLED: Self = Self::new(1927, b"70100", "Connection was killed");
@@ -199,6 +81,8 @@ impl Told {
     /// `ER_UNKNOWN_COM_ERROR`
     pub const UNKNOWN_COMMAND: Self = Self::new(1047, b"08S01", "Unknown command");
 
+    /// `ER_WRONG_ARGUMENTS`: another number of values than the statement has parameters.
+    pub const WRONG_ARGUMENTS: Self = Self::new(1210, b"HY000", "Incorrect arguments to EXECUTE");
     /// `ER_MALFORMED_PACKET`
     pub const MALFORMED: Self = Self::new(1835, b"HY000", "Malformed communication packet.");
 
@@ -220,60 +104,6 @@ impl Told {
         "The client was disconnected by the server because of inactivity. See wait_timeout and \
          interactive_timeout for configuring this behavior.",
     );
-
-    /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
-    /// server): the statement's outcome is unknown.
-    pub const LOST_UNKNOWN: Self = Self::new(
-        1158,
-        b"08S01",
-        "Lost connection to MySQL server during query; whether the statement took effect is \
-         unknown",
-    )
-    .trouble("lost_unknown");
-
-    /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
-    /// server): the server went away before the statement was sent.
-    pub const LOST_NOT_RUN: Self =
-        Self::new(1158, b"08S01", "Lost connection to MySQL server; the statement was not run")
-            .trouble("lost_not_run");
-
-    /// `ER_NET_READ_ERROR` (clients refuse to take the codes of their own, such as 2013, from a
-    /// server): the connection that held the session's state is gone.
-    pub const LOST_STATE: Self = Self::new(
-        1158,
-        b"08S01",
-        "Lost connection to MySQL server, and with it the state of this session; the statement \
-         was not run",
-    )
-    .trouble("lost_state");
-
-    /// `ER_NET_READ_ERROR`: the server is gone or not the writer any more, and with it what the
-    /// transaction did; this statement was not sent to it.
-    pub const LOST_TRANSACTION: Self = Self::new(
-        1158,
-        b"08S01",
-        "Lost connection to MySQL server during a transaction, which is rolled back; the statement \
-         was not run",
-    )
-    .trouble("lost_transaction");
-
-    /// `ER_NET_READ_ERROR`: the connection broke in the middle of a transaction and of a statement
-    /// that cannot have ended it; nobody can commit it any more.
-    pub const LOST_UNDONE: Self = Self::new(
-        1158,
-        b"08S01",
-        "Lost connection to MySQL server during query; the transaction that it was part of is \
-         rolled back",
-    )
-    .trouble("lost_undone");
-
-    /// The same as `ER_LOCK_DEADLOCK`, by which drivers and frameworks know that the transaction is
-    /// rolled back and may be run again. Only for what is known to have had no effect.
-    pub fn as_deadlock(self) -> Self {
-        let mut message = self.message.into_owned();
-        message.extend_from_slice(b"; try restarting transaction");
-        Self { code: 1213, sqlstate: *b"40001", message: Cow::Owned(message), ..self }
-    }
 
     /// Too many wait already.
     pub const QUEUE_FULL: Self =

@@ -58,17 +58,6 @@ impl Stream {
         }
     }
 
-    /// Waits until the socket below has something to read, or is closed.
-    ///
-    /// Cancel safe.
-    ///
-    /// # Errors
-    ///
-    /// When the runtime stops.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.tcp().readable().await
-    }
-
     /// Whether what is written cannot be read on the way.
     pub fn is_tls(&self) -> bool {
         match self {

@@ -149,8 +149,8 @@ fn value(session: &Session, connection_id: u32, asks: Sole) -> Option<String> {
             FoundRows::Known(rows) => Some(signed(rows.cast_signed())),
             FoundRows::OnBackend | FoundRows::Lost => None,
         },
-        Sole::WarningCount => Some(unsigned(residue.condition_count(session.warnings)?)),
-        Sole::ErrorCount => Some(unsigned(residue.error_count()?)),
+        Sole::WarningCount => Some(unsigned(residue.condition_count(session.counted)?)),
+        Sole::ErrorCount => Some(unsigned(residue.error_count(session.counted)?)),
         Sole::Errors | Sole::LastValue | Sole::Warnings => None,
     }
 }

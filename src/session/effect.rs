@@ -6,12 +6,13 @@
 mod action;
 mod diagnostics;
 pub mod found_rows;
+pub use self::diagnostics::RESIGNAL_WITHOUT_ACTIVE_HANDLER;
 mod metadata;
 
 use super::changes::Changes;
 use super::model::Session;
 use super::pin::{Holds, PinReason, Pins};
-use super::residue::{Diagnostics, LastError, NextTransaction};
+use super::residue::{Counts, Diagnostics, LastError, NextTransaction};
 use super::server::Flavor;
 use super::statement::{Action, Analysis, Marks};
 use crate::wire::capability::Status;
@@ -301,4 +302,5 @@ fn transactions(session: &mut Session, marks: Marks, result: &Result<'_>) {
 /// The warnings of the last statement are gone with the connection that had them.
 pub fn forget_diagnostics(session: &mut Session) {
     session.residue.diagnostics = Diagnostics::None;
+    session.counted = Counts::default();
 }

@@ -2,7 +2,7 @@
 
 use super::pin::Pins;
 use super::prepared::ClientStatements;
-use super::residue::{FoundRows, Residue};
+use super::residue::{Counts, FoundRows, Residue};
 use super::server::{Flavor, ServerVersion};
 use super::state::{Baseline, Environment, MultiStatements};
 use super::statement::Dialect;
@@ -27,7 +27,7 @@ pub struct Session {
     /// The status flags that the client saw last.
     pub status: Status,
     /// The warnings and errors that the server counted last.
-    pub warnings: u16,
+    pub counted: Counts,
     /// What has to be asked before the backend connection can be given back.
     pub unsettled: Unsettled,
     /// What is open of what its connection holds, where its statements may have done anything.
@@ -121,7 +121,7 @@ impl Session {
             pins: Pins::default(),
             baseline: None,
             status: initial_status(version, &dialect, baseline),
-            warnings: 0,
+            counted: Counts::default(),
             unsettled: Unsettled::default(),
             unseen: Unseen::default(),
             entered: 0,
@@ -191,7 +191,7 @@ impl Session {
         self.environment = Arc::new(environment);
         self.residue = Residue::default();
         self.pins.clear();
-        self.warnings = 0;
+        self.counted = Counts::default();
         self.unsettled = Unsettled::default();
         self.unseen = Unseen::default();
         self.dedicated = false;
@@ -201,6 +201,14 @@ impl Session {
         self.baseline = None;
         self.environment_changed(version, baseline);
         self.status = initial_status(version, &self.dialect, baseline);
+    }
+
+    /// The most conditions that a server keeps for it (`max_error_count`).
+    pub fn kept_conditions(&self) -> usize {
+        let baseline = || self.baseline.as_ref()?.get("max_error_count");
+        let most = self.environment.variables.get("max_error_count").or_else(baseline);
+        let most = most.and_then(|most| std::str::from_utf8(most).ok()?.parse().ok());
+        most.unwrap_or(usize::MAX)
     }
 
     /// How long the session keeps a connection.

@@ -210,9 +210,9 @@ fn found_rows_to_put(session: &Session, analysis: &Analysis, traces: &Traces) ->
     }
 }
 
-/// Ends what another session said of its next transaction, wherever that is. It must neither begin
-/// another transaction nor close the connection, whatever `completion_type` is.
-const END: &[u8] = b"COMMIT AND NO CHAIN NO RELEASE";
+/// Ends a transaction, or what was said of the next one. It neither begins another transaction nor
+/// closes the connection, whatever `completion_type` is.
+pub const END_TRANSACTION: &[u8] = b"COMMIT AND NO CHAIN NO RELEASE";
 
 /// Adds what the session said of its next transaction behind all other restores, of which each may
 /// take it back; and in front of them, the end of what another session said of its own.
@@ -225,7 +225,7 @@ pub fn put_next_transaction(session: &Session, traces: &Traces, steps: &mut Vec<
     let next = session.residue.next_transaction.as_deref();
     let own = next.is_some_and(|next| next.on_backend);
     if traces.next_transaction == Leftover::Present && !own {
-        steps.insert(0, Restore::Query(END.to_vec()));
+        steps.insert(0, Restore::Query(END_TRANSACTION.to_vec()));
     }
     if let Some(next) = next
         && !(own && steps.is_empty())
@@ -371,7 +371,6 @@ pub fn captured(session: &Session, capture: &Capture, traces: &mut Traces) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::sequences::LockWait;
     use crate::session::server::ServerVersion;
     use crate::session::state::{Baseline, Environment};
     use std::sync::Arc;
@@ -385,7 +384,7 @@ mod tests {
         session.residue.last_insert_id = LastInsertId::Known(0);
         let mut traces = Traces { last_insert_id: None, ..Traces::default() };
         traces.variables.insert(b"x"[..].into(), None);
-        captured(&session, &session.residue.capture(LockWait::Not), &mut traces);
+        captured(&session, &session.residue.capture(None), &mut traces);
         assert_eq!(traces.last_insert_id, None);
         assert_eq!(traces.variables.get(&b"x"[..]), Some(&None));
     }

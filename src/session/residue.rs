@@ -14,12 +14,12 @@ mod value;
 mod tests;
 
 pub use self::capture::{Answer, Capture, CaptureMismatch, Captured, ColumnType};
-pub use self::conditions::LastError;
+pub use self::conditions::{Counts, LastError};
 
 use self::capture::{number, select_values};
 use self::value::literal;
 use super::literal::put_identifier;
-use super::sequences::{self, LastValues, LockWait};
+use super::sequences::{self, LastValues, Within};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A user variable's name in lower case: the server compares them so.
@@ -212,8 +212,9 @@ impl Residue {
         }
     }
 
-    /// The session goes on elsewhere: what it said of its next transaction has to be said again.
-    fn next_transaction_left(&mut self) {
+    /// The session goes on elsewhere, or its connection has begun another transaction meanwhile: what
+    /// it said of its next one has to be said again.
+    pub fn next_transaction_left(&mut self) {
         if let Some(next) = &mut self.next_transaction {
             next.on_backend = false;
         }
@@ -250,8 +251,8 @@ impl Residue {
     }
 
     /// The questions that bring here what is on the backend. `SHOW WARNINGS` comes first, because
-    /// any other question clears the warnings. Those for sequences may `wait` for locks.
-    pub fn capture(&self, wait: LockWait) -> Capture {
+    /// any other question clears the warnings. `None` leaves out those for sequences.
+    pub fn capture(&self, sequences: Option<Within>) -> Capture {
         let mut capture = Capture::default();
         if self.diagnostics == Diagnostics::OnBackend {
             capture.diagnostics = true;
@@ -261,9 +262,11 @@ impl Residue {
             capture.found_rows = true;
             capture.queries.push(b"SELECT FOUND_ROWS() LIMIT 1".to_vec());
         }
-        if let Some(values) = self.last_values() {
+        if let (Some(values), Some(within)) = (self.last_values(), sequences) {
             capture.sequences = values.on_backend().cloned().collect();
-            sequences::put_questions(&capture.sequences, wait, &mut capture.queries);
+            let before = capture.queries.len();
+            sequences::put_questions(&capture.sequences, within, &mut capture.queries);
+            capture.about_sequences = before..capture.queries.len();
         }
         capture.last_insert_id = self.last_insert_id == LastInsertId::OnBackend;
         if let Some(variables) = &self.variables {
@@ -287,8 +290,9 @@ impl Residue {
         answers: Vec<Answer>,
     ) -> Result<Captured, CaptureMismatch> {
         let told = capture.told_by(&answers);
-        // A question that looks at a table has begun it, so that it has to be said again.
-        self.next_transaction_left();
+        if told == Captured::All || capture.asks_sequences() {
+            self.next_transaction_left();
+        }
         if let Some(values) = self.last_values_if_any() {
             for (name, told) in capture.told_of_sequences(&answers) {
                 values.told(name, told);

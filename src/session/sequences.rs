@@ -8,6 +8,7 @@
 
 use super::lexer::{Lexer, Token, TokenKind, unquoted};
 use super::literal::put_identifier;
+use super::need::END_TRANSACTION;
 use std::collections::BTreeMap;
 
 /// A sequence, as the server resolves its name.
@@ -170,27 +171,26 @@ impl LastValues {
     }
 }
 
-/// How many questions [`put_questions`] asks for so many sequences.
-pub fn questions(sequences: usize) -> usize {
-    if sequences == 0 { 0 } else { sequences + 1 }
-}
-
-/// How long a question for a last value may wait for a lock.
+/// The transaction that a question for a last value would be a part of. As any look at a table, it
+/// uses up what was said of the next one (measured).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockWait {
-    /// Not at all: the session has a transaction, which a deadlock would end.
-    Not,
-    /// As long as definitions are locked by others that only look at them: up to a second.
-    Short,
+pub enum Within {
+    /// None: under autocommit, the question is one by itself. It may wait for a lock as long as
+    /// definitions are locked by others that only look at them: up to a second.
+    Nothing,
+    /// One that it would begin, which has to end behind it: without autocommit.
+    ItsOwn,
+    /// The session's, which a deadlock would end: it does not wait for locks.
+    Session,
 }
 
 /// Appends the questions for the last values of these sequences: one for each, since any of them may
 /// be gone, and none that waits for long, since any of them may be locked. The server reports what it
 /// did for that with a later statement (measured), which is the one behind them.
-pub fn put_questions(sequences: &[SequenceName], wait: LockWait, queries: &mut Vec<Vec<u8>>) {
-    let seconds = match wait {
-        LockWait::Not => b'0',
-        LockWait::Short => b'1',
+pub fn put_questions(sequences: &[SequenceName], within: Within, queries: &mut Vec<Vec<u8>>) {
+    let seconds = match within {
+        Within::Session => b'0',
+        Within::Nothing | Within::ItsOwn => b'1',
     };
     for name in sequences {
         let mut sql = b"SET STATEMENT lock_wait_timeout=".to_vec();
@@ -204,6 +204,9 @@ pub fn put_questions(sequences: &[SequenceName], wait: LockWait, queries: &mut V
     }
     if !sequences.is_empty() {
         queries.push(b"SET @@SESSION.lock_wait_timeout=@@SESSION.lock_wait_timeout".to_vec());
+        if within == Within::ItsOwn {
+            queries.push(END_TRANSACTION.to_vec());
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 //! as it is: where a statement is executed, it is prepared first if the connection does not have
 //! this session's statement of that name.
 
+use super::catalogue::Catalogue;
+use super::lexer::{Lexer, Token, TokenKind};
 use super::prepared::StatementKey;
 use super::state::Environment;
-use super::statement::{Analysis, Marks};
+use super::statement::{Action, Analysis, Dialect, Marks, Placed, Source, analyze};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -43,6 +45,29 @@ pub struct Preparation {
     pub key: Arc<StatementKey>,
     /// That environment.
     pub environment: Arc<Environment>,
+}
+
+impl Preparation {
+    /// How many parameters the statement takes, by its text; `None` if that cannot be read.
+    pub fn parameters(&self, dialect: &Dialect) -> Option<usize> {
+        let sql = self.key.sql();
+        let analysis = analyze(sql, dialect, &Catalogue::empty());
+        let [Placed { action: Action::Prepare { source: Source::Text(text), .. }, .. }] =
+            analysis.actions()
+        else {
+            return None;
+        };
+        let mut lexer = Lexer::new(text, dialect);
+        let mut parameters = 0;
+        loop {
+            match lexer.next_token() {
+                token if token.is(b'?') => parameters += 1,
+                Token { kind: TokenKind::Opaque, .. } => return None,
+                Token { kind: TokenKind::End, .. } => return Some(parameters),
+                _ => {}
+            }
+        }
+    }
 }
 
 impl TextStatements {

@@ -283,6 +283,8 @@ impl Untold {
         }
         if text.contains("; SHOW") {
             self.warnings = reply.error().is_none();
+        } else if text == "RESIGNAL" {
+            // It adds to what was there before.
         } else if reply.error().is_some() || text.contains("INTO t ") {
             self.warnings = false;
         } else if text.contains(';') || INDIRECT.iter().any(|verb| text.starts_with(verb)) {

@@ -304,6 +304,69 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
             "XA ROLLBACK 'x§'",
         ]],
     ),
+    (
+        "errors were not counted where none are kept",
+        &[&[
+            "SET max_error_count = 0",
+            "SELECT 1",
+            "GET CURRENT DIAGNOSTICS CONDITION 1 @st = RETURNED_SQLSTATE",
+            "!ping",
+            "SHOW COUNT(*) ERRORS",
+            "SELECT @@warning_count",
+            "RESIGNAL",
+            "SHOW COUNT(*) WARNINGS",
+            "RESIGNAL",
+            "SELECT @@error_count AS errors",
+            "SELECT nosuch",
+            "SHOW WARNINGS",
+            "SHOW COUNT(*) ERRORS",
+            "SET max_error_count = 1",
+            "RESIGNAL",
+            "RESIGNAL",
+            "SHOW WARNINGS",
+            "SHOW COUNT(*) ERRORS",
+        ]],
+    ),
+    (
+        "an execution with too many values was refused for what its preparation was refused for",
+        &[&[
+            "PREPARE ps FROM 'INSERT INTO t (a) VALUES (?)'",
+            "START TRANSACTION READ ONLY",
+            "EXECUTE ps USING @d, @d",
+            "EXECUTE ps USING @d",
+            "EXECUTE ps",
+        ]],
+    ),
+    (
+        "a look at what a sequence gave last began a transaction",
+        &[&[
+            "SET autocommit = 0",
+            "INSERT INTO nosuch VALUES (NEXTVAL(sd))",
+            "SET collation_connection = utf8mb4_general_ci",
+            "DO NEXTVAL(sq)",
+            "SELECT @@last_insert_id, @@identity, @@insert_id",
+        ]],
+    ),
+    (
+        "rows that an execution is told of were counted by what was said before it",
+        &[&[
+            "!prepare 1 SELECT ROW_COUNT(), FOUND_ROWS() + ?",
+            "BEGIN",
+            "UPDATE t, t2 SET t.a = 37 WHERE t.id = 1",
+            "SET character_set_connection = gbk",
+            "!execute 1 as wii",
+        ]],
+    ),
+    (
+        "a routine found as many rows as the connection had found for its settings",
+        &[&[
+            "SET @d = 1",
+            "SHOW SESSION VARIABLES WHERE Variable_name NOT IN ('timestamp', 'pseudo_thread_id', \
+             'rand_seed1', 'rand_seed2', 'statement_id')",
+            "CALL dynamic('SET @hn = 34')",
+            "SELECT FOUND_ROWS() > 400",
+        ]],
+    ),
 ];
 
 /// Sessions from the file that the environment names, for as long as the test runs.

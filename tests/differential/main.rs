@@ -75,7 +75,7 @@
 //! which. A difference is shrunk; `PROPTEST_MAX_SHRINK_ITERS=0` shows it as it was found.
 //! `DIFFERENTIAL_SESSION` names a file with what a session says, a line for each command, as it is
 //! told of a difference, in place of the known ones. An empty line ends it; the next one comes after
-//! it.
+//! it. What of them makes no difference is left out of what is told ([`shrink`]).
 //! `DIFFERENTIAL_LOG` names a file in which the servers write what they are told, by either side.
 //! `DIFFERENTIAL_ALL=1` goes on behind a difference, and shows all of them in the end.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
@@ -87,6 +87,7 @@ mod compare;
 mod further;
 mod known;
 mod oracle;
+mod shrink;
 mod side;
 mod statements;
 mod step;
@@ -164,11 +165,18 @@ fn on(flavor: Flavor) {
     let known = known::KNOWN.iter().map(|(what, sessions)| (*what, sessions.to_vec()));
     let known = known::told().map_or_else(|| known.collect(), |told| vec![told]);
     for (what, sessions) in known {
-        for session in sessions {
-            for millpond in &millponds {
-                let steps = session.iter().copied().map(Step::known).collect();
-                let seen = runtime.block_on(case(server, millpond.port, vec![steps], &said));
-                assert!(seen.is_ok(), "{flavor}: {what}\n{}", seen.unwrap_err());
+        for millpond in &millponds {
+            let run = |sessions: &[Vec<&'static str>]| {
+                sessions.iter().try_for_each(|session| {
+                    let steps = session.iter().copied().map(Step::known).collect();
+                    runtime.block_on(case(server, millpond.port, vec![steps], &said))
+                })
+            };
+            let sessions: Vec<_> = sessions.iter().map(|session| session.to_vec()).collect();
+            if run(&sessions).is_err() {
+                let shortest = shrink::shrunk(sessions, |shorter| run(shorter).is_err());
+                let seen = run(&shortest);
+                panic!("{flavor}: {what}\n{}", seen.err().unwrap_or_default());
             }
         }
     }

@@ -326,6 +326,8 @@ const BINARY_STATEMENTS: &[&str] = &[
     "!prepare {0|1|2} CREATE TEMPORARY TABLE IF NOT EXISTS tt2 (a INT)",
     "!prepare {0|1|2} SELECT id FROM t WHERE a = ? OR id IN (?, ?)",
     "!prepare {0|1|2} SELECT * FROM ddl",
+    "!prepare {0|1|2} SELECT id, (SELECT a FROM t) FROM t WHERE id < ?",
+    "!prepare {0|1|2} SELECT (SELECT 1 UNION SELECT 2)",
     "!prepare {0|1|2} SELECT ROW_COUNT()",
     "!prepare {0|1|2} SELECT ROW_COUNT(), FOUND_ROWS() + ?",
     "!prepare {0|1|2} INSERT INTO t (a) VALUES (ROW_COUNT() + ?)",

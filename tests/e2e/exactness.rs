@@ -128,6 +128,7 @@ async fn statements(client: &mut Raw, seen: &mut Vec<(String, Reply)>) {
         ("INSERT INTO kinds (name) VALUES (?)", 1),
         ("UPDATE kinds SET price = ?", 1),
         ("CALL results()", 0),
+        ("SELECT id, (SELECT 1 UNION SELECT 2) FROM kinds", 0),
         ("SET @a = ?", 1),
         ("SELEKT ?", 1),
     ] {

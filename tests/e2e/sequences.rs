@@ -134,6 +134,32 @@ fn both_ways(databases: [&'static str; 2], more: &[&str], scripts: &[&[&str]], p
     });
 }
 
+/// Nothing that is asked of a sequence uses up what was said of the next transaction, or begins one.
+#[test]
+fn questions_are_no_part_of_a_transaction() {
+    both_ways(
+        ["seq_apart_direct", "seq_apart_behind"],
+        &[],
+        &[
+            &[
+                "0 SELECT NEXTVAL(s)",
+                "0 SET TRANSACTION READ ONLY",
+                "0 SELECT LASTVAL(s), NEXTVAL(s), LASTVAL(s)",
+                "0 INSERT INTO plain VALUES (1, 1)",
+                "1 SELECT NEXTVAL(u)",
+                "0 INSERT INTO plain VALUES (2, 2)",
+            ],
+            &[
+                "0 SET autocommit = 0",
+                "0 INSERT INTO nosuch VALUES (NEXTVAL(s))",
+                "0 SET TRANSACTION READ ONLY",
+                "0 INSERT INTO plain VALUES (1, 1)",
+            ],
+        ],
+        "transaction",
+    );
+}
+
 #[test]
 fn the_value_taken_last_is_the_sessions_own() {
     both_ways(

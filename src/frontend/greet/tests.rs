@@ -8,8 +8,11 @@ mod hostile;
 use super::*;
 use crate::backend::server::HostNames;
 use crate::config::secret::Secret;
-use crate::config::{FrontTls, FrontTlsMode};
+use crate::config::{FrontTls, FrontTlsMode, LoginLimits};
 use crate::credentials::rotation::Keyring;
+use crate::runtime::Workers;
+use crate::wire::auth::Plugin;
+use crate::wire::capability::Status;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -57,6 +60,13 @@ fn context(plugin: Plugin, tls: FrontTlsMode) -> GreetContext {
     }
 }
 
+/// Greets a client and hears who it is.
+async fn introduced(tcp: TcpStream, context: &GreetContext) -> Result<Greeted, GreetError> {
+    let mut meeting = greet(Stream::Plain(tcp), Arc::new(context.clone()), 7).await?;
+    meeting.answering().await?;
+    meeting.introduced(peer()).await
+}
+
 /// Greets one client; where it is let in, it gets the OK.
 async fn meet<T>(
     context: &GreetContext,
@@ -66,7 +76,7 @@ async fn meet<T>(
     let address = listener.local_addr().unwrap();
     let server = async {
         let (tcp, _) = listener.accept().await.unwrap();
-        let mut greeted = greet(Stream::Plain(tcp), context.clone(), 7, peer()).await?;
+        let mut greeted = introduced(tcp, context).await?;
         let Greeted { stream, output, sequence, .. } = &mut greeted;
         let output = std::mem::take(output);
         let parts = Parts { stream, input: BytesMut::new(), output, sequence: *sequence };

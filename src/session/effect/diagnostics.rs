@@ -2,9 +2,12 @@
 
 use super::{Beyond, Result, found_rows};
 use crate::session::model::Session;
-use crate::session::residue::{Diagnostics, LastInsertId};
+use crate::session::residue::{Counts, Diagnostics, LastInsertId};
 use crate::session::server::Flavor;
 use crate::session::statement::{Action, Analysis, DropScope, Marks, Placed, StatementKind};
+
+/// `ER_RESIGNAL_WITHOUT_ACTIVE_HANDLER`: it comes behind the conditions that there are.
+pub const RESIGNAL_WITHOUT_ACTIVE_HANDLER: u16 = 1645;
 
 /// Row counts, warnings and the last insert id.
 pub(super) fn residue(
@@ -50,7 +53,21 @@ pub(super) fn residue(
         };
     // What MySQL does for a ping and the like leaves them, too.
     let is_no_statement = analysis.count == 0 && flavor == Flavor::MySql;
-    session.warnings = if failed { 1 } else { result.warnings };
+    let adds = match result.error {
+        None => marks.has(Marks::GET_DIAGNOSTICS) && result.warnings > 0,
+        Some(code) => {
+            analysis.kind == StatementKind::Resignal && code == RESIGNAL_WITHOUT_ACTIVE_HANDLER
+        }
+    };
+    let counted = match result.error {
+        _ if adds && analysis.count == 1 => session.counted.plus(Counts::ERROR),
+        None => Counts::warnings(result.warnings),
+        Some(_) => Counts::ERROR,
+    };
+    // MySQL counts those anew that it has shown.
+    if diagnostics || unclear || flavor == Flavor::MySql {
+        session.counted = counted;
+    }
     if unclear {
         residue.diagnostics = Diagnostics::OnBackend;
         beyond.diagnostics = Some(true);
@@ -61,6 +78,7 @@ pub(super) fn residue(
         beyond.diagnostics = Some(true);
     } else if !(flavor == Flavor::MariaDb && keeps_diagnostics(analysis)) {
         residue.diagnostics = Diagnostics::None;
+        session.counted = counted;
         beyond.diagnostics = Some(false);
     }
     let inserts = result.inserted_id

@@ -1,7 +1,8 @@
 //! The questions that bring here what is on a backend connection, and the answers to them.
 
 use super::{CapturedResult, MAX_VARIABLE_BYTES, VariableName, put_variable_name};
-use crate::session::sequences::{self, SequenceName, SequenceTraces, Told};
+use crate::session::sequences::{SequenceName, SequenceTraces, Told};
+use std::ops::Range;
 
 /// Which questions [`Residue::capture`](super::Residue::capture) asks, to take in the answers in the same order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,15 +13,20 @@ pub struct Capture {
     pub(super) found_rows: bool,
     pub(super) last_insert_id: bool,
     pub(super) sequences: Vec<SequenceName>,
+    /// The questions for their last values, and what is said behind these.
+    pub(super) about_sequences: Range<usize>,
     pub(super) variables: Vec<VariableName>,
 }
 
 impl Capture {
     /// Whether the question of this index may be answered by an error, or by no rows.
     pub fn may_fail(&self, index: usize) -> bool {
-        let first = usize::from(self.diagnostics) + usize::from(self.found_rows);
-        let behind = first + sequences::questions(self.sequences.len());
-        (first..behind).contains(&index)
+        self.about_sequences.contains(&index)
+    }
+
+    /// Whether it asks for last values of sequences.
+    pub fn asks_sequences(&self) -> bool {
+        !self.sequences.is_empty()
     }
 
     /// What these answers tell of sequences.
@@ -28,8 +34,7 @@ impl Capture {
         &'a self,
         answers: &'a [Answer],
     ) -> impl Iterator<Item = (&'a SequenceName, Told)> {
-        let first = usize::from(self.diagnostics) + usize::from(self.found_rows);
-        let answers = answers.get(first..).unwrap_or_default();
+        let answers = answers.get(self.about_sequences.clone()).unwrap_or_default();
         self.sequences.iter().zip(answers.iter().map(Answer::last_value))
     }
 

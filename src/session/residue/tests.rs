@@ -13,7 +13,7 @@ fn string_column() -> ColumnType {
 fn nothing_is_asked_of_a_fresh_session() {
     let residue = Residue::default();
     assert!(residue.is_portable());
-    assert!(residue.capture(LockWait::Not).queries.is_empty());
+    assert!(residue.capture(None).queries.is_empty());
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn warnings_are_asked_for_first() {
         ..Residue::default()
     };
     residue.variable_touched(b"a");
-    let capture = residue.capture(LockWait::Not);
+    let capture = residue.capture(None);
     let texts: Vec<_> = capture.queries.iter().map(|q| String::from_utf8_lossy(q)).collect();
     assert_eq!(
         texts,
@@ -59,7 +59,7 @@ fn warnings_are_asked_for_first() {
 #[test]
 fn missing_answers_are_an_error() {
     let residue = Residue { last_insert_id: LastInsertId::OnBackend, ..Residue::default() };
-    let capture = residue.capture(LockWait::Not);
+    let capture = residue.capture(None);
     assert_eq!(residue.clone().captured(&capture, vec![]), Err(CaptureMismatch));
     assert_eq!(residue.clone().captured(&capture, vec![Answer::default()]), Err(CaptureMismatch));
 }

@@ -128,23 +128,27 @@ impl Raw {
         }
         let number = |at: usize| u16::from_le_bytes([packet[at], packet[at + 1]]);
         for count in [number(7), number(5)] {
-            self.definitions(count, reply).await?;
+            let _ = self.definitions(count, reply).await?;
         }
         Ok(())
     }
 
-    /// Column definitions, with the EOF after them if there is one: its status.
-    async fn definitions(&mut self, count: u16, reply: &mut Reply) -> io::Result<u16> {
+    /// Column definitions, with the EOF after them if there is one: its status. `None` if there is an
+    /// error in its place.
+    async fn definitions(&mut self, count: u16, reply: &mut Reply) -> io::Result<Option<u16>> {
         for _ in 0..count {
             self.next(reply).await?;
         }
         if count == 0 || self.has(CapabilityFlags::CLIENT_DEPRECATE_EOF) {
-            return Ok(0);
+            return Ok(Some(0));
         }
         let end = self.next(reply).await?;
+        if end[0] == 0xff {
+            return Ok(None);
+        }
         let status = u16::from_le_bytes([end[3], end[4]]);
         reply.column_ends.push(reply.packets.len() - 1);
-        Ok(status)
+        Ok(Some(status))
     }
 
     /// One result: whether another follows.
@@ -165,7 +169,7 @@ impl Raw {
             [count, ..] => u16::from(*count),
             [] => return Err(io::ErrorKind::InvalidData.into()),
         };
-        let status = self.definitions(columns, reply).await?;
+        let Some(status) = self.definitions(columns, reply).await? else { return Ok(false) };
         if status & CURSOR_EXISTS != 0 {
             return Ok(false);
         }

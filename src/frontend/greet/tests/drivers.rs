@@ -283,8 +283,7 @@ async fn millpond_logs_in_to_millpond() {
                 let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
                 let server = async {
                     let (tcp, _) = listener.accept().await.unwrap();
-                    let greeted = greet(Stream::Plain(tcp), context.clone(), 7, peer());
-                    let greeted = greeted.await.ok()?;
+                    let greeted = introduced(tcp, &context).await.ok()?;
                     let Greeted { mut stream, output, sequence, .. } = greeted;
                     let parts =
                         Parts { stream: &mut stream, input: BytesMut::new(), output, sequence };

@@ -171,7 +171,7 @@ async fn a_handshake_can_be_given_up_at_any_point() {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (tcp, _) = listener.accept().await.unwrap();
     let limit = std::time::Duration::from_millis(20);
-    let greeting = greet(Stream::Plain(tcp), context, 7, peer());
+    let greeting = introduced(tcp, &context);
     assert!(tokio::time::timeout(limit, greeting).await.is_err());
     let mut all = Vec::new();
     client.read_to_end(&mut all).await.unwrap();
