@@ -1,6 +1,7 @@
 //! How a session comes to a backend connection: its own, one left as a deposit, or one from the
 //! pool of the server that is right for it now.
 
+use super::cancel::Thread;
 use super::causality::Reached;
 use super::client::{Client, Stop};
 use super::failure::Sent;
@@ -45,6 +46,11 @@ enum Woken {
     Again,
     /// The client has to go.
     Stop(Stop),
+}
+
+/// How a KILL names this connection.
+pub(super) fn thread_of(lease: &mut Lease) -> Thread {
+    Thread { server: lease.pool().key().server, id: lease.connection().thread_id }
 }
 
 impl Client {
@@ -127,7 +133,7 @@ impl Client {
     fn took(&mut self, mut lease: Lease) {
         let connection = lease.connection();
         self.session.continues_on(&connection.baseline, &connection.server.version);
-        self.entry.handle().took(connection.thread_id);
+        self.entry.handle().took(thread_of(&mut lease));
         self.lease = Some(lease);
     }
 

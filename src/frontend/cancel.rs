@@ -4,6 +4,7 @@
 //! the number of whichever backend connection runs it at this moment; and while a KILL is on its
 //! way to that connection, the connection must not pass to another session.
 
+use crate::backend::server::ServerId;
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -71,18 +72,27 @@ impl Farewell {
 
 #[derive(Debug, Default)]
 struct Running {
-    /// The server's number of the connection that the client has at this moment.
-    thread: Option<u32>,
+    /// The connection that the client has at this moment.
+    at: Option<Thread>,
     /// KILLs on their way to that connection.
     kills: u32,
+}
+
+/// A backend connection, as a KILL names it. Each server counts for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thread {
+    /// The server.
+    pub server: ServerId,
+    /// The server's number.
+    pub id: u32,
 }
 
 /// The connection that a KILL has to hit; it stays with its session until this is dropped.
 #[derive(Debug)]
 pub struct Target {
     handle: Arc<Handle>,
-    /// The server's number.
-    pub thread: u32,
+    /// Which it is.
+    pub thread: Thread,
 }
 
 impl Registry {
@@ -219,15 +229,15 @@ impl Handle {
     }
 
     /// The client has this backend connection from now on.
-    pub fn took(&self, thread: u32) {
-        self.running.lock().thread = Some(thread);
+    pub fn took(&self, thread: Thread) {
+        self.running.lock().at = Some(thread);
     }
 
     /// The client is about to give its backend connection away: true when it may do so at once,
     /// false when it has to wait for [`Self::kills_settled`] first.
     pub fn gives(&self) -> bool {
         let mut running = self.running.lock();
-        running.thread = None;
+        running.at = None;
         running.kills == 0
     }
 
@@ -247,7 +257,7 @@ impl Handle {
     /// The backend connection that runs the client's statement, held in place.
     pub fn aim(self: &Arc<Self>) -> Option<Target> {
         let mut running = self.running.lock();
-        let thread = running.thread?;
+        let thread = running.at?;
         running.kills += 1;
         Some(Target { handle: self.clone(), thread })
     }
@@ -281,9 +291,10 @@ mod tests {
         let entry = registry.enter(&"s".into());
         let handle = entry.handle();
         assert!(handle.aim().is_none());
-        handle.took(9);
+        let thread = Thread { server: ServerId(1), id: 9 };
+        handle.took(thread);
         let target = handle.aim().expect("the client has a connection");
-        assert_eq!(target.thread, 9);
+        assert_eq!(target.thread, thread);
         assert!(!handle.gives());
         let settled =
             tokio::time::timeout(std::time::Duration::from_millis(5), handle.kills_settled());

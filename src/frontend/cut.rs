@@ -103,10 +103,13 @@ pub(super) fn interrupt(handle: Arc<Handle>, pool: Arc<Pool>, tasks: &Tasks) {
     tasks.spawn("interruption of a statement", Law::Mortal, async move {
         // Held until the server has answered, so that it hits no other session.
         let Some(target) = handle.aim() else { return };
+        if target.thread.server != pool.key().server {
+            return;
+        }
         // Of its own: this must work when all others are busy.
         match pool.open_apart().await {
             Ok(mut control) => {
-                let sql = format!("KILL QUERY {}", target.thread);
+                let sql = format!("KILL QUERY {}", target.thread.id);
                 if let Err(error) = control.ask(&[Question::Query(sql.as_bytes())]).await {
                     tracing::debug!(%error, "a statement could not be interrupted");
                 }

@@ -1,10 +1,11 @@
 //! `KILL` of a client's number: translated to where that client's statement runs now.
 
-use super::cancel::{Farewell, Registry};
+use super::cancel::{Farewell, Handle, Registry, Thread};
 use super::client::{Client, Stop};
 use super::run::Request;
 use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
+use crate::pool::PoolKey;
 use crate::session::server::Flavor;
 use crate::session::statement::{Action, Analysis, Kill, Placed};
 use crate::wire::command::put_parts;
@@ -42,7 +43,9 @@ impl Client {
 
     async fn kill_own(&mut self, kill: &Kill, id: u64, sequence: u8) {
         let next = sequence.wrapping_add(1);
-        let Some(victim) = self.service.registry.find(id) else {
+        // What is behind another service is another server, whose threads are none of this one's.
+        let found = self.service.registry.find(id).filter(|v| v.service == self.service.name);
+        let Some(victim) = found else {
             return self.put_error(next, &Told::no_such_thread(id));
         };
         if victim.id == self.entry.handle().id {
@@ -55,41 +58,66 @@ impl Client {
             }
             return self.put_error(next, &told);
         }
-        let target = victim.aim();
-        let Some(target) = target else {
-            // Nothing of it runs anywhere: only its own user may end it without asking the server.
-            if *victim.user.lock() != self.user {
-                return self.put_error(next, &Told::kill_denied(id));
+        let killed = match victim.aim() {
+            Some(target) => {
+                let words = String::from_utf8_lossy(&kill.words).into_owned();
+                let killed = self.have_killed(&words, target.thread).await;
+                drop(target);
+                killed
             }
-            if kill.connection {
-                victim.dismiss(Farewell::Killed);
-            }
-            return self.put_ok(next);
+            // Nothing of it runs anywhere. Its own user may end it without asking the server.
+            None if *victim.user.lock() == self.user => Ok(()),
+            None => self.may_kill(&victim).await,
         };
-        // A connection of its own: a KILL must work when all others are busy. The server checks
-        // whether this user may.
-        let patience = self.service.wake(self.limits.load());
-        let opened = self.pool.open_apart().await;
-        let mut control = match opened {
-            Ok(control) => control,
-            Err(error) => {
-                return self.put_error(next, &Told::not_acquired(&error, &patience));
-            }
-        };
-        let words = String::from_utf8_lossy(&kill.words).into_owned();
-        let sql = format!("KILL {words} {}", target.thread);
-        let answer = control.ask(&[Question::Query(sql.as_bytes())]).await;
-        drop(target);
-        match answer.ok().and_then(|replies| replies.into_iter().next()).map(|r| r.content) {
-            Some(Content::Err(error)) => self.put_error(next, &Told::passed_on(error)),
-            Some(_) => {
+        match killed {
+            Ok(()) => {
                 if kill.connection {
                     victim.dismiss(Farewell::Killed);
                 }
                 self.put_ok(next);
             }
-            None => self.put_error(next, &Told::LOST_UNKNOWN),
+            Err(told) => {
+                let told = match told.code {
+                    // They name the server's number.
+                    Told::NOT_OWNER => Told::kill_denied(id),
+                    Told::NO_SUCH_THREAD => Told::no_such_thread(id),
+                    _ => told,
+                };
+                self.put_error(next, &told);
+            }
         }
+    }
+
+    /// Has a server end this, or what `words` say of it, in the name of this client's user. By a
+    /// connection of its own: a KILL must work when all others are busy. The server checks whether the
+    /// user may.
+    async fn have_killed(&mut self, words: &str, thread: Thread) -> Result<(), Told> {
+        let patience = self.service.wake(self.limits.load());
+        let key = PoolKey { server: thread.server, ..self.pool.key().clone() };
+        let pool = self.service.pool(&key).unwrap_or_else(|| self.pool.clone());
+        let opened = pool.open_apart().await;
+        let mut control = opened.map_err(|error| Told::not_acquired(&error, &patience))?;
+        let sql = format!("KILL {words} {}", thread.id);
+        let answer = control.ask(&[Question::Query(sql.as_bytes())]).await;
         control.quit().await;
+        match answer.ok().and_then(|replies| replies.into_iter().next()).map(|r| r.content) {
+            Some(Content::Err(error)) => Err(Told::passed_on(error)),
+            Some(_) => Ok(()),
+            None => Err(Told::LOST_UNKNOWN),
+        }
+    }
+
+    /// Whether this client's user may kill another's, of which nothing is on the server: it is asked to
+    /// kill a connection of the other's that was opened for this.
+    async fn may_kill(&mut self, victim: &Handle) -> Result<(), Told> {
+        let user = victim.user.lock().clone();
+        let denied = || Told::kill_denied(victim.id.into());
+        let key = PoolKey { user, ..self.pool.key().clone() };
+        let pool = self.service.pool(&key).ok_or_else(denied)?;
+        let bait = pool.open_apart().await.map_err(|_| denied())?;
+        let thread = Thread { server: key.server, id: bait.thread_id };
+        let killed = self.have_killed("CONNECTION", thread).await;
+        bait.quit().await;
+        killed
     }
 }

@@ -1,6 +1,7 @@
 //! After a command: what is still open is asked, and the backend connection is given back as soon
 //! as nothing holds it.
 
+use super::borrow::thread_of;
 use super::client::{Client, Stop};
 use crate::backend::connection::TRACKERS;
 use crate::backend::dialogue::{Content, Question, answers};
@@ -310,8 +311,7 @@ impl Client {
         if !self.session.residue.is_portable()
             && let Some(lease) = &mut self.lease
         {
-            let thread_id = lease.connection().thread_id;
-            self.entry.handle().took(thread_id);
+            self.entry.handle().took(thread_of(lease));
         } else if let Some(lease) = self.lease.take() {
             lease.release();
         }

@@ -130,14 +130,20 @@ impl Told {
         Self::owned(1429, b"08S01", text)
     }
 
+    /// The number of [`Self::no_such_thread`].
+    pub const NO_SUCH_THREAD: u16 = 1094;
+
     /// `ER_NO_SUCH_THREAD`
     pub fn no_such_thread(id: u64) -> Self {
-        Self::owned(1094, b"HY000", format!("Unknown thread id: {id}"))
+        Self::owned(Self::NO_SUCH_THREAD, b"HY000", format!("Unknown thread id: {id}"))
     }
+
+    /// The number of [`Self::kill_denied`].
+    pub const NOT_OWNER: u16 = 1095;
 
     /// `ER_KILL_DENIED_ERROR`
     pub fn kill_denied(id: u64) -> Self {
-        Self::owned(1095, b"HY000", format!("You are not owner of thread {id}"))
+        Self::owned(Self::NOT_OWNER, b"HY000", format!("You are not owner of thread {id}"))
     }
 
     /// `ER_UNKNOWN_STMT_HANDLER`, in the words of both servers.

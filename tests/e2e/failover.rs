@@ -369,7 +369,7 @@ fn a_session_that_reads_never_goes_back_in_time() {
     });
 }
 
-async fn a_reader_is_known(millpond: &Millpond) {
+pub(super) async fn a_reader_is_known(millpond: &Millpond) {
     let known = "millpond_server_role{role=\"reader\"";
     let is_known = |line: &str| line.starts_with(known) && line.ends_with(" 1");
     eventually("the reader", || millpond.page("/metrics").lines().any(is_known)).await;

@@ -15,6 +15,7 @@
 //! - [`guests`]: users that only the server knows.
 //! - [`handover`]: what hand-overs between sessions once got wrong.
 //! - [`hostile`]: bytes that no client should send.
+//! - [`kills`]: clients and statements that are killed.
 //! - [`leaks`]: whatever a session can hold, left behind for the next, and kept for its owner.
 //! - [`leaving`]: clients that vanish: in a transaction, while they wait.
 //! - [`limits`]: full pools and too many clients, and what they are told.
@@ -62,6 +63,7 @@ mod failures;
 mod guests;
 mod handover;
 mod hostile;
+mod kills;
 mod leaks;
 mod leaving;
 mod limits;

@@ -3,7 +3,6 @@
 use crate::support::accounts::APP;
 use crate::support::flavor::Flavor;
 use crate::support::millpond::{Millpond, Settings};
-use crate::support::raw::login::Login;
 use crate::support::servers;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
@@ -154,56 +153,6 @@ fn state_set_inside_a_routine_does_not_leak() {
         let mut b = millpond.connect(&APP, Some("app")).await.unwrap();
         let other: Option<Option<String>> = b.query_first("SELECT @sly").await.unwrap();
         assert_eq!(other, Some(None), "{}", server.flavor);
-    });
-}
-
-/// A client's number is Millpond's, and a KILL of it reaches the statement wherever it runs.
-#[test]
-fn a_kill_finds_the_statement() {
-    servers::both_async(async |server| {
-        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
-        let mut victim = millpond.connect(&APP, Some("app")).await.unwrap();
-        let id: Option<u32> = victim.query_first("SELECT CONNECTION_ID()").await.unwrap();
-        let id = id.unwrap();
-        assert_eq!(id, victim.id());
-        let sleeping = tokio::spawn(async move {
-            let slept: Result<Option<u8>, _> = victim.query_first("SELECT SLEEP(30)").await;
-            let alive: Option<u8> = victim.query_first("SELECT 1").await.unwrap();
-            (slept, alive)
-        });
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        let mut killer = millpond.connect(&APP, Some("app")).await.unwrap();
-        killer.query_drop(format!("KILL QUERY {id}")).await.unwrap();
-        let (slept, alive) = tokio::time::timeout(std::time::Duration::from_secs(20), sleeping)
-            .await
-            .unwrap()
-            .unwrap();
-        // MySQL lets SLEEP return 1, MariaDB fails it.
-        assert!(slept.is_err() || slept.unwrap() == Some(1));
-        assert_eq!(alive, Some(1));
-        let unknown = killer.query_drop("KILL 1073700000").await.unwrap_err();
-        assert!(unknown.to_string().contains("1094"), "{unknown}");
-    });
-}
-
-/// Who kills itself hears what a server would say, and is gone, or goes on.
-#[test]
-fn a_session_can_kill_itself() {
-    servers::both_async(async |server| {
-        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
-        for sql in
-            ["KILL QUERY CONNECTION_ID()", "KILL CONNECTION_ID()", "KILL QUERY {}", "KILL {}"]
-        {
-            let mut seen = Vec::new();
-            for port in [server.port, millpond.port] {
-                let mut client = Login::of(&APP).at(port).await.unwrap();
-                let sql = sql.replace("{}", &client.connection_id.to_string());
-                let told = client.query(&sql).await.unwrap().error();
-                let then = client.query("SELECT 7").await.ok().and_then(|reply| reply.value());
-                seen.push((told, then));
-            }
-            assert_eq!(seen[0], seen[1], "{}: {sql}", server.flavor);
-        }
     });
 }
 
