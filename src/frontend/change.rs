@@ -272,7 +272,15 @@ impl Client {
         self.counted_pins =
             self.service.metrics.pins.session_of(&user, self.channel.stream.transport());
         self.user = user;
-        let mut environment = login_environment(&learned, self.capabilities, collation);
+        let capabilities = match learned.server.version.flavor {
+            Flavor::MySql => self.capabilities,
+            // A change of the user does without what these did at login (measured).
+            Flavor::MariaDb => self
+                .capabilities
+                .without(Capabilities::IGNORE_SPACE)
+                .without(Capabilities::INTERACTIVE),
+        };
+        let mut environment = login_environment(&learned, capabilities, collation);
         if role != Role::Login {
             Arc::make_mut(&mut environment).role = role;
         }

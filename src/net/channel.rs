@@ -1,7 +1,7 @@
 //! The client's side of a session: commands in, replies out.
 
 use super::buffer::ReadBuffer;
-use super::stream::Stream;
+use super::stream::{PacketNumbers, Stream};
 use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
 use bytes::{Buf, BytesMut};
@@ -92,7 +92,8 @@ impl Channel {
     /// wrongly.
     pub async fn read_command(&mut self, limit: usize) -> Result<Framed, ReadError> {
         loop {
-            match framed(self.input.filled(), limit)? {
+            let numbers = self.stream.packet_numbers();
+            match framed(self.input.filled_mut(), limit, numbers)? {
                 Ok(framed) => return Ok(framed),
                 Err(missing) => self.input.reserve(missing.min(limit + HEADER)),
             }
@@ -200,8 +201,13 @@ impl Channel {
     }
 }
 
-/// Finds a whole command at the front of `bytes`, or says how many bytes it takes at least.
-fn framed(bytes: &[u8], limit: usize) -> Result<Result<Framed, usize>, Fault> {
+/// Finds a whole command at the front of `bytes`, or says how many bytes it takes at least. Numbers
+/// that do not count are put right.
+fn framed(
+    bytes: &mut [u8],
+    limit: usize,
+    numbers: PacketNumbers,
+) -> Result<Result<Framed, usize>, Fault> {
     let mut at = 0;
     let mut frames: usize = 0;
     let mut payload = 0;
@@ -210,8 +216,12 @@ fn framed(bytes: &[u8], limit: usize) -> Result<Result<Framed, usize>, Fault> {
             return Ok(Err(at + HEADER));
         };
         let expected = frames as u8;
-        if header.sequence != expected {
-            return Err(Fault::OutOfOrder { expected, got: header.sequence });
+        match numbers {
+            PacketNumbers::Free => bytes[at + HEADER - 1] = expected,
+            PacketNumbers::Counted if header.sequence != expected => {
+                return Err(Fault::OutOfOrder { expected, got: header.sequence });
+            }
+            PacketNumbers::Counted => {}
         }
         payload += header.length;
         if payload > limit {
@@ -223,13 +233,14 @@ fn framed(bytes: &[u8], limit: usize) -> Result<Result<Framed, usize>, Fault> {
             return Ok(Err(at));
         }
         if !header.is_continued() {
-            return Ok(Ok(Framed { length: at, frames, sequence: header.sequence }));
+            return Ok(Ok(Framed { length: at, frames, sequence: expected }));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::PacketNumbers::{Counted, Free};
     use super::*;
     use crate::wire::frame::{MAX_PAYLOAD, put_packet};
 
@@ -241,25 +252,35 @@ mod tests {
 
     #[test]
     fn a_command_is_found_when_its_last_byte_is_there() {
-        let bytes = packet(b"\x03SELECT 1");
+        let mut bytes = packet(b"\x03SELECT 1");
         for cut in 0..bytes.len() {
-            assert!(matches!(framed(&bytes[..cut], 100), Ok(Err(missing)) if missing > cut));
+            assert!(
+                matches!(framed(&mut bytes[..cut], 100, Counted), Ok(Err(missing)) if missing > cut)
+            );
         }
         let whole = Framed { length: bytes.len(), frames: 1, sequence: 0 };
-        assert_eq!(framed(&bytes, 100), Ok(Ok(whole)));
+        assert_eq!(framed(&mut bytes, 100, Counted), Ok(Ok(whole)));
     }
 
     #[test]
     fn a_command_over_16_mib_takes_several_frames() {
-        let bytes = packet(&vec![3; MAX_PAYLOAD + 5]);
+        let mut bytes = packet(&vec![3; MAX_PAYLOAD + 5]);
         let whole = Framed { length: MAX_PAYLOAD + 5 + 8, frames: 2, sequence: 1 };
-        assert_eq!(framed(&bytes, MAX_PAYLOAD * 2), Ok(Ok(whole)));
+        assert_eq!(framed(&mut bytes, MAX_PAYLOAD * 2, Counted), Ok(Ok(whole)));
     }
 
     #[test]
     fn too_large_and_out_of_order_are_refused_from_the_header() {
-        assert_eq!(framed(&[101, 0, 0, 0], 100), Err(Fault::TooLarge { limit: 100 }));
+        assert_eq!(framed(&mut [101, 0, 0, 0], 100, Counted), Err(Fault::TooLarge { limit: 100 }));
         let expected = Fault::OutOfOrder { expected: 0, got: 7 };
-        assert_eq!(framed(&[1, 0, 0, 7], 100), Err(expected));
+        assert_eq!(framed(&mut [1, 0, 0, 7], 100, Counted), Err(expected));
+    }
+
+    #[test]
+    fn numbers_that_do_not_count_are_put_right() {
+        let mut bytes = [1, 0, 0, 7, 14];
+        let whole = Framed { length: 5, frames: 1, sequence: 0 };
+        assert_eq!(framed(&mut bytes, 100, Free), Ok(Ok(whole)));
+        assert_eq!(bytes, [1, 0, 0, 0, 14]);
     }
 }

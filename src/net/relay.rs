@@ -7,7 +7,7 @@
 use super::buffer::ReadBuffer;
 use super::channel::Channel;
 use super::link::LinkError;
-use super::stream::Stream;
+use super::stream::{PacketNumbers, Stream};
 use crate::wire::exchange::{Control, Exchange, Step};
 use crate::wire::fault::Fault;
 use crate::wire::frame::{HEADER, Header};
@@ -128,7 +128,7 @@ pub async fn relay<E: Editor>(
             Ok(Stop::LocalInfile) => {
                 keep(input, kept, client);
                 client.flush().await.map_err(RelayError::Client)?;
-                let last = forward_file(stream, client, exchange.shift()).await?;
+                let last = forward_file(stream, client, exchange).await?;
                 exchange.infile_sent(last);
             }
             Ok(Stop::Done) => {
@@ -263,8 +263,11 @@ async fn advance(
 async fn forward_file(
     server: &mut Stream,
     client: &mut Channel,
-    ahead: u8,
+    exchange: &Exchange,
 ) -> Result<u8, RelayError> {
+    let ahead = exchange.shift();
+    let mut expected = exchange.next_sequence();
+    let numbers = client.stream.packet_numbers();
     // Bytes of the current frame that are still to come.
     let mut open = 0;
     loop {
@@ -280,7 +283,12 @@ async fn forward_file(
                     continue;
                 }
                 let Some(header) = Header::parse(&bytes[whole..]) else { break };
-                let sequence = header.sequence.wrapping_sub(ahead);
+                let number = match numbers {
+                    PacketNumbers::Counted => header.sequence,
+                    PacketNumbers::Free => expected,
+                };
+                expected = expected.wrapping_add(1);
+                let sequence = number.wrapping_sub(ahead);
                 bytes[whole + HEADER - 1] = sequence;
                 whole += HEADER;
                 open = header.length;

@@ -47,6 +47,16 @@ impl Transport {
     }
 }
 
+/// What the sequence numbers are worth that the other side gives its packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketNumbers {
+    /// They must be right.
+    Counted,
+    /// Nobody looks at them: where the connection is compressed, its pieces are numbered, and both
+    /// servers take packets of any number (measured).
+    Free,
+}
+
 impl Stream {
     /// The socket below.
     pub fn tcp(&self) -> &TcpStream {
@@ -70,6 +80,14 @@ impl Stream {
     /// Whether what is written may wait to be flushed.
     pub fn has_layers(&self) -> bool {
         !matches!(self, Self::Plain(_))
+    }
+
+    /// What the numbers of the other side's packets are worth.
+    pub fn packet_numbers(&self) -> PacketNumbers {
+        match self {
+            Self::Compressed(_) => PacketNumbers::Free,
+            _ => PacketNumbers::Counted,
+        }
     }
 
     /// How it is compressed.

@@ -69,6 +69,12 @@ fn mysql2() {
 }
 
 #[test]
+fn mariadb_node() {
+    // Its default is no TLS.
+    twin::tell(&node("mariadb_node", "with_mariadb.js"), &[Tls::Off, Tls::On]);
+}
+
+#[test]
 fn serverless_mysql() {
     twin::tell(&node("serverless", "with_serverless_mysql.js"), &[Tls::Off, Tls::On]);
 }

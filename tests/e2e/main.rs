@@ -52,6 +52,7 @@ mod aws;
 mod certificates;
 mod charsets;
 mod clusters;
+mod compression;
 mod crowd;
 mod cuts;
 mod databases;

@@ -1,7 +1,6 @@
 //! What drivers' own test suites found, run through Millpond.
 
 use std::net::Ipv4Addr;
-use std::process::Command;
 
 use crate::support::accounts::APP;
 use crate::support::flavor::Flavor;
@@ -10,9 +9,10 @@ use crate::support::raw::login::Login;
 use crate::support::raw::packets::Packets;
 use crate::support::raw::reply::{Expect, Raw};
 use crate::support::server::Server;
-use crate::support::{servers, testbed};
+use crate::support::servers;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_common::constants::CapabilityFlags;
 
 const PREPARE: u8 = 0x16;
 const EXECUTE: u8 = 0x17;
@@ -212,61 +212,6 @@ fn a_client_is_greeted_with_the_servers_own_collation() {
     });
 }
 
-/// Of each flavor, its shell and the ways in which that compresses.
-fn shells(flavor: Flavor) -> (Option<std::path::PathBuf>, &'static [&'static str]) {
-    match flavor {
-        Flavor::MariaDb => (testbed::program("mariadb"), &["--compress"]),
-        Flavor::MySql => {
-            let shell = testbed::folder().join("mysql/bin/mysql");
-            let ways = &["--compression-algorithms=zlib", "--compression-algorithms=zstd"][..];
-            (Some(shell).filter(|shell| shell.is_file()), ways)
-        }
-    }
-}
-
-/// PHP's driver compresses whenever it is told to, whatever the server offers, and waited for ever.
-#[test]
-fn clients_may_compress() {
-    servers::both(|server| {
-        let (Some(shell), ways) = shells(server.flavor) else {
-            return testbed::skip("compression", "no shell");
-        };
-        let millpond = Millpond::start(server, &Settings::default());
-        // A long statement, a long result that is not read at once, and one row after another.
-        let long = "x".repeat(100_000);
-        let script = format!(
-            "SHOW STATUS LIKE 'Compression'; SELECT LENGTH('{long}'), 'short'; \
-             SELECT LENGTH(GROUP_CONCAT(v)) FROM (SELECT REPEAT('abc', 300000) AS v) t; \
-             SELECT REPEAT('abc', 700000); SELECT RPAD('', 100000, UUID()) = '';"
-        );
-        for secure in [false, true] {
-            for way in ways {
-                let tell = |port: u16| {
-                    let mut command = Command::new(&shell);
-                    command.args(["--no-defaults", "-h127.0.0.1", "--protocol=tcp", "-N", *way]);
-                    command.args(["-P", &port.to_string(), "-u", APP.name, "app"]);
-                    let tls: &[&str] = match (server.flavor, secure) {
-                        (Flavor::MariaDb, true) => &["--ssl", "--skip-ssl-verify-server-cert"],
-                        (Flavor::MariaDb, false) => &["--skip-ssl"],
-                        (Flavor::MySql, true) => &["--ssl-mode=REQUIRED"],
-                        (Flavor::MySql, false) => {
-                            &["--ssl-mode=DISABLED", "--get-server-public-key"]
-                        }
-                    };
-                    command.args(tls).env("MYSQL_PWD", APP.password).args(["-e", &script]);
-                    let output = command.output().unwrap();
-                    let told = [output.stdout, output.stderr].concat();
-                    String::from_utf8_lossy(&told).into_owned()
-                };
-                let (right, seen) = (tell(server.port), tell(millpond.port));
-                assert!(seen == right, "{} {way}: {:.300}", server.flavor, seen);
-                assert!(right.starts_with("Compression\tON\n"), "{way}: {right:.300}");
-            }
-        }
-        assert!(millpond.is_running());
-    });
-}
-
 /// Go's driver asks for the cipher in force.
 #[test]
 fn the_cipher_that_a_client_is_told_is_its_own() {
@@ -368,5 +313,28 @@ fn a_statement_has_as_many_parameters_as_there_can_be() {
             client.quit().await;
         }
         assert!(replies[..2] == replies[2..], "{}", server.flavor);
+    });
+}
+
+/// MariaDB's driver for Node asks for `IGNORE_SPACE`, which a change of the user brought back.
+#[test]
+fn what_the_login_asked_for_outlives_what_it_does_on_the_server() {
+    servers::both_private(&["interactive_timeout=20000", "wait_timeout=30000"], async |server| {
+        let millpond = Millpond::start(server, &Settings::default());
+        let asked = CapabilityFlags::CLIENT_IGNORE_SPACE | CapabilityFlags::CLIENT_INTERACTIVE;
+        let login = Login { capabilities: asked, ..Login::of(&APP) };
+        let sql = "SELECT CONCAT(@@sql_mode LIKE '%IGNORE_SPACE%', ' ', @@wait_timeout)";
+        let mut seen = Vec::new();
+        for port in [server.port, millpond.port] {
+            let mut client = login.at(port).await.unwrap();
+            let mut told = vec![client.query(sql).await.unwrap().value()];
+            login.change_user(&mut client).await.unwrap();
+            told.push(client.query(sql).await.unwrap().value());
+            client.command(&[0x1f], Expect::One).await.unwrap().must("reset");
+            told.push(client.query(sql).await.unwrap().value());
+            assert_eq!(told[0].as_deref(), Some("1 20000"), "{}", server.flavor);
+            seen.push(told);
+        }
+        assert_eq!(seen[0], seen[1], "{}", server.flavor);
     });
 }

@@ -82,6 +82,14 @@ impl Packets {
         Ok((sequence, payload))
     }
 
+    /// Receives so many bytes, whatever they are.
+    pub(crate) async fn receive_bytes(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        self.fill(length).await?;
+        let start = self.consumed;
+        self.consumed += length;
+        Ok(self.input[start..self.consumed].to_vec())
+    }
+
     async fn frame(&mut self) -> io::Result<(u8, Vec<u8>)> {
         self.fill(4).await?;
         let header = &self.input[self.consumed..];
