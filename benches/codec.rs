@@ -28,7 +28,12 @@ fn reply(rows: usize, width: usize) -> Vec<u8> {
     };
     kind.encode(&mut column);
     put_lenenc_bytes(&mut row, &vec![b'x'; width]);
-    let end = ResultEnd { capabilities: CLIENT, status: Status::AUTOCOMMIT, warnings: 0 };
+    let end = ResultEnd {
+        capabilities: CLIENT,
+        status: Status::AUTOCOMMIT,
+        warnings: 0,
+        state_changes: &[],
+    };
     put_result_set(&mut out, &mut 1, &[column], (0..rows).map(|_| &row[..]), end);
     out.to_vec()
 }

@@ -106,6 +106,8 @@ pub struct Reply {
     pub content: Content,
     /// What the trackers reported.
     pub changes: Changes,
+    /// The trackers themselves, of the last result.
+    pub trackers: Box<[u8]>,
     /// Warnings of the last result.
     pub warnings: u16,
     /// The status flags, where an OK ended the reply.
@@ -192,6 +194,7 @@ struct Gathering {
     changes: Changes,
     warnings: u16,
     status: Option<Status>,
+    trackers: Box<[u8]>,
     passed: Vec<u8>,
 }
 
@@ -204,6 +207,7 @@ impl Gathering {
             changes: Changes::default(),
             warnings: 0,
             status: None,
+            trackers: Box::default(),
             passed: Vec::new(),
         }
     }
@@ -224,6 +228,7 @@ impl Gathering {
                 self.warnings = ok.warnings;
                 self.status = Some(ok.status);
                 self.changes.absorb(ok.state_changes);
+                self.trackers = ok.state_changes.into();
                 self.content = Some(Content::Ok(ok.status));
             }
             Control::ResultEnd => {
@@ -231,6 +236,7 @@ impl Gathering {
                 self.warnings = ok.warnings;
                 self.status = Some(ok.status);
                 self.changes.absorb(ok.state_changes);
+                self.trackers = ok.state_changes.into();
                 // COM_SET_OPTION ends with such a packet too, and has no rows.
                 if !matches!(self.content, Some(Content::Rows(_))) {
                     self.content = Some(Content::Ok(ok.status));
@@ -298,8 +304,8 @@ impl Gathering {
         }
         let content =
             self.content.ok_or(Fault::Unexpected { expected: "an answer to Millpond" })?;
-        let Self { changes, warnings, status, .. } = self;
-        Ok(Reply { content, changes, warnings, status })
+        let Self { changes, trackers, warnings, status, .. } = self;
+        Ok(Reply { content, changes, trackers, warnings, status })
     }
 }
 

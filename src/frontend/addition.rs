@@ -143,6 +143,7 @@ impl Client {
         let Ok(replies) = asked else { return self.lost_between_statements() };
         for reply in replies {
             self.reported(&reply.changes, None);
+            self.owe(&reply.trackers);
             if let Content::Rows(answer) = reply.content {
                 self.session.residue.diagnostics = Diagnostics::Captured(Box::new(answer.result));
             }

@@ -9,6 +9,7 @@ use super::incident::Concerned;
 use super::limits::Seat;
 use super::peer::Peer;
 use super::pins::SessionPins;
+use super::reply::{shown, tells_trackers};
 use super::service::{Admission, KnownLimits, Service};
 use super::told::Told;
 use crate::net::channel::Channel;
@@ -22,6 +23,7 @@ use crate::session::server::Flavor;
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::frame::put_packet_with;
 use crate::wire::reply::{OkKind, OkPacket};
+use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
 
@@ -128,11 +130,24 @@ impl Client {
             // MySQL counts here what the last statement left.
             ok.warnings = self.session.counted.conditions;
         }
+        let owed = self.take_owed(kind);
+        ok.state_changes = &owed;
         let mut sequence = sequence;
         let capabilities = self.capabilities;
         put_packet_with(&mut self.channel.output, &mut sequence, |out| {
             ok.encode(kind, capabilities, out);
         });
+    }
+
+    /// What is owed to the client, if a packet of this kind tells it.
+    pub(super) fn take_owed(&mut self, kind: OkKind) -> BytesMut {
+        if !tells_trackers(self.capabilities, kind) {
+            return BytesMut::new();
+        }
+        match (self.session.residue.take_owed(), self.service.learned()) {
+            (Some(owed), Some(learned)) => shown(&learned.server.trackers, &owed),
+            _ => BytesMut::new(),
+        }
     }
 
     /// Answers with an error of Millpond's own.

@@ -112,11 +112,14 @@ async fn set_option(client: &mut Client, command: &[u8], sequence: u8) -> Result
         client.put_eof(sequence.wrapping_add(1));
         return Ok(());
     }
-    let residue = client.session.residue.clone();
+    let mut residue = client.session.residue.clone();
+    residue.take_owed();
     let counted = client.session.counted;
     forward(client, command, ReplyShape::Ok, sequence).await?;
     // It is no statement, but for ROW_COUNT() (measured).
+    let owed = client.session.residue.take_owed();
     client.session.residue = residue;
+    client.session.residue.owe(owed);
     client.session.residue.row_count = -1;
     client.session.counted = counted;
     client.session.set_multi_statements(option);

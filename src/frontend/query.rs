@@ -15,6 +15,7 @@ use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, Query, put_parts};
 use crate::wire::exchange::ReplyShape;
 use crate::wire::frame::put_lenenc_bytes;
+use crate::wire::reply::OkKind;
 use crate::wire::resultset::{ResultEnd, binary_row, put_result_set};
 use bytes::BytesMut;
 use std::borrow::Cow;
@@ -178,6 +179,7 @@ impl Client {
         };
         let Some(reply) = replies.into_iter().next() else { return Ok(true) };
         self.reported(&reply.changes, None);
+        self.owe(&reply.trackers);
         match reply.content {
             Content::Rows(answer) => {
                 // After an error, only the server knows.
@@ -262,7 +264,9 @@ impl Client {
                 *row = binary_row(&form.result.columns, row)?;
             }
         }
+        let owed = self.take_owed(OkKind::ResultEnd);
         let end = ResultEnd {
+            state_changes: &owed,
             capabilities: self.capabilities,
             status: form.status.without(Status::SESSION_STATE_CHANGED),
             warnings: form.warnings,

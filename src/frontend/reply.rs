@@ -2,8 +2,10 @@
 //! only the session trackers that it asked for.
 
 mod outcome;
+mod owed;
 
 pub use self::outcome::{Beside, Outcome, Prepared};
+pub use self::owed::with_owed;
 
 use super::query::RowForm;
 use super::sequences::whole_number;
@@ -51,6 +53,8 @@ pub struct ReplyEditor<'a> {
     pub rows: RowForm,
     /// What is behind the definitions of columns.
     pub behind_columns: BehindColumns,
+    /// Trackers that are the client's from before, until it gets them.
+    pub owed: Option<Box<[u8]>>,
     /// What came out.
     pub outcome: Outcome,
     /// Packets inserted so far, which shift the sequence numbers that the client sees.
@@ -154,6 +158,7 @@ impl<'a> ReplyEditor<'a> {
             ahead: Ahead::default(),
             rows: RowForm::Text,
             behind_columns: BehindColumns::Rows,
+            owed: None,
             outcome: Outcome::default(),
             inserted: 0,
             pending_eof: None,
@@ -186,15 +191,24 @@ impl<'a> ReplyEditor<'a> {
             }
         }
         self.ahead.ended(kind);
-        let native = self.client.has(Capabilities::SESSION_TRACK)
-            && (kind == OkKind::Ok || self.client.has(Capabilities::DEPRECATE_EOF));
+        let native = tells_trackers(self.client, kind);
+        let owed = if native { self.owed.take() } else { None };
         if native
             && grown == 0
+            && owed.is_none()
             && (ok.state_changes.is_empty() || self.pass_trackers == PassTrackers::All)
         {
             return Ok(Edit::Keep);
         }
-        let shown = self.shown(ok.state_changes)?;
+        let all;
+        let state_changes = match &owed {
+            Some(owed) => {
+                all = with_owed(owed, ok.state_changes);
+                &all[..]
+            }
+            None => ok.state_changes,
+        };
+        let shown = self.shown(state_changes);
         let mut sequence = sequence(packet)?.wrapping_add(grown);
         let ok = OkPacket { state_changes: &shown, ..ok };
         put_packet_with(sink.open(), &mut sequence, |out| ok.encode(kind, self.client, out));
@@ -202,36 +216,14 @@ impl<'a> ReplyEditor<'a> {
     }
 
     /// The trackers that the client would have got from its own connection.
-    fn shown(&self, state_changes: &[u8]) -> Result<BytesMut, Fault> {
-        let mut shown = BytesMut::new();
+    fn shown(&self, state_changes: &[u8]) -> BytesMut {
         if !self.client.has(Capabilities::SESSION_TRACK) {
-            return Ok(shown);
+            return BytesMut::new();
         }
-        if self.pass_trackers == PassTrackers::All {
-            shown.put_slice(state_changes);
-            return Ok(shown);
+        match self.pass_trackers {
+            PassTrackers::All => state_changes.into(),
+            PassTrackers::Filtered => shown(self.trackers, state_changes),
         }
-        for tracker in Trackers::new(state_changes) {
-            // What is behind a part that cannot be read, its client cannot read either.
-            let Ok(tracker) = tracker else { break };
-            let show = match tracker {
-                Tracker::SystemVariable { name, .. } => self.trackers.shows_variable(name),
-                Tracker::Schema(_) => self.trackers.schema,
-                Tracker::StateChange(_) => self.trackers.state_change,
-                Tracker::Gtids(_) => self.trackers.gtids,
-                Tracker::TransactionState(_) => {
-                    self.trackers.transaction != TransactionTracking::Off
-                }
-                Tracker::TransactionCharacteristics(_) => {
-                    self.trackers.transaction == TransactionTracking::Characteristics
-                }
-                Tracker::Other { .. } => true,
-            };
-            if show {
-                put_tracker(&mut shown, &tracker);
-            }
-        }
-        Ok(shown)
     }
 
     /// In a place between packets.
@@ -261,6 +253,36 @@ impl<'a> ReplyEditor<'a> {
         self.inserted = self.inserted.wrapping_add(1);
         1
     }
+}
+
+/// Whether a client of these capabilities gets trackers with such a packet.
+pub(super) fn tells_trackers(client: Capabilities, kind: OkKind) -> bool {
+    client.has(Capabilities::SESSION_TRACK)
+        && (kind == OkKind::Ok || client.has(Capabilities::DEPRECATE_EOF))
+}
+
+/// Those of the trackers that a client gets that set up none of its own.
+pub(super) fn shown(trackers: &TrackerDefaults, state_changes: &[u8]) -> BytesMut {
+    let mut shown = BytesMut::new();
+    for tracker in Trackers::new(state_changes) {
+        // What is behind a part that cannot be read, its client cannot read either.
+        let Ok(tracker) = tracker else { break };
+        let show = match tracker {
+            Tracker::SystemVariable { name, .. } => trackers.shows_variable(name),
+            Tracker::Schema(_) => trackers.schema,
+            Tracker::StateChange(_) => trackers.state_change,
+            Tracker::Gtids(_) => trackers.gtids,
+            Tracker::TransactionState(_) => trackers.transaction != TransactionTracking::Off,
+            Tracker::TransactionCharacteristics(_) => {
+                trackers.transaction == TransactionTracking::Characteristics
+            }
+            Tracker::Other { .. } => true,
+        };
+        if show {
+            put_tracker(&mut shown, &tracker);
+        }
+    }
+    shown
 }
 
 fn sequence(packet: &[u8]) -> Result<u8, Fault> {

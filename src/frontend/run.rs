@@ -153,6 +153,7 @@ impl Client {
         let withhold = self.withholds();
         let mut due = self.due_at_work();
         let handle = due.is_some().then(|| self.entry.handle().clone());
+        let owed = self.session.residue.take_owed();
         let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
         let place = lease.pool().key().server;
         let interrupted = handle.map(|handle| (handle, lease.pool().clone()));
@@ -161,6 +162,7 @@ impl Client {
         look_closely(&mut exchange, &request, self.capabilities, server.version.flavor);
         let mut editor = ReplyEditor::new(self.capabilities, *capabilities, &server.trackers);
         edit_for(&mut editor, &request, &self.session, server.version.flavor);
+        editor.owed = owed;
         editor.withhold = match (&due, withhold) {
             (Some(due), Withhold::Nothing) => Withhold::InterruptedAfter(due.at()),
             _ => withhold,
@@ -188,6 +190,7 @@ impl Client {
                 }
             }
         };
+        self.session.residue.owe(editor.owed.take());
         let mut outcome = std::mem::take(&mut editor.outcome);
         outcome.rows = exchange.rows();
         match relayed {

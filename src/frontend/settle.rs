@@ -3,6 +3,7 @@
 
 use super::borrow::thread_of;
 use super::client::{Client, Stop};
+use super::reply::with_owed;
 use crate::backend::connection::TRACKERS;
 use crate::backend::dialogue::{Content, Question, answers};
 use crate::failover::suspicion::Evidence;
@@ -18,7 +19,7 @@ use crate::session::server::Flavor;
 use crate::session::state::{ResultsCollation, SeparateCharsets};
 use crate::session::treatment::PoolMode;
 use crate::session::wide::Wide;
-use crate::wire::capability::Status;
+use crate::wire::capability::{Capabilities, Status};
 use std::sync::Arc;
 
 /// Asked when a character set variable changed: one of them is never reported. As bytes, whatever the
@@ -162,6 +163,9 @@ impl Client {
                 _ => None,
             };
             self.reported(&reply.changes, status);
+            if matches!(question, Question::Ping) {
+                self.owe(&reply.trackers);
+            }
             if let Content::Err(error) = &reply.content
                 && matches!(question, Question::Query(sql) if sql.starts_with(SET_TO_ITSELF))
                 && !NOT_SET.contains(&error.code)
@@ -175,6 +179,17 @@ impl Client {
             } else {
                 self.session.pins.locks_known(&answer.first_row);
             }
+        }
+    }
+
+    /// Keeps the trackers of an answer to Millpond, which sets nothing, for the client: on MySQL, they are
+    /// of a failed statement.
+    pub(super) fn owe(&mut self, trackers: &[u8]) {
+        let tells = self.capabilities.has(Capabilities::SESSION_TRACK)
+            && self.session.dialect.flavor == Flavor::MySql;
+        if tells && !trackers.is_empty() {
+            let owed = self.session.residue.take_owed().unwrap_or_default();
+            self.session.residue.owe(Some(Box::from(&with_owed(&owed, trackers)[..])));
         }
     }
 
@@ -336,6 +351,7 @@ impl Client {
         };
         for reply in &replies {
             self.reported(&reply.changes, None);
+            self.owe(&reply.trackers);
         }
         if capture.asks_sequences() {
             // They have used it up.

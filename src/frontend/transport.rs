@@ -40,6 +40,7 @@ impl Client {
         };
         let Some(reply) = replies.into_iter().next() else { return Ok(true) };
         self.reported(&reply.changes, None);
+        self.owe(&reply.trackers);
         match reply.content {
             Content::Rows(mut answer) => {
                 let stream = &self.channel.stream;

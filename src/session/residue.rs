@@ -125,6 +125,8 @@ struct UserVariables {
     last_values: LastValues,
     /// What is on the backend was too large to be brought here.
     too_large: bool,
+    /// Trackers of a failed statement, which the client has not been told.
+    owed: Option<Box<[u8]>>,
 }
 
 impl Default for Residue {
@@ -180,6 +182,18 @@ impl Residue {
     /// Those, to be changed, if the session may have some.
     pub fn last_values_if_any(&mut self) -> Option<&mut LastValues> {
         self.variables.as_mut().map(|v| &mut v.last_values)
+    }
+
+    /// Keeps trackers that the client's next OK is to tell.
+    pub fn owe(&mut self, trackers: Option<Box<[u8]>>) {
+        if trackers.is_some() {
+            self.variables.get_or_insert_default().owed = trackers;
+        }
+    }
+
+    /// Those, which are then told.
+    pub fn take_owed(&mut self) -> Option<Box<[u8]>> {
+        self.variables.as_mut()?.owed.take()
     }
 
     /// A statement may have assigned to this variable, or changed its type.

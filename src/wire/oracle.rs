@@ -245,7 +245,8 @@ proptest! {
             row
         });
         let mut out = BytesMut::new();
-        let end = ResultEnd { capabilities, status: Status::AUTOCOMMIT, warnings };
+        let end =
+            ResultEnd { capabilities, status: Status::AUTOCOMMIT, warnings, state_changes: &[] };
         put_result_set(&mut out, &mut 1, &columns, (0..rows).map(|_| &row[..]), end);
         let mut packets = Vec::new();
         let mut rest = &out[..];

@@ -100,13 +100,15 @@ pub fn binary_row(columns: &[Box<[u8]>], row: &[u8]) -> Result<Box<[u8]>, Fault>
 
 /// The end of a result set, for a client with these capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResultEnd {
+pub struct ResultEnd<'a> {
     /// What the client negotiated.
     pub capabilities: Capabilities,
     /// Status flags.
     pub status: Status,
     /// Number of warnings.
     pub warnings: u16,
+    /// Session trackers.
+    pub state_changes: &'a [u8],
 }
 
 /// Appends a result set from the payloads of its column definitions and text rows.
@@ -115,7 +117,7 @@ pub fn put_result_set<'a>(
     sequence: &mut u8,
     columns: &[impl AsRef<[u8]>],
     rows: impl Iterator<Item = &'a [u8]>,
-    end: ResultEnd,
+    end: ResultEnd<'_>,
 ) {
     put_packet_with(out, sequence, |out| put_lenenc_int(out, columns.len() as u64));
     for column in columns {
@@ -130,8 +132,9 @@ pub fn put_result_set<'a>(
     put_end(out, sequence, end);
 }
 
-fn put_end(out: &mut BytesMut, sequence: &mut u8, end: ResultEnd) {
-    let ok = OkPacket { status: end.status, warnings: end.warnings, ..OkPacket::default() };
+fn put_end(out: &mut BytesMut, sequence: &mut u8, end: ResultEnd<'_>) {
+    let ResultEnd { status, warnings, state_changes, .. } = end;
+    let ok = OkPacket { status, warnings, state_changes, ..OkPacket::default() };
     put_packet_with(out, sequence, |out| ok.encode(OkKind::ResultEnd, end.capabilities, out));
 }
 

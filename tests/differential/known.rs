@@ -367,6 +367,18 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
             "SELECT FOUND_ROWS() > 400",
         ]],
     ),
+    (
+        "what a failed statement had changed was told to Millpond, and not to its client",
+        &[
+            &["!prepare 2 SELECT 23", "SET sql_mode = ''", "CALL err()", "!execute 2 as fii"],
+            &["CALL err()", "SELECT ROW_COUNT()"],
+            &["CALL err()", "SELECT CONNECTION_ID() > 1"],
+            &["CALL err()", "SHOW SESSION VARIABLES LIKE 'time_zone'"],
+            &["CALL err()", "!ping"],
+            &["!prepare 1 SELECT 1", "CALL err()", "!reset 1", "SELECT 1"],
+            &["CALL err()", "SELECT nosuch", "CALL err()", "!option 0", "SELECT 1"],
+        ],
+    ),
 ];
 
 /// Sessions from the file that the environment names, for as long as the test runs.

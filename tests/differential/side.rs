@@ -27,10 +27,13 @@ struct Statement {
     cursor: bool,
 }
 
+/// How many kinds of clients there are.
+pub(crate) const GENERATIONS: usize = 4;
+
 /// How a client of each generation logs in; there are more of them than connections.
 pub(crate) fn login(number: usize, database: &str) -> Login {
     let old = Flags::CLIENT_MULTI_RESULTS | Flags::CLIENT_PS_MULTI_RESULTS;
-    let capabilities = match number % 4 {
+    let capabilities = match number % GENERATIONS {
         0 => old | Flags::CLIENT_DEPRECATE_EOF | Flags::CLIENT_MULTI_STATEMENTS,
         1 => old | Flags::CLIENT_DEPRECATE_EOF | Flags::CLIENT_SESSION_TRACK,
         2 => old | Flags::CLIENT_MULTI_STATEMENTS | Flags::CLIENT_LOCAL_FILES,
