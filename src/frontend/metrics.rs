@@ -22,6 +22,7 @@ pub struct FrontendMetrics {
     received: IntCounterVec,
     hidden_triggers: IntCounterVec,
     pin_checks: IntCounterVec,
+    abandoned: IntCounterVec,
     left: IntCounterVec,
     login_seconds: HistogramVec,
     command_seconds: HistogramVec,
@@ -45,6 +46,8 @@ pub struct ServiceMetrics {
     pub hidden_triggers: IntCounter,
     /// Looks at what a session holds that may hold anything.
     pub pin_checks: [IntCounter; PinCheck::ALL.len()],
+    /// Reads that were ended because their client was gone.
+    pub abandoned: IntCounter,
     /// From a connection to the end of its login, by transport.
     pub login_seconds: [Histogram; 2],
     /// From a command to the end of its reply, by transport.
@@ -105,6 +108,13 @@ impl FrontendMetrics {
                 ),
                 &["service", "outcome"],
             )?,
+            abandoned: IntCounterVec::new(
+                Opts::new(
+                    "millpond_abandoned_reads_total",
+                    "Reads that were ended because their client was gone.",
+                ),
+                service,
+            )?,
             left: IntCounterVec::new(
                 Opts::new("millpond_client_connections_closed_total", "Clients gone, by reason."),
                 reason,
@@ -151,6 +161,7 @@ impl FrontendMetrics {
         registry.register(Box::new(metrics.received.clone()))?;
         registry.register(Box::new(metrics.hidden_triggers.clone()))?;
         registry.register(Box::new(metrics.pin_checks.clone()))?;
+        registry.register(Box::new(metrics.abandoned.clone()))?;
         registry.register(Box::new(metrics.left.clone()))?;
         registry.register(Box::new(metrics.client_bytes.clone()))?;
         registry.register(Box::new(metrics.login_seconds.clone()))?;
@@ -174,6 +185,7 @@ impl FrontendMetrics {
             hidden_triggers: self.hidden_triggers.with_label_values(only),
             pin_checks: PinCheck::ALL
                 .map(|outcome| self.pin_checks.with_label_values(&[service, outcome.name()])),
+            abandoned: self.abandoned.with_label_values(only),
             login_seconds: by_transport(&self.login_seconds),
             command_seconds: by_transport(&self.command_seconds),
             backend_seconds: self.backend_seconds.with_label_values(only),

@@ -1,5 +1,6 @@
 //! Floor 10: clients.
 
+mod abandoned;
 mod addition;
 pub mod borrow;
 pub mod cancel;

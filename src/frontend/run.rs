@@ -1,5 +1,6 @@
 //! One command on a backend connection: borrow, align, send, relay, take in, give back.
 
+use super::abandoned;
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::cut::{come, interrupt};
@@ -10,7 +11,7 @@ use super::told::Told;
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::Question;
 use crate::net::link::LinkError;
-use crate::net::relay::{RelayError, ServerSide, relay};
+use crate::net::relay::{Leaving, RelayError, ServerSide, relay};
 use crate::session::answers::Rename;
 use crate::session::effect;
 use crate::session::inherited;
@@ -169,10 +170,15 @@ impl Client {
         };
         let side = ServerSide { stream, input };
         let before = self.channel.output.len();
-        let bound = self.limits.load().result_buffer;
+        let limits = self.limits.load();
+        let leaving = match abandoned::is_of_no_use(request.analysis, self.repetition) {
+            true => Leaving::Noticed { limit: limits.max_packet },
+            false => Leaving::Ignored,
+        };
+        let ways = (limits.result_buffer, leaving);
         let sent = Instant::now();
         let relayed = {
-            let relaying = relay(side, &mut self.channel, &mut exchange, &mut editor, bound);
+            let relaying = relay(side, &mut self.channel, &mut exchange, &mut editor, ways);
             tokio::pin!(relaying);
             loop {
                 tokio::select! {
@@ -215,7 +221,10 @@ impl Client {
             }
             Err(RelayError::Client(error)) => {
                 if let Some(lease) = self.lease.take() {
-                    lease.discard();
+                    match leaving {
+                        Leaving::Noticed { .. } => abandoned::end(lease, &self.service),
+                        Leaving::Ignored => lease.discard(),
+                    }
                 }
                 Err(Stop::Client(error))
             }

@@ -78,6 +78,8 @@ pub struct Service {
     /// When clients came from each address.
     pub rates: Rates,
     moments: AtomicU64,
+    /// Held by who has a read ended whose client is gone.
+    pub(super) ending: tokio::sync::Mutex<()>,
     pub(super) told_of_hidden_triggers: AtomicBool,
     pub(super) inspectors: Inspectors,
 }
@@ -129,6 +131,7 @@ impl Service {
             seats: Seats::default(),
             rates: Rates::default(),
             moments: AtomicU64::new(1),
+            ending: tokio::sync::Mutex::default(),
             told_of_hidden_triggers: AtomicBool::new(false),
             inspectors: Inspectors::default(),
         });

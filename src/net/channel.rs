@@ -187,17 +187,19 @@ impl Channel {
     ///
     /// Cancel safe.
     pub async fn closed(&mut self, limit: usize) {
-        loop {
-            if self.input.filled().len() >= limit {
-                return std::future::pending().await;
-            }
+        std::future::poll_fn(|context| self.poll_closed(limit, context)).await;
+    }
+
+    /// The same, for who waits for something else besides.
+    pub(crate) fn poll_closed(&mut self, limit: usize, context: &mut Context<'_>) -> Poll<()> {
+        while self.input.filled().len() < limit {
             let Self { stream, input, .. } = &mut *self;
-            let read = std::future::poll_fn(|context| input.poll_fill(stream, context));
-            match read.await {
-                Ok(0) | Err(_) => return,
+            match ready!(input.poll_fill(stream, context)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }
         }
+        Poll::Pending
     }
 }
 

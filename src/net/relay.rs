@@ -98,6 +98,18 @@ pub struct ServerSide<'a> {
     pub input: &'a mut ReadBuffer,
 }
 
+/// How a client is treated that leaves before anything of the reply could be sent to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// The reply is waited for all the same.
+    Ignored,
+    /// The relay ends. What the client sends meanwhile, up to so many bytes, waits in its input.
+    Noticed {
+        /// How many.
+        limit: usize,
+    },
+}
+
 /// Relays one reply. When it returns, the end of the reply may still wait in the client's output:
 /// the server's connection is free before a slow client has everything.
 ///
@@ -111,7 +123,7 @@ pub async fn relay<E: Editor>(
     client: &mut Channel,
     exchange: &mut Exchange,
     editor: &mut E,
-    bound: usize,
+    (bound, leaving): (usize, Leaving),
 ) -> Result<(), RelayError> {
     let ServerSide { stream, input } = server;
     loop {
@@ -123,7 +135,7 @@ pub async fn relay<E: Editor>(
                 if !input.is_at_rest() {
                     input.reserve(n);
                 }
-                advance(stream, input, client, bound).await?;
+                advance(stream, input, client, (bound, leaving)).await?;
             }
             Ok(Stop::LocalInfile) => {
                 keep(input, kept, client);
@@ -227,7 +239,7 @@ async fn advance(
     server: &mut Stream,
     input: &mut ReadBuffer,
     client: &mut Channel,
-    bound: usize,
+    (bound, leaving): (usize, Leaving),
 ) -> Result<(), RelayError> {
     // A small reply is sent in one piece at its end; only what fills a read goes ahead of it.
     let hurry = client.output.len() >= HURRY;
@@ -244,9 +256,12 @@ async fn advance(
             Poll::Ready(Ok(n)) => Poll::Ready(Ok(n)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(LinkError::Io(error).into())),
             // Nothing to read now: the client need not wait for what is there.
-            Poll::Pending => match client.poll_send(context) {
-                Poll::Ready(Err(error)) => Poll::Ready(Err(RelayError::Client(error))),
-                _ => Poll::Pending,
+            Poll::Pending => match (client.poll_send(context), leaving) {
+                (Poll::Ready(Err(error)), _) => Poll::Ready(Err(RelayError::Client(error))),
+                (_, Leaving::Noticed { limit }) => client
+                    .poll_closed(limit, context)
+                    .map(|()| Err(RelayError::Client(io::ErrorKind::UnexpectedEof.into()))),
+                (_, Leaving::Ignored) => Poll::Pending,
             },
         }
     })

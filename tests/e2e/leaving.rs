@@ -48,25 +48,58 @@ fn a_client_that_dies_in_a_transaction_has_it_rolled_back() {
     });
 }
 
+/// A server alone would look after its client only in the first and the last of these.
 #[test]
-fn a_client_that_dies_while_its_statement_runs_has_it_stopped_or_rolled_back() {
+fn a_client_that_dies_while_it_reads_has_that_ended_and_its_transaction_rolled_back() {
     servers::both_async(|server| async move {
-        table(server, "running").await;
+        table(server, "reading").await;
+        let millpond = Millpond::start(server, &Settings::with_pool_of(2));
+        let login = Login::of(&APP);
+        let mut holder = login.at(millpond.port).await.expect("to log in");
+        holder.query("DO GET_LOCK('dies', 1)").await.expect("a reply").must("a lock");
+        for (n, read) in [
+            "SELECT SLEEP(600)",
+            "SELECT BENCHMARK(1000000000000, SHA2('a', 256))",
+            "SELECT GET_LOCK('dies', 600)",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut dying = login.at(millpond.port).await.expect("to log in");
+            for sql in ["BEGIN", "UPDATE reading SET n = 100 WHERE id = 1"] {
+                dying.query(sql).await.expect(sql).must(sql);
+            }
+            dying.packets.send(0, &[b"\x03", read.as_bytes()].concat()).await.expect("to send");
+            sleep(Duration::from_millis(200)).await;
+            drop(dying);
+            let mut next = login.at(millpond.port).await.expect("to log in");
+            let sql = "UPDATE reading SET n = n + 1 WHERE id = 1";
+            let updated = timeout(2 * SOON, next.query(sql)).await.expect(read);
+            updated.expect("a reply").must(sql);
+            let reply = next.query("SELECT n FROM reading").await.expect("a reply");
+            assert_eq!(reply.value(), Some((n + 1).to_string()), "{}: {read}", server.flavor);
+        }
+        let page = millpond.page("/metrics");
+        assert!(page.contains("millpond_abandoned_reads_total{service=\"test\"} 3"), "{page}");
+    });
+}
+
+#[test]
+fn a_client_that_dies_while_it_writes_has_that_finished() {
+    servers::both_async(|server| async move {
+        table(server, "writing").await;
         let millpond = Millpond::start(server, &Settings::with_pool_of(2));
         let login = Login::of(&APP);
         let mut dying = login.at(millpond.port).await.expect("to log in");
-        for sql in ["BEGIN", "UPDATE running SET n = 100 WHERE id = 1"] {
-            dying.query(sql).await.expect(sql).must(sql);
-        }
-        dying.packets.send(0, b"\x03SELECT SLEEP(2)").await.expect("to send");
+        let sql = b"\x03UPDATE writing SET n = n + 1 + SLEEP(1) WHERE id = 1";
+        dying.packets.send(0, sql).await.expect("to send");
         sleep(Duration::from_millis(200)).await;
         drop(dying);
         let mut next = login.at(millpond.port).await.expect("to log in");
-        let sql = "UPDATE running SET n = n + 1 WHERE id = 1";
-        let updated = timeout(2 * SOON, next.query(sql)).await.expect("the lock to go");
-        updated.expect("a reply").must(sql);
-        let reply = next.query("SELECT n FROM running").await.expect("a reply");
-        assert_eq!(reply.value().as_deref(), Some("1"));
+        let sql = "UPDATE writing SET n = n + 1 WHERE id = 1";
+        next.query(sql).await.expect("a reply").must(sql);
+        let reply = next.query("SELECT n FROM writing").await.expect("a reply");
+        assert_eq!(reply.value().as_deref(), Some("2"), "{}", server.flavor);
     });
 }
 

@@ -159,7 +159,7 @@ fn a_user_has_so_many_backend_connections() {
 fn a_user_has_so_many_backend_connections_whatever_kind_they_are_of() {
     servers::both_async(async |server| {
         let settings = Settings {
-            pool: "max_size = 5\nborrow_timeout = \"300ms\"\n".into(),
+            pool: "max_size = 5\nborrow_timeout = \"1s\"\n".into(),
             ..Settings::default()
         };
         let millpond = Millpond::start(server, &settings);
