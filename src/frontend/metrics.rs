@@ -111,7 +111,7 @@ impl FrontendMetrics {
             abandoned: IntCounterVec::new(
                 Opts::new(
                     "millpond_abandoned_reads_total",
-                    "Reads that were ended because their client was gone.",
+                    "Reads that were ended because their client had left.",
                 ),
                 service,
             )?,
