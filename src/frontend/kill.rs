@@ -94,7 +94,12 @@ impl Client {
     async fn have_killed(&mut self, words: &str, thread: Thread) -> Result<(), Told> {
         let patience = self.service.wake(self.limits.load());
         let key = PoolKey { server: thread.server, ..self.pool.key().clone() };
-        let pool = self.service.pool(&key).unwrap_or_else(|| self.pool.clone());
+        let denied = || Told::kill_denied(thread.id.into());
+        let pool = match thread.server == self.pool.key().server {
+            true => self.pool.clone(),
+            // Never on another server: there, the number is a stranger's.
+            false => self.service.pool(&key).ok_or_else(denied)?,
+        };
         let opened = pool.open_apart().await;
         let mut control = opened.map_err(|error| Told::not_acquired(&error, &patience))?;
         let sql = format!("KILL {words} {}", thread.id);
