@@ -354,6 +354,10 @@ fn look_closely(
     if prepares || !request.renames.is_empty() {
         exchange.see_definitions();
     }
+    if client.has(Capabilities::DEPRECATE_EOF) {
+        // An EOF in front of the rows is all that would be put between packets.
+        exchange.pass_bounds();
+    }
     if request.shape == ReplyShape::Execute && request.analysis.kind == StatementKind::Call {
         exchange.treat_outputs(outputs(client));
     }

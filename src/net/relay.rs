@@ -131,7 +131,9 @@ pub async fn relay<E: Editor>(
         let stop = pass(input, &mut kept, client, exchange, editor);
         match stop {
             Ok(Stop::NeedMore(n)) => {
-                hand_over(input, kept, client).await.map_err(RelayError::Client)?;
+                if kept > 0 {
+                    hand_over(input, kept, client).await.map_err(RelayError::Client)?;
+                }
                 if !input.is_at_rest() {
                     input.reserve(n);
                 }

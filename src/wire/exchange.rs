@@ -61,6 +61,7 @@ pub struct Exchange {
     rows: u64,
     columns: u64,
     results: u32,
+    bounds: Packets,
     definitions: Packets,
     seen_rows: Packets,
     outputs: Outputs,
@@ -104,10 +105,17 @@ impl Exchange {
             rows: 0,
             columns: 0,
             results: 0,
+            bounds: Packets::Seen,
             definitions: Packets::Pass,
             seen_rows: Packets::Pass,
             outputs: Outputs::Pass,
         }
+    }
+
+    /// The heads of result sets, and the places between packets, will be no controls: nobody puts
+    /// anything there, and a reply that comes whole passes in two steps.
+    pub fn pass_bounds(&mut self) {
+        self.bounds = Packets::Pass;
     }
 
     /// The definitions of columns and parameters will be controls: somebody wants to know or change
@@ -198,6 +206,11 @@ impl Exchange {
             }
             // A packet begins here. Places and controls are told apart from what passed before.
             match self.look(&input[at..])? {
+                Look::Place(kind) if self.bounds == Packets::Pass => self.place(kind),
+                Look::Control(Control::ColumnCount, length) if self.bounds == Packets::Pass => {
+                    self.control(Control::ColumnCount, length, &mut input[at..])?;
+                    at += length;
+                }
                 Look::Place(_) | Look::Control(..) | Look::Done if at > 0 => {
                     return Ok(Step::Pass(at));
                 }
@@ -347,6 +360,7 @@ impl Exchange {
                 Self::prepared_columns(columns)
             }
             (_, State::ExpectPreparedColumns { .. }) => State::Done,
+            _ if self.bounds == Packets::Pass => State::ExpectRows,
             _ => State::ExpectFirstRow,
         };
     }
@@ -355,7 +369,7 @@ impl Exchange {
         if columns == 0 { State::Done } else { State::ExpectPreparedColumns { left: columns } }
     }
 
-    /// A control packet is at the very front of the input, whole.
+    /// A control packet is at the front of the input, whole.
     fn control(&mut self, kind: Control, length: usize, input: &mut [u8]) -> Result<Step, Fault> {
         let payload = &input[HEADER..length];
         let next = match kind {
