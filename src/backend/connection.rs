@@ -41,6 +41,8 @@ pub struct Connection {
     pub stream: Stream,
     /// What was read and not yet looked at; empty between commands.
     pub input: ReadBuffer,
+    /// Room for a command that is sent; empty between commands.
+    pub output: BytesMut,
     /// The server behind it.
     pub server: Arc<ServerInfo>,
     /// The server's number for this connection.

@@ -123,6 +123,7 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     Ok(Connection {
         stream,
         input,
+        output: BytesMut::new(),
         server: info,
         thread_id: server.connection_id,
         capabilities: server.capabilities,

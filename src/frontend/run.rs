@@ -27,6 +27,9 @@ use crate::wire::frame::last_sequence;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
+/// The most memory for commands that a backend connection keeps.
+const KEPT_OUTPUT: usize = 4 * 1024;
+
 /// A command on its way to a backend.
 pub struct Request<'a> {
     /// What it does to the session.
@@ -123,7 +126,7 @@ impl Client {
             return Ok(Ran::Refused);
         }
         let Some(lease) = &mut self.lease else { return Ok(Ran::Refused) };
-        let mut output = BytesMut::with_capacity(256);
+        let mut output = std::mem::take(&mut lease.connection().output);
         let closed = put_closes(lease.connection(), &mut output);
         if closed > 0 {
             lease.pool().metrics.statements_closed.inc_by(closed);
@@ -141,6 +144,10 @@ impl Client {
             tracing::debug!(%error, "a command could not be sent");
             self.connection_failed(request.sequence, Sent::Perhaps)?;
             return Ok(Ran::Refused);
+        }
+        if output.capacity() <= KEPT_OUTPUT {
+            output.clear();
+            connection.output = output;
         }
         if proven && !steps.is_empty() && !self.read_restores(&steps, &request).await? {
             return Ok(Ran::Refused);

@@ -5,12 +5,12 @@ use super::client::{Client, Stop};
 use super::cut::{CutReason, come};
 use super::outcome::Left;
 use super::told::Told;
-use super::work::at_work;
+use super::work::{Desk, at_work};
 use crate::net::channel::{Framed, ReadError};
 use crate::session::server::Flavor;
 use crate::wire::command::CommandCode;
 use crate::wire::fault::Fault;
-use crate::wire::frame::{HEADER, Header};
+use crate::wire::frame::Header;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -93,16 +93,23 @@ fn seconds_at(moment: Instant) -> u64 {
 }
 
 /// The commands that the client has sent by now, in their order; when it had the last answer.
-pub(super) async fn burst(client: &mut Client) -> Result<Instant, Stop> {
+pub(super) async fn burst(client: &mut Client, desk: &mut Desk) -> Result<Instant, Stop> {
+    desk.lend(&mut client.channel);
+    let done = commands(client, desk).await;
+    desk.take_back(&mut client.channel);
+    done
+}
+
+async fn commands(client: &mut Client, desk: &mut Desk) -> Result<Instant, Stop> {
     loop {
         let framed = next_command(client).await?;
         let started = Instant::now();
         client.waited = 0;
-        let command = take_command(client, framed);
-        super::dispatch::dispatch(client, &command, framed.sequence).await?;
+        let command = desk.take_command(&mut client.channel, framed);
+        super::dispatch::dispatch(client, command, framed.sequence).await?;
         client.channel.flush().await?;
         let finished = Instant::now();
-        count(client, &command, framed, finished.saturating_duration_since(started));
+        count(client, command, framed, finished.saturating_duration_since(started));
         if client.is_overdue() {
             cut(client, CutReason::TooLong).await?;
         }
@@ -156,23 +163,6 @@ async fn next_command(client: &mut Client) -> Result<Framed, Stop> {
             Err(Stop::Fault(fault))
         }
     }
-}
-
-/// Takes a command's payload out of the input, the headers of its frames removed.
-fn take_command(client: &mut Client, framed: Framed) -> Vec<u8> {
-    let input = &mut client.channel.input;
-    let bytes = &input.filled()[..framed.length];
-    let mut payload = Vec::with_capacity(framed.length - HEADER * framed.frames);
-    let mut at = 0;
-    while let Some(header) = Header::parse(&bytes[at..]) {
-        at += HEADER;
-        payload.extend_from_slice(&bytes[at..at + header.length]);
-        at += header.length;
-    }
-    input.consume(framed.length);
-    // Many may wait for a connection at a time, each with a command, but none with a buffer.
-    input.rest();
-    payload
 }
 
 /// Ends the connection, with a word to the client where it can still hear one.

@@ -7,6 +7,8 @@
 
 use super::client::{Client, Stop};
 use super::serve::burst;
+use crate::net::channel::{Channel, Framed};
+use bytes::BytesMut;
 use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::Instant;
 
+/// The most memory for commands, and for answers, that a bench keeps.
+const LARGEST: usize = 16 * 1024;
 /// How many benches each thread keeps for later clients.
 const KEPT: usize = 32;
 
@@ -24,6 +28,39 @@ thread_local! {
 
 /// A client, and what became of its burst.
 type Worked = (Box<Client>, Result<Instant, Stop>);
+
+/// Memory that goes from one client to the next on a bench.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    command: Vec<u8>,
+    output: BytesMut,
+}
+
+impl Desk {
+    /// The payload of a client's next command, taken out of its input.
+    pub(super) fn take_command(&mut self, channel: &mut Channel, framed: Framed) -> &[u8] {
+        self.command.clear();
+        channel.take_command(framed, &mut self.command);
+        &self.command
+    }
+
+    /// Lends a client room for its answers.
+    pub(super) fn lend(&mut self, channel: &mut Channel) {
+        if channel.output.capacity() == 0 {
+            channel.output = std::mem::take(&mut self.output);
+        }
+    }
+
+    /// Takes that room back, if nothing is in it. What has grown large is not kept.
+    pub(super) fn take_back(&mut self, channel: &mut Channel) {
+        if self.command.capacity() > LARGEST {
+            self.command = Vec::new();
+        }
+        if channel.output.is_empty() && channel.output.capacity() <= LARGEST {
+            self.output = std::mem::take(&mut channel.output);
+        }
+    }
+}
 
 /// What is on a bench between two looks at it.
 #[derive(Debug, Default)]
@@ -52,6 +89,7 @@ impl Bench {
 
 /// Works for one client after another.
 async fn work(seat: Arc<Mutex<Seat>>) {
+    let mut desk = Desk::default();
     loop {
         // Whoever puts a client here looks at the bench by itself: nobody has to be woken.
         let mut client = poll_fn(|_| {
@@ -65,7 +103,7 @@ async fn work(seat: Arc<Mutex<Seat>>) {
             }
         })
         .await;
-        let done = burst(&mut client).await;
+        let done = burst(&mut client, &mut desk).await;
         *seat.lock() = Seat::Done((client, done));
     }
 }

@@ -109,6 +109,21 @@ impl Channel {
         }
     }
 
+    /// Appends a command's payload to `payload`, out of the input, the headers of its frames removed.
+    pub fn take_command(&mut self, framed: Framed, payload: &mut Vec<u8>) {
+        let bytes = &self.input.filled()[..framed.length];
+        payload.reserve(framed.length - HEADER * framed.frames);
+        let mut at = 0;
+        while let Some(header) = Header::parse(&bytes[at..]) {
+            at += HEADER;
+            payload.extend_from_slice(&bytes[at..at + header.length]);
+            at += header.length;
+        }
+        self.input.consume(framed.length);
+        // Many may wait for a connection at a time, each with a command, but none with a buffer.
+        self.input.rest();
+    }
+
     /// Whether another whole or partial command has been read already.
     pub fn has_input(&self) -> bool {
         !self.input.is_empty()
