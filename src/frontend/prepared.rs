@@ -19,7 +19,7 @@ use crate::wire::command::{
     BulkExecute, CommandCode, Execute, LongData, put_parts, put_statement_command, statement_id,
 };
 use crate::wire::exchange::ReplyShape;
-use bytes::BytesMut;
+use crate::wire::frame::put_packet_with;
 use std::sync::Arc;
 
 /// The most bytes of text that the prepared statements of one client have together, beside a single
@@ -119,8 +119,10 @@ impl Client {
         let Ok(execute) = Execute::parse(payload, parameters, capabilities) else {
             return self.refuse(&self.malformed(payload, parameters), sequence).await;
         };
-        if let Some(types) = execute.plain_types(parameters) {
-            statement.types = Some(types.into());
+        if let Some(types) = execute.plain_types(parameters)
+            && statement.types.as_deref() != Some(&*types)
+        {
+            statement.types = Some((&*types).into());
         }
         let Some(types) = statement.types.clone().or((parameters == 0).then(Default::default))
         else {
@@ -172,9 +174,9 @@ impl Client {
                 for (parameter, piece) in long_data.pieces() {
                     LongData::put(out, backend_id, parameter, piece);
                 }
-                let mut payload = BytesMut::with_capacity(payload.len() + 64);
-                execute.encode(backend_id, parameters, &types, backend, &mut payload);
-                put_parts(out, &[&payload]);
+                put_packet_with(out, &mut 0, |out| {
+                    execute.encode(backend_id, parameters, &types, backend, out);
+                });
             })
             .await?;
         let Ran::Answered(outcome) = ran else {
@@ -224,9 +226,7 @@ impl Client {
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;
         self.run(request, |out, _| {
-            let mut payload = BytesMut::with_capacity(payload.len() + 64);
-            bulk.encode(backend_id, &types, &mut payload);
-            put_parts(out, &[&payload]);
+            put_packet_with(out, &mut 0, |out| bulk.encode(backend_id, &types, out));
         })
         .await?;
         if place.serves == Serves::Once {

@@ -302,7 +302,7 @@ mod tests {
         execute.encode(9, 1, &[8, 0], Capabilities::QUERY_ATTRIBUTES, &mut out);
         let again =
             Execute::parse(&out[1..], 1, Capabilities::QUERY_ATTRIBUTES).expect("well-formed");
-        assert_eq!(again.plain_types(1), Some(vec![8, 0]));
+        assert_eq!(again.plain_types(1).as_deref(), Some(&[8, 0][..]));
         assert_eq!(again.values, b"v");
     }
 

@@ -64,14 +64,17 @@ pub fn put_packet(out: &mut BytesMut, sequence: &mut u8, payload: &[u8]) {
     }
 }
 
-/// Appends one packet whose payload is written by `write`, without a copy; the payload must stay
-/// below [`MAX_PAYLOAD`] (use [`put_packet`] where it may not).
+/// Appends one packet whose payload is written by `write`: without a copy, unless it takes more than
+/// one frame.
 pub fn put_packet_with(out: &mut BytesMut, sequence: &mut u8, write: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
     out.put_slice(&[0; HEADER]);
     write(out);
     let length = out.len() - start - HEADER;
-    debug_assert!(length < MAX_PAYLOAD, "a packet built in place must fit one frame");
+    if length >= MAX_PAYLOAD {
+        let packet = out.split_off(start);
+        return put_packet(out, sequence, &packet[HEADER..]);
+    }
     let header = Header { length, sequence: *sequence }.to_bytes();
     out[start..start + HEADER].copy_from_slice(&header);
     *sequence = sequence.wrapping_add(1);
@@ -105,6 +108,18 @@ pub fn put_lenenc_bytes(out: &mut BytesMut, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_packet_is_the_same_built_in_place_or_not() {
+        for length in [0, 1, MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1] {
+            let payload = vec![7; length];
+            let (mut copied, mut built) = (BytesMut::from(&b"x"[..]), BytesMut::from(&b"x"[..]));
+            let (mut first, mut second) = (3, 3);
+            put_packet(&mut copied, &mut first, &payload);
+            put_packet_with(&mut built, &mut second, |out| out.put_slice(&payload));
+            assert!(copied == built && first == second, "{length}");
+        }
+    }
 
     #[test]
     fn a_payload_of_exactly_one_full_frame_is_closed_by_an_empty_one() {

@@ -1,8 +1,10 @@
 //! The prepared statements of one backend connection.
 
 use super::StatementKey;
+use super::spread::Spread;
 use crate::session::parameters::Settled;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// The most bytes of text that a connection holds statements of, beside the latest.
@@ -11,7 +13,7 @@ const MOST_TEXT: usize = 4 * 1024 * 1024;
 /// The statements that one backend connection holds, least recently used first out.
 #[derive(Debug)]
 pub struct BackendStatements {
-    held: HashMap<Held, BackendStatement>,
+    held: HashMap<Held, BackendStatement, Spread>,
     /// Bytes of their texts together.
     text: usize,
     capacity: usize,
@@ -21,10 +23,17 @@ pub struct BackendStatements {
 }
 
 /// What tells statements on one backend connection apart.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Held {
     key: Arc<StatementKey>,
     settled: Settled,
+}
+
+impl Hash for Held {
+    /// That of the key, which has it already: hardly any has several types.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
 }
 
 impl Held {
@@ -44,7 +53,7 @@ impl BackendStatements {
     /// Holds up to `capacity` statements.
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        Self { held: HashMap::new(), text: 0, capacity, clock: 0, to_close: Vec::new() }
+        Self { held: HashMap::default(), text: 0, capacity, clock: 0, to_close: Vec::new() }
     }
 
     /// The server's number of the statement of this key with these types, if the connection has it;

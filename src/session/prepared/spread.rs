@@ -1,4 +1,5 @@
-//! Hashing for maps of Millpond's own numbers, in which each execution looks several times.
+//! Hashing for maps in which each execution looks several times: by Millpond's own numbers, and by
+//! hashes that are there already.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -17,8 +18,12 @@ impl Hasher for SpreadHasher {
     }
 
     fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
         // The golden ratio's fraction: neighbours end far from each other.
-        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 
     fn finish(&self) -> u64 {

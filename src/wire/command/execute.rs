@@ -4,6 +4,7 @@
 //! <https://mariadb.com/kb/en/com_stmt_bulk_execute/>
 
 use bytes::{BufMut, BytesMut};
+use std::borrow::Cow;
 
 use super::super::capability::Capabilities;
 use super::super::cursor::Cursor;
@@ -105,10 +106,10 @@ impl<'a> Execute<'a> {
 
     /// The types of the statement's own parameters, two bytes for each, to be kept for executions
     /// that come without; `None` if this one does.
-    pub fn plain_types(&self, statement_parameters: u16) -> Option<Vec<u8>> {
+    pub fn plain_types(&self, statement_parameters: u16) -> Option<Cow<'a, [u8]>> {
         let count = usize::from(statement_parameters);
         Some(match self.types? {
-            Types::Plain(raw) => raw.iter().copied().take(count * TYPE).collect(),
+            Types::Plain(raw) => Cow::Borrowed(raw.get(..count * TYPE).unwrap_or(raw)),
             Types::Named(raw) => {
                 let mut cursor = Cursor::new(raw);
                 let mut plain = Vec::with_capacity(count * TYPE);
@@ -118,7 +119,7 @@ impl<'a> Execute<'a> {
                     };
                     plain.extend_from_slice(kind);
                 }
-                plain
+                Cow::Owned(plain)
             }
         })
     }
