@@ -1,5 +1,6 @@
 //! Keeps the catalogue of stored code fresh.
 
+use super::reader::Reader;
 use super::service::Service;
 use crate::backend::connection::Connection;
 use crate::backend::dialogue::{Content, Question, rows};
@@ -156,9 +157,9 @@ impl Service {
         match timeout(LIMIT, read(lease.connection(), hidden)).await {
             Ok(Ok(catalogue)) => {
                 let impure = catalogue.impure_count();
-                if **self.catalogue.load() != catalogue {
+                if *self.reader.load().catalogue() != catalogue {
                     tracing::info!(service = &*self.name, impure, "stored code was read");
-                    self.catalogue.store(Arc::new(catalogue));
+                    self.reader.store(Arc::new(Reader::new(catalogue)));
                 }
                 let connection = lease.connection();
                 let (server, baseline) = (connection.server.clone(), connection.baseline.clone());

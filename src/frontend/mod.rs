@@ -28,6 +28,7 @@ mod placing;
 pub mod prepared;
 pub mod query;
 pub mod rate;
+pub mod reader;
 pub mod reply;
 pub mod restore;
 mod restoring;

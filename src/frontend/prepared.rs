@@ -13,7 +13,7 @@ use crate::session::pin::{Holds, PinReason};
 use crate::session::prepared::{ClientStatement, Cursor, LongValues, StatementKey};
 use crate::session::residue::Counts;
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, DatabaseUse, analyze};
+use crate::session::statement::{Analysis, DatabaseUse};
 use crate::wire::capability::Status;
 use crate::wire::command::{
     BulkExecute, CommandCode, Execute, LongData, put_parts, put_statement_command, statement_id,
@@ -33,13 +33,13 @@ impl Client {
             self.put_error(sequence.wrapping_add(1), &told);
             return Ok(());
         }
-        let catalogue = self.service.catalogue.load_full();
-        let mut analysis = analyze(sql, &self.session.dialect, &catalogue);
+        let reader = self.service.reader.load_full();
+        let mut analysis = reader.read(sql, &self.session.dialect);
         // A statement belongs to the database in which it was prepared.
         analysis.database = DatabaseUse::Minded;
         analysis.overlook(self.session.treatment.as_deref());
         self.place_sequences(&mut analysis);
-        if self.service.may_fire_hidden(&catalogue, &analysis, &self.session) {
+        if self.service.may_fire_hidden(reader.catalogue(), &analysis, &self.session) {
             analysis.suspect();
         }
         let analysis = Arc::new(analysis);

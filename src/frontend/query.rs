@@ -10,7 +10,7 @@ use crate::session::answers;
 use crate::session::effect;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::residue::{CapturedResult, Diagnostics, FoundRows};
-use crate::session::statement::{Action, Analysis, Limit, Marks, Sole, StatementKind, analyze};
+use crate::session::statement::{Action, Analysis, Limit, Marks, Sole, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::command::{CommandCode, Query, put_parts};
 use crate::wire::exchange::ReplyShape;
@@ -32,15 +32,15 @@ const TEXT_STATEMENTS: Marks =
 impl Client {
     pub(super) async fn query(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
         let query = Query::parse(payload, self.capabilities)?;
-        let catalogue = self.service.catalogue.load();
-        let mut analysis = analyze(query.sql, &self.session.dialect, &catalogue);
+        let reader = self.service.reader.load();
+        let mut analysis = reader.read(query.sql, &self.session.dialect);
         analysis.overlook(self.session.treatment.as_deref());
         self.place_sequences(&mut analysis);
         let mut analysis = self.executed(&analysis);
-        if self.service.may_fire_hidden(&catalogue, &analysis, &self.session) {
+        if self.service.may_fire_hidden(reader.catalogue(), &analysis, &self.session) {
             analysis.to_mut().suspect();
         }
-        drop(catalogue);
+        drop(reader);
         if analysis.marks.has(Marks::KILL) && self.kill(&analysis, sequence).await? {
             return Ok(());
         }

@@ -7,13 +7,13 @@ use super::guests::Guests;
 use super::limits::{Limits, Seats};
 use super::metrics::ServiceMetrics;
 use super::rate::Rates;
+use super::reader::Reader;
 use super::topology::Topology;
 use crate::backend::connection::Connection;
 use crate::backend::server::ServerInfo;
 use crate::failover::snapshot::Snapshot;
 use crate::pool::{Pool, PoolKey};
 use crate::runtime::Tasks;
-use crate::session::catalogue::Catalogue;
 use crate::session::state::Baseline;
 use arc_swap::{ArcSwap, ArcSwapOption, Cache, Guard};
 use parking_lot::RwLock;
@@ -61,8 +61,8 @@ pub struct Service {
     pub tasks: Tasks,
     /// The servers.
     pub topology: Topology,
-    /// What routines and triggers may do.
-    pub catalogue: ArcSwap<Catalogue>,
+    /// How texts are read, by what routines and triggers may do.
+    pub reader: ArcSwap<Reader>,
     /// Asks for a fresh catalogue.
     pub catalogue_stale: Notify,
     learned: ArcSwapOption<Learned>,
@@ -117,7 +117,7 @@ impl Service {
             metrics,
             tasks,
             topology,
-            catalogue: ArcSwap::default(),
+            reader: ArcSwap::default(),
             catalogue_stale: Notify::new(),
             learned: ArcSwapOption::empty(),
             learned_now: Notify::new(),

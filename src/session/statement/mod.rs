@@ -28,6 +28,7 @@ mod scan;
 mod sequence;
 mod session;
 mod set;
+mod shape;
 mod sole;
 mod stored;
 mod table;
@@ -44,6 +45,7 @@ pub use diagnosis::{ConditionItem, Diagnosis, StatementItem};
 pub use kind::StatementKind;
 pub use marks::Marks;
 pub use sequence::{SequenceAccess, SequenceUse};
+pub use shape::{LONGEST as LONGEST_SHAPE, shape};
 
 pub use crate::session::lexer::{Charset, Dialect};
 
