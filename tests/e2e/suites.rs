@@ -253,6 +253,8 @@ fn names_stay_locked_until_the_transaction_of_their_session_ends() {
         for sql in [
             "CREATE DATABASE IF NOT EXISTS app",
             "CREATE TABLE IF NOT EXISTS app.suites_rows (a INT)",
+            "CREATE TABLE IF NOT EXISTS app.suites_plain (a INT) ENGINE = MyISAM",
+            "CREATE OR REPLACE VIEW app.suites_constant AS SELECT 1 AS a",
             "DROP PROCEDURE IF EXISTS app.suites_empty",
             "CREATE PROCEDURE app.suites_empty() BEGIN END",
         ] {
@@ -264,6 +266,10 @@ fn names_stay_locked_until_the_transaction_of_their_session_ends() {
             ("DESCRIBE suites_name", "CREATE TABLE suites_name (a INT)"),
             ("UPDATE suites_rows SET nosuch = 1", "ALTER TABLE suites_rows COMMENT 'x'"),
             ("CALL suites_empty()", "ALTER PROCEDURE suites_empty COMMENT 'x'"),
+            // PyMySQL: MySQL's status tells of no transaction when only such tables were read.
+            ("SELECT * FROM suites_plain", "ALTER TABLE suites_plain COMMENT 'x'"),
+            ("CHECKSUM TABLE suites_plain", "ALTER TABLE suites_plain COMMENT 'x'"),
+            ("SELECT * FROM suites_constant", "ALTER VIEW suites_constant AS SELECT 1 AS a"),
             ("SELECT 1", "CREATE TABLE suites_name (a INT)"),
         ];
         for (sql, alters) in locking {
