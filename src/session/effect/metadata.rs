@@ -14,8 +14,10 @@ const PARSE_ERROR: u16 = 1064;
 ///
 /// Measured on MySQL 9.7, without `autocommit` and outside what the status calls a transaction: a
 /// statement that fails after its tables were looked up keeps their locks, also on a table that does
-/// not exist, as a routine that ran keeps its own. Nobody else can then make, alter or drop what is
-/// locked, not even the session itself on another connection. MariaDB keeps nothing.
+/// not exist, as a routine that ran keeps its own. So does one that read tables without transactions
+/// (MyISAM, MEMORY), which the status takes for none, and a view of no tables at all. Nobody else can
+/// then make, alter or drop what is locked, not even the session itself on another connection. MariaDB
+/// keeps nothing.
 #[cold]
 pub(super) fn locks(
     session: &mut Session,
@@ -33,7 +35,11 @@ pub(super) fn locks(
     } else if !(session.status.has(Status::IN_TRANS) || ended && certain) {
         let keeps = match result.error {
             Some(error) => error != PARSE_ERROR && fails_with_locks(analysis),
-            None => runs_routines(analysis),
+            None => {
+                analysis.reads_tables
+                    || is_implicit(result.changes.transaction_state)
+                    || runs_routines(analysis)
+            }
         };
         if keeps {
             session.pins.put(PinReason::MetadataLock, Holds::Yes);
@@ -45,6 +51,12 @@ pub(super) fn locks(
 /// is only prepared gives its locks back (measured).
 fn fails_with_locks(analysis: &Analysis) -> bool {
     analysis.count > 1 || !matches!(analysis.kind, StatementKind::Empty | StatementKind::Prepare)
+}
+
+/// Whether the trackers tell of a transaction that began by itself, which they do of tables without
+/// transactions, too.
+fn is_implicit(transaction_state: Option<[u8; 8]>) -> bool {
+    transaction_state.is_some_and(|letters| letters[0] == b'I')
 }
 
 /// Whether a statement that succeeds may have run a routine, or shown how one was made.

@@ -1,5 +1,6 @@
 //! The questions that bring here what is on a backend connection, and the answers to them.
 
+use super::value::can_be_written;
 use super::{CapturedResult, MAX_VARIABLE_BYTES, VariableName, put_variable_name};
 use crate::session::sequences::{SequenceName, SequenceTraces, Told};
 use std::ops::Range;
@@ -49,7 +50,7 @@ impl Capture {
     pub fn told_by(&self, answers: &[Answer]) -> Captured {
         let values = answers.last().filter(|answer| !answer.types.is_empty());
         match values {
-            Some(values) if !self.variables.is_empty() && values.first_row.is_empty() => {
+            Some(values) if !self.variables.is_empty() && !self.can_be_written(values) => {
                 Captured::NotVariables
             }
             _ if self.told_of_sequences(answers).any(|(_, told)| told == Told::Nothing) => {
@@ -57,6 +58,15 @@ impl Capture {
             }
             _ => Captured::All,
         }
+    }
+
+    /// Whether literals give the variables in this answer back.
+    fn can_be_written(&self, values: &Answer) -> bool {
+        let skipped = usize::from(self.last_insert_id);
+        let types = values.types.iter().skip(skipped).step_by(4);
+        let row = values.first_row.get(skipped..).unwrap_or_default().chunks_exact(4);
+        !values.first_row.is_empty()
+            && types.zip(row).all(|(column, variable)| can_be_written(*column, variable))
     }
 
     /// Whether it asks for the last insert id.
@@ -116,7 +126,8 @@ pub struct ColumnType {
 pub enum Captured {
     /// Everything.
     All,
-    /// All but the user variables, which are too large to be carried about, and the last insert id.
+    /// All but the user variables, which are too large to be carried about or cannot be written as
+    /// literals, and the last insert id.
     NotVariables,
     /// All but last values of sequences that are locked, by the session itself or another.
     NotSequences,

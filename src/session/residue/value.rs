@@ -1,6 +1,7 @@
 //! How a user variable's value is written, so that an assignment gives it back as it was.
 
 use super::{ColumnType, put_variable_name};
+use crate::session::lexer::Charset;
 
 pub(super) const LONGLONG: u8 = 8;
 const DOUBLE: u8 = 5;
@@ -52,6 +53,66 @@ pub(super) fn literal(
         (_, Some(_)) => put_typed_string(&mut out, &text(hex), &text(charset), &text(collation)),
     }
     Some(out.into())
+}
+
+/// Whether a [`literal`] gives this value back: both servers refuse one of bytes that are no
+/// characters in its character set, which a text without `_charset` in front may well have (binary
+/// data in quotes).
+pub(super) fn can_be_written(column: ColumnType, values: &[Option<Vec<u8>>]) -> bool {
+    match values {
+        [_, Some(hex), Some(charset), _]
+            if !matches!(column.code, LONGLONG | NEWDECIMAL | DOUBLE) =>
+        {
+            from_hex(hex).is_some_and(|bytes| is_well_formed(charset, &bytes))
+        }
+        _ => true,
+    }
+}
+
+fn from_hex(digits: &[u8]) -> Option<Vec<u8>> {
+    let pairs = digits.chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    pairs.collect()
+}
+
+/// What is not known to be right is taken for wrong.
+fn is_well_formed(charset: &[u8], bytes: &[u8]) -> bool {
+    if bytes.is_ascii() {
+        return true;
+    }
+    match charset {
+        b"utf8mb4" => std::str::from_utf8(bytes).is_ok(),
+        b"utf8mb3" | b"utf8" => std::str::from_utf8(bytes).is_ok_and(|_| !has_wide(bytes)),
+        b"ascii" => false,
+        _ => match Charset::from_name(charset) {
+            // UTF-16 and the like are in no text that a client sends: what there is was converted.
+            Charset::Latin1 | Charset::SingleByte | Charset::Unknown => true,
+            known => has_whole_characters(known, bytes),
+        },
+    }
+}
+
+/// Whether UTF-8 has characters beyond the basic plane.
+fn has_wide(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| *byte >= 0xf0)
+}
+
+fn has_whole_characters(charset: Charset, bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(first) = rest.first() {
+        let length = match (charset, rest) {
+            (Charset::Sjis, [0xa1..=0xdf, ..]) => 1,
+            (Charset::Euc, [0xa1..=0xf7, 0xa1..=0xfe, ..]) => 2,
+            _ => charset.wide_length(rest),
+        };
+        if length == 0 && !first.is_ascii() {
+            return false;
+        }
+        rest = rest.get(length.max(1)..).unwrap_or_default();
+    }
+    true
 }
 
 /// How both servers describe the column of a variable that was never assigned; MySQL's has as many
@@ -119,6 +180,31 @@ mod tests {
         assert_eq!(number(NEWDECIMAL, 0, value("1.50")).as_deref(), Some("1.50"));
         assert_eq!(number(253, 0, value("1")).as_deref(), Some("x'31'"));
         assert_eq!(number(253, 0, None).as_deref(), Some("x'',@`a`=NULL"));
+    }
+
+    #[test]
+    fn what_is_no_text_in_its_character_set_is_known() {
+        for (charset, bytes, right) in [
+            ("utf8mb4", &b"\xf0\x9f\x92\xa7"[..], true),
+            ("utf8mb3", b"\xf0\x9f\x92\xa7", false),
+            ("utf8mb3", b"\xc3\xa9", true),
+            ("utf8mb4", b"\xf0\xf1\xf2", false),
+            ("latin1", b"\xf0\xf1\xf2", true),
+            ("cp1251", b"\x98", true),
+            ("swe7", b"\xff", true),
+            ("ascii", b"\xe9", false),
+            ("ascii", b"e", true),
+            ("gbk", b"\xb0\xa1z", true),
+            ("gbk", b"\xb0\xa1\xff\xff", false),
+            ("gbk", b"\x81", false),
+            ("gb18030", b"\x81\x30\x81\x30", true),
+            ("sjis", b"\xb1\x82\xa0", true),
+            ("ujis", b"\xa4\xa2", true),
+            ("ujis", b"\xa4", false),
+            ("utf16", b"\xff\xfd", true),
+        ] {
+            assert_eq!(is_well_formed(charset.as_bytes(), bytes), right, "{charset} {bytes:?}");
+        }
     }
 
     #[test]
