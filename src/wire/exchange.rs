@@ -27,6 +27,7 @@ pub use self::outputs::Outputs;
 pub use self::step::{Control, ReplyShape, Step};
 
 use self::outputs::{Ahead, look_ahead};
+use self::step::{Look, pass_or};
 use super::capability::{Capabilities, Status};
 use super::cursor::Cursor;
 use super::fault::Fault;
@@ -452,16 +453,4 @@ impl Exchange {
             _ => {}
         }
     }
-}
-
-enum Look {
-    Control(Control, usize),
-    Done,
-    NeedMore(usize),
-    Packet(Header),
-    Place(Control),
-}
-
-fn pass_or(passed: usize, need: usize) -> Step {
-    if passed > 0 { Step::Pass(passed) } else { Step::NeedMore(need) }
 }

@@ -1,5 +1,7 @@
 //! What an exchange says of the bytes in front of it.
 
+use crate::wire::frame::Header;
+
 /// What kind of reply a command has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyShape {
@@ -75,4 +77,18 @@ pub enum Step {
     NeedMore(usize),
     /// The first so many bytes go on as they are.
     Pass(usize),
+}
+
+/// What begins at the front of the input.
+pub(super) enum Look {
+    Control(Control, usize),
+    Done,
+    NeedMore(usize),
+    Packet(Header),
+    Place(Control),
+}
+
+/// What has passed, if anything has; otherwise how much is needed.
+pub(super) fn pass_or(passed: usize, need: usize) -> Step {
+    if passed > 0 { Step::Pass(passed) } else { Step::NeedMore(need) }
 }
