@@ -50,6 +50,7 @@ impl Opener for ToNobody {
             Ok(Connection {
                 stream: Stream::Plain(tcp),
                 input: ReadBuffer::default(),
+                output: Default::default(),
                 server,
                 thread_id: 1,
                 capabilities: Capabilities::default(),
