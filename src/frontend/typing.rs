@@ -24,6 +24,8 @@ pub(super) struct Typing {
     changed: Option<Parameters>,
     /// Whether it makes the same of a statement that was just prepared.
     origin: Origin,
+    /// Whether it works only once, so that a statement on which it took place will not do.
+    once: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl Typing {
         statements: &mut BackendStatements,
         key: &Arc<StatementKey>,
     ) -> Option<u32> {
-        let found = statements.find(key, self.after());
+        let found = if self.once { None } else { statements.find(key, self.after()) };
         if found.is_some() || self.changed.is_none() {
             return found;
         }
@@ -94,7 +96,8 @@ impl Client {
         let now = || statement.key.frozen_otherwise(&environment);
         let before = statement.typed.settled.clone();
         let changed = statement.typed.given(&given, now);
-        let mut typing = Typing { before, changed, origin: Origin::Fresh };
+        let once = changed.as_ref().is_some_and(|later| statement.typed.are_once(later));
+        let mut typing = Typing { before, changed, origin: Origin::Fresh, once };
         if typing.before.is_some() {
             let fresh = statement.typed.fresh().given(&given, now);
             if fresh.map(|parameters| parameters.settled).unwrap_or_default() != *typing.after() {

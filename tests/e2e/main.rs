@@ -92,6 +92,7 @@ mod suites;
 mod support;
 mod tokens;
 mod top;
+mod values;
 mod vault;
 mod watching;
 mod webhook;

@@ -344,37 +344,3 @@ fn what_the_login_asked_for_outlives_what_it_does_on_the_server() {
         assert_eq!(seen[0], seen[1], "{}", server.flavor);
     });
 }
-
-/// MySQL's driver for Python passes the bytes of a parameter of `CALL` as a text: the session was told
-/// of an error when its variable was put in place elsewhere.
-#[test]
-fn a_variable_keeps_bytes_that_are_no_text() {
-    servers::both_async(async |server| {
-        for hand_over in ["when-needed", "always"] {
-            let pool = format!("max_size = 2\nhand_over = \"{hand_over}\"\n");
-            let millpond = Millpond::start(server, &Settings { pool, ..Settings::default() });
-            for (charset, bytes) in [
-                ("utf8mb4", &b"\xf0\xf1\xf2"[..]),
-                ("gbk", b"\xb0\xa1\x81 "),
-                ("ascii", b"\xe9"),
-                ("latin1", b"\xe9"),
-            ] {
-                let mut client = millpond.connect(&APP, None).await.unwrap();
-                let mut others = Vec::new();
-                client.query_drop(format!("SET NAMES {charset}")).await.unwrap();
-                client.query_drop([b"SET @bytes = '", bytes, b"'"].concat()).await.unwrap();
-                // They would have it hand its connection over.
-                for _ in 0..2 {
-                    let mut other = millpond.connect(&APP, None).await.unwrap();
-                    other.query_drop("SET @bytes = 1").await.unwrap();
-                    others.push(other);
-                }
-                let sql = "SELECT CONCAT(HEX(@bytes), CHARSET(@bytes))";
-                let seen: Option<String> = client.query_first(sql).await.unwrap();
-                let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-                assert_eq!(seen, Some(hex + charset), "{} {hand_over}", server.flavor);
-                client.disconnect().await.unwrap();
-            }
-        }
-    });
-}

@@ -37,6 +37,8 @@ pub enum Type {
     DateTime,
     /// Any kind of text.
     Text,
+    /// `VECTOR`, which takes the bytes of one.
+    Vector,
     /// Nobody knows, or one whose rules are not known.
     Unknown,
 }
@@ -62,6 +64,7 @@ impl Type {
             10 => Self::Date,
             11 => Self::Time,
             15 | 245 | 249..=254 => Self::Text,
+            242 => Self::Vector,
             _ => Self::Unknown,
         }
     }
@@ -73,8 +76,8 @@ impl Type {
             return Yes;
         }
         match (self, given) {
-            (Self::Unknown, _) => Perhaps,
-            (Self::Text, G::Text(_) | G::Binary(_)) => Yes,
+            (Self::Text | Self::Vector, G::Text(_) | G::Binary(_)) => Yes,
+            (Self::Unknown | Self::Vector, _) => Perhaps,
             (Self::Text, _) => No,
             (_, G::Text(reads) | G::Binary(reads)) => self.fits_text(reads),
             (Self::Signed, G::Signed) | (Self::Unsigned, G::Unsigned) => Yes,
@@ -120,7 +123,7 @@ impl Type {
             Given::Time => Self::Time,
             Given::DateTime => Self::DateTime,
             Given::Text(reads) | Given::Binary(reads) => match (self, reads) {
-                (Self::Text, _) => Self::Text,
+                (Self::Text | Self::Vector, _) => Self::Text,
                 (Self::Unknown, _) | (_, Reads::Other) => Self::Unknown,
                 (_, Reads::Word) => Self::Text,
                 (Self::Signed | Self::Unsigned, Reads::Digits) => self,
@@ -190,6 +193,16 @@ impl Parameters {
     /// Whether nothing is known of any.
     pub fn is_empty(&self) -> bool {
         self.types.is_empty()
+    }
+
+    /// Whether the execution that makes these parameters `later` cannot be done twice: the server takes
+    /// bytes for a vector, and when it prepares the statement again, for a text behind that, which is
+    /// no vector any more (measured).
+    pub fn are_once(&self, later: &Self) -> bool {
+        self.types
+            .iter()
+            .zip(&later.types)
+            .any(|(now, later)| *now == Type::Vector && *later != Type::Vector)
     }
 
     /// What they are once the server has looked at these values, in this environment, if that is not

@@ -101,3 +101,15 @@ fn what_a_text_reads_like() {
         assert_eq!(Given::of(&bound), Given::Text(reads), "{text}");
     }
 }
+
+#[test]
+fn a_vector_is_a_text_behind_the_first_change_beside_it() {
+    let fresh = Parameters::new([Type::Signed, Type::Vector]);
+    let bytes = Given::Binary(Reads::Other);
+    assert_eq!(after(&fresh, &[Given::Signed, bytes]), fresh);
+    let spoilt = after(&fresh, &[Given::Unsigned, bytes]);
+    assert!(spoilt.settled.is_some() && fresh.are_once(&spoilt));
+    // Which it stays, and is known for.
+    assert_eq!(after(&spoilt, &[Given::Unsigned, bytes]), spoilt);
+    assert!(!spoilt.are_once(&spoilt));
+}
