@@ -1,7 +1,7 @@
 # Two commands do everything, on a machine with a Rust toolchain and Debian's package manager:
 #   make demo   installs what is missing, builds, shows the main job on real databases
 #   make test   installs what is missing, runs all tests
-.PHONY: demo run test bench suites check install image
+.PHONY: demo run test bench suites check install image release
 
 demo:
 	@bash benches/demo/demo
@@ -32,6 +32,10 @@ suites:
 	cargo build
 	@tests/suites/servers-own --server mariadb --suite $(SUITE) --way $(WAY) --count $(COUNT) --seed $(SEED)
 	@tests/suites/servers-own --server mysql --suite $(SUITE) --way $(WAY) --count $(COUNT) --seed $(SEED)
+
+# target/optimized/millpond: built twice, the second time by what a load has shown of the first.
+release:
+	@bash benches/release
 
 # The container's image, built by buildah and tried.
 image:

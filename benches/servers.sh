@@ -75,16 +75,17 @@ start_database() {
     sql "$socket" "USE demo; SELECT COUNT(*) FROM millpond_large" >/dev/null
 }
 
-# start_millpond PORT ADMIN_PORT BACKEND_PORT BACKEND_TLS: with the checked-in proxy.toml.
+# start_millpond PORT ADMIN_PORT BACKEND_PORT BACKEND_TLS [PROGRAM]: with the checked-in proxy.toml.
 start_millpond() {
+  local program=${5:-target/release/millpond}
   MILLPOND__SERVICES__ORDERS__LISTEN=127.0.0.1:$1 \
   MILLPOND__ADMIN__LISTEN=127.0.0.1:$2 \
   MILLPOND__SERVICES__ORDERS__BACKEND__ENDPOINTS=127.0.0.1:$3 \
   MILLPOND__SERVICES__ORDERS__BACKEND__TLS__MODE=$4 \
-    target/release/millpond run --config proxy.toml >"$folder/millpond-$1.log" 2>&1 &
+    "$program" run --config proxy.toml >"$folder/millpond-$1.log" 2>&1 &
   millpond_pid=$!
   pids+=("$millpond_pid")
-  wait_for Millpond target/release/millpond health --admin "127.0.0.1:$2" --ready
+  wait_for Millpond "$program" health --admin "127.0.0.1:$2" --ready
 }
 
 # field NAME LINE: the value of one of the load's name=value pairs.
