@@ -162,6 +162,7 @@ pub(super) fn limits(service: &ServiceConfig, slow: SlowConfig) -> Limits {
         max_waiting: service.pool.max_waiting.unwrap_or(usize::MAX),
         handshake_timeout: service.handshake_timeout,
         max_packet: service.max_packet,
+        monitor_user: service.backend.monitor_user.as_str().into(),
         hidden_triggers: service.backend.hidden_triggers,
         result_buffer: service.max_client_buffer,
         everybody,

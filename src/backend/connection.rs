@@ -7,8 +7,12 @@ use crate::net::buffer::ReadBuffer;
 use crate::net::link::{LinkError, send};
 use crate::net::stream::Stream;
 use crate::session::align::set_role;
+use crate::session::inspection::mariadb::RANDOM;
+use crate::session::inspection::random::RandomState;
 use crate::session::need::{Leftover, Traces};
 use crate::session::prepared::BackendStatements;
+use crate::session::residue::Answer;
+use crate::session::server::Flavor;
 use crate::session::state::{Baseline, Environment, MultiStatements, Role};
 use crate::session::wide::Wide;
 use crate::wire::capability::{Capabilities, Status};
@@ -220,9 +224,15 @@ impl Connection {
         questions.push(Question::Query(TRACKERS));
         questions.push(Question::Query(&names));
         questions.push(Question::SetOption(crate::session::align::SetOption::MultiStatementsOff));
+        if self.server.version.flavor == Flavor::MariaDb {
+            questions.push(Question::Query(RANDOM));
+        }
+        let mut random = None;
         for reply in self.ask(&questions).await? {
-            if let Content::Err(error) = reply.content {
-                return Err(StateError::Refused(error));
+            match reply.content {
+                Content::Err(error) => return Err(StateError::Refused(error)),
+                Content::Rows(answer) => random = random_state(&answer),
+                Content::Ok(_) | Content::Prepared { .. } => {}
             }
         }
         let mut environment = (*self.fresh).clone();
@@ -230,7 +240,7 @@ impl Connection {
         environment.multi_statements = MultiStatements::Off;
         self.environment =
             if environment == *self.fresh { self.fresh.clone() } else { Arc::new(environment) };
-        self.traces = Traces { last_insert_id: Some(0), ..Traces::default() };
+        self.traces = Traces { last_insert_id: Some(0), random, ..Traces::default() };
         self.statements.clear();
         // It is in the same database, and has the server's default character set for that (measured
         // on both servers).
@@ -287,6 +297,12 @@ async fn within<T>(
         done = work => done,
         () = given_up => Err(LinkError::Closed),
     }
+}
+
+/// What the answer to [`RANDOM`] tells.
+pub(super) fn random_state(answer: &Answer) -> Option<RandomState> {
+    let number = |at: usize| answer.first_row.get(at).and_then(|value| value.as_deref());
+    RandomState::between([number(0), number(1)])
 }
 
 fn set_names(fresh: &Environment) -> Vec<u8> {

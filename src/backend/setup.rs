@@ -1,6 +1,6 @@
 //! From a login to a connection that a pool can lend: trackers, baseline, init query.
 
-use super::connection::{Connection, StateError, TRACKERS};
+use super::connection::{Connection, StateError, TRACKERS, random_state};
 use super::dialogue::{Content, Question, Reply, read_reply, rows};
 use super::fence::Fence;
 use super::login::LoggedIn;
@@ -8,6 +8,7 @@ use super::server::{HostNames, ServerInfo, TrackerDefaults};
 use crate::net::buffer::ReadBuffer;
 use crate::net::link::{LinkError, send};
 use crate::session::align::SetOption;
+use crate::session::inspection::mariadb::RANDOM;
 use crate::session::need::Traces;
 use crate::session::prepared::BackendStatements;
 use crate::session::residue::CapturedResult;
@@ -83,7 +84,7 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     }
     questions.push(Question::Query(TRACKERS));
     if login.server.version.flavor == Flavor::MariaDb {
-        questions.push(Question::Query(ROLE));
+        questions.extend([Question::Query(RANDOM), Question::Query(ROLE)]);
     }
 
     let LoggedIn { mut stream, leftover, server, status, .. } = login;
@@ -105,8 +106,12 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     input.rest();
 
     let mut baseline = baseline(&replies[1])?;
-    if server.version.flavor == Flavor::MariaDb {
-        baseline.role = login_role(replies.last())?;
+    let mut random = None;
+    if let (Flavor::MariaDb, [.., numbers, role]) = (server.version.flavor, &*replies) {
+        baseline.role = login_role(Some(role))?;
+        if let Content::Rows(answer) = &numbers.content {
+            random = random_state(answer);
+        }
     }
     let baseline = match setup.baseline {
         Some(shared) if *shared == baseline => shared,
@@ -133,7 +138,7 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         baseline,
         status,
         statements: BackendStatements::new(statements.clamp(1, MOST_STATEMENTS)),
-        traces: Traces { last_insert_id: Some(0), ..Traces::default() },
+        traces: Traces { last_insert_id: Some(0), random, ..Traces::default() },
         opened: now,
         expires: now + setup.lifetime,
         last_used: now,

@@ -75,6 +75,7 @@ pub async fn read(
         _ => true,
     };
     if has_sequences {
+        builder.sequences_exist();
         replies.extend(connection.ask(&[Question::Query(DEFAULTS)]).await?);
     }
     let ended = connection.ask(&[Question::Query(END)]).await?;

@@ -32,6 +32,8 @@ pub struct Limits {
     pub max_packet: usize,
     /// Which statements are logged because they took long.
     pub slow: SlowConfig,
+    /// Who looks at what sessions of others hold.
+    pub monitor_user: Arc<str>,
     /// What to make of triggers that nobody shows.
     pub hidden_triggers: HiddenTriggers,
     /// How much of a result waits for a slow client, in bytes.

@@ -2,6 +2,7 @@
 
 use super::disturbance::{Disturbances, DisturbancesFamily};
 use super::incident::{Incidents, IncidentsFamily};
+use super::inspect::PinCheck;
 use super::outcome::Left;
 use super::pins::{PinsFamily, ServicePins};
 use crate::net::stream::Transport;
@@ -20,6 +21,7 @@ pub struct FrontendMetrics {
     clients: IntGaugeVec,
     received: IntCounterVec,
     hidden_triggers: IntCounterVec,
+    pin_checks: IntCounterVec,
     abandoned: IntCounterVec,
     left: IntCounterVec,
     login_seconds: HistogramVec,
@@ -42,6 +44,8 @@ pub struct ServiceMetrics {
     pub received: IntCounter,
     /// Statements that may have fired triggers which nobody showed.
     pub hidden_triggers: IntCounter,
+    /// Looks at what a session holds that may hold anything.
+    pub pin_checks: [IntCounter; PinCheck::ALL.len()],
     /// Reads that were ended because their client was gone.
     pub abandoned: IntCounter,
     /// From a connection to the end of its login, by transport.
@@ -96,6 +100,14 @@ impl FrontendMetrics {
                 ),
                 service,
             )?,
+            pin_checks: IntCounterVec::new(
+                Opts::new(
+                    "millpond_pin_checks_total",
+                    "Looks at what a session's connection holds that may hold anything, by what \
+                     came of them.",
+                ),
+                &["service", "outcome"],
+            )?,
             abandoned: IntCounterVec::new(
                 Opts::new(
                     "millpond_abandoned_reads_total",
@@ -148,6 +160,7 @@ impl FrontendMetrics {
         registry.register(Box::new(metrics.clients.clone()))?;
         registry.register(Box::new(metrics.received.clone()))?;
         registry.register(Box::new(metrics.hidden_triggers.clone()))?;
+        registry.register(Box::new(metrics.pin_checks.clone()))?;
         registry.register(Box::new(metrics.abandoned.clone()))?;
         registry.register(Box::new(metrics.left.clone()))?;
         registry.register(Box::new(metrics.client_bytes.clone()))?;
@@ -170,6 +183,8 @@ impl FrontendMetrics {
             clients: self.clients.with_label_values(only),
             received: self.received.with_label_values(only),
             hidden_triggers: self.hidden_triggers.with_label_values(only),
+            pin_checks: PinCheck::ALL
+                .map(|outcome| self.pin_checks.with_label_values(&[service, outcome.name()])),
             abandoned: self.abandoned.with_label_values(only),
             login_seconds: by_transport(&self.login_seconds),
             command_seconds: by_transport(&self.command_seconds),

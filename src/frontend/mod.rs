@@ -16,6 +16,8 @@ pub mod failure;
 pub mod greet;
 pub mod guests;
 pub mod incident;
+pub mod inspect;
+pub mod inspectors;
 pub mod kill;
 pub mod limits;
 pub mod listener;

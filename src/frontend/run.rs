@@ -15,6 +15,7 @@ use crate::net::relay::{Leaving, RelayError, ServerSide, relay};
 use crate::session::answers::Rename;
 use crate::session::effect;
 use crate::session::inherited;
+use crate::session::inspection;
 use crate::session::model::Session;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
@@ -329,6 +330,7 @@ impl Client {
         }
         connection.traces.next_transaction = need::next_transaction(&self.session);
         need::touched(&mut self.session, analysis, &mut connection.traces);
+        inspection::made_table(analysis, outcome.error.is_none(), &mut connection.traces);
         if analysis.details.is_some() {
             need::drawn(&mut self.session, analysis, outcome.drawn(), &mut connection.traces);
             if outcome.error.is_none() {

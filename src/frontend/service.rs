@@ -4,6 +4,7 @@ use super::cancel::Registry;
 use super::greet::context::CurrentContext;
 use super::greet::{GreetContext, GreetSettings};
 use super::guests::Guests;
+use super::inspectors::Inspectors;
 use super::limits::{Limits, Seats};
 use super::metrics::ServiceMetrics;
 use super::rate::Rates;
@@ -80,6 +81,7 @@ pub struct Service {
     /// Held by who has a read ended whose client is gone.
     pub(super) ending: tokio::sync::Mutex<()>,
     pub(super) told_of_hidden_triggers: AtomicBool,
+    pub(super) inspectors: Inspectors,
 }
 
 /// What a service is made of.
@@ -131,6 +133,7 @@ impl Service {
             moments: AtomicU64::new(1),
             ending: tokio::sync::Mutex::default(),
             told_of_hidden_triggers: AtomicBool::new(false),
+            inspectors: Inspectors::default(),
         });
         if let Some(guests) = parts.guests {
             guests.belong_to(&service);

@@ -9,6 +9,7 @@ use crate::backend::dialogue::{Content, Question, answers};
 use crate::failover::suspicion::Evidence;
 use crate::session::changes::Changes;
 use crate::session::effect;
+use crate::session::inspection;
 use crate::session::model::Unsettled;
 use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
@@ -67,6 +68,9 @@ impl Client {
             // Whatever pins: how the next statement, or an answer, is to be read may depend on it.
             self.channel.flush().await?;
             self.settle().await;
+        }
+        if inspection::is_due(&self.session) {
+            Box::pin(self.inspect()).await?;
         }
         while self.lease.is_some() && self.may_give_back() {
             if self.session.unsettled.is_settled() {

@@ -104,7 +104,27 @@ pub fn after(
         session.residue.next_transaction = None;
     }
     diagnostics::residue(session, analysis, result, flavor, &mut beyond);
+    unseen(session, analysis, result);
     beyond
+}
+
+/// What ends that of which only the server knows that it is there; and what may begin such a thing.
+const UNSEEN: Marks = Marks::IMPURE
+    .union(Marks::OPAQUE)
+    .union(Marks::UNCERTAIN)
+    .union(Marks::HANDLER_CLOSE)
+    .union(Marks::TABLE_DROP)
+    .union(Marks::TEXT_PREPARE)
+    .union(Marks::TEXT_DEALLOCATE)
+    .union(Marks::UNLOCK_TABLES)
+    .union(Marks::BEGINS_TRANSACTION)
+    .union(Marks::ENDS_TRANSACTION);
+
+/// Whether the server is to be asked what there is on the connection.
+fn unseen(session: &mut Session, analysis: &Analysis, result: &Result<'_>) {
+    let ended = analysis.marks.has(Marks::ENDS_TRANSACTION);
+    session.unseen.open |= analysis.marks.intersects(UNSEEN);
+    session.unseen.outside = ended && analysis.count == 1 && result.error.is_none();
 }
 
 fn take_in_status(session: &mut Session, status: Status) {

@@ -8,6 +8,7 @@ pub mod effect;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod inherited;
+pub mod inspection;
 pub mod lexer;
 pub mod literal;
 pub mod mask;

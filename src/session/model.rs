@@ -30,6 +30,8 @@ pub struct Session {
     pub counted: Counts,
     /// What has to be asked before the backend connection can be given back.
     pub unsettled: Unsettled,
+    /// What is open of what its connection holds, where its statements may have done anything.
+    pub unseen: Unseen,
     /// When it entered its database, as one of its service's moments; 0 before its first statement.
     /// A connection that is in there since before may remember a default character set that was
     /// altered meanwhile.
@@ -62,6 +64,16 @@ pub struct Unsettled {
     pub locks: bool,
     /// Variables that were set and not reported; hardly any session has some.
     pub settings: Option<Box<SilentSettings>>,
+}
+
+/// Whether the server is to be asked what a connection holds ([`super::inspection`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unseen {
+    /// A statement ran that may have changed what is there, since it was last asked.
+    pub open: bool,
+    /// The last statement has ended a transaction: without `autocommit`, only then no savepoint is
+    /// there.
+    pub outside: bool,
 }
 
 /// Variables whose setting MariaDB does not report: those assigned as `@@name`, without a scope
@@ -111,6 +123,7 @@ impl Session {
             status: initial_status(version, &dialect, baseline),
             counted: Counts::default(),
             unsettled: Unsettled::default(),
+            unseen: Unseen::default(),
             entered: 0,
             text_statements: None,
             statements: None,
@@ -180,6 +193,7 @@ impl Session {
         self.pins.clear();
         self.counted = Counts::default();
         self.unsettled = Unsettled::default();
+        self.unseen = Unseen::default();
         self.dedicated = false;
         self.text_statements = None;
         self.statements = None;

@@ -2,6 +2,7 @@
 
 use super::align::Restore;
 use super::effect::found_rows;
+use super::inspection::random::RandomState;
 use super::model::Session;
 use super::pin::{Holds, PinReason};
 use super::residue::{
@@ -34,6 +35,12 @@ pub struct Traces {
     pub role: Leftover,
     /// Whether there may be optimizer traces, which MySQL keeps over a reset (measured).
     pub optimizer_traces: Leftover,
+    /// How many tables were made since the last reset, as far as statements said so that succeeded.
+    pub tables_made: u64,
+    /// The same of temporary tables.
+    pub temporary_tables_made: u64,
+    /// The state of MariaDB's random numbers, when they were last looked at.
+    pub random: Option<RandomState>,
 }
 
 /// Whether a former user left something.

@@ -272,6 +272,14 @@ impl Pins {
         }
     }
 
+    /// No handler is open.
+    pub fn handlers_closed(&mut self) {
+        if let Some(named) = &mut self.named {
+            named.handlers.clear();
+        }
+        self.put(PinReason::Handler, Holds::No);
+    }
+
     /// User locks may have been taken. Names that are no plain text cannot be asked for later.
     pub fn user_locks_taken(&mut self, names: &[Box<[u8]>], unknown: UnknownLocks) {
         let named = self.named();
@@ -295,6 +303,14 @@ impl Pins {
             named.unknown_locks = UnknownLocks::None;
         }
         self.put(PinReason::UserLock, Holds::No);
+    }
+
+    /// Exactly these user locks are held.
+    pub fn user_locks_are(&mut self, names: &[Box<[u8]>]) {
+        self.user_locks_released();
+        if !names.is_empty() {
+            self.user_locks_taken(names, UnknownLocks::None);
+        }
     }
 
     /// Whether user locks are all that holds, and all of them can be asked for.

@@ -238,6 +238,12 @@ const VOLATILE: &[&str] = &[
     "warning_count",
 ];
 
+/// Whether this variable differs from connection to connection, or by the moment, without anybody's
+/// SET.
+pub fn is_volatile(name: &str) -> bool {
+    VOLATILE.contains(&name)
+}
+
 /// The four variables that [`Environment::names`] and [`Environment::separate_charsets`] stand for.
 pub fn is_charset_variable(name: &str) -> bool {
     matches!(

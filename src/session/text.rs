@@ -178,6 +178,11 @@ impl TextTraces {
         self.foreign(own).next().is_some()
     }
 
+    /// The names under which there is something that is not this session's.
+    pub fn foreign_names(&self, own: Option<&TextStatements>) -> Vec<&[u8]> {
+        self.foreign(own).collect()
+    }
+
     /// The names to give up because there are too many that are not this session's.
     pub fn surplus(&self, own: Option<&TextStatements>) -> Vec<Box<[u8]>> {
         if self.0.len() <= MAX_FOREIGN {

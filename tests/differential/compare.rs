@@ -186,6 +186,8 @@ pub(crate) struct Untold {
     flavor: Flavor,
     warnings: bool,
     rows: bool,
+    /// Whether it has made a table of selected rows.
+    made: bool,
     /// Whether its databases may have other character sets than the server.
     altered: bool,
     /// Whether the session was reset since it entered its database.
@@ -209,7 +211,15 @@ impl Prepared {
 impl Untold {
     pub(crate) fn new(flavor: Flavor) -> Self {
         let prepared = BTreeMap::new();
-        Self { flavor, warnings: false, rows: false, altered: false, reset: false, prepared }
+        Self {
+            flavor,
+            warnings: false,
+            rows: false,
+            made: false,
+            altered: false,
+            reset: false,
+            prepared,
+        }
     }
 
     /// Whether a statement is a question that was never answered.
@@ -261,11 +271,14 @@ impl Untold {
             let alters = ["ALTER TABLE", "TRUNCATE"].iter().any(|verb| text.starts_with(verb));
             self.prepared.values_mut().for_each(|prepared| prepared.altered |= alters);
             let found = text.starts_with("UPDATE") && !worked;
-            if found || text.contains("SET @a = (SELECT") {
+            let changes = ["DELETE", "EXPLAIN", "INSERT", "REPLACE"];
+            let shows = changes.iter().any(|verb| text.starts_with(verb));
+            if found || text.contains("SET @a = (SELECT") || self.made && shows {
                 self.rows = true;
             } else if text.starts_with("SELECT") && counts && reply.error().is_none() {
-                self.rows = false;
+                (self.rows, self.made) = (false, false);
             }
+            self.made |= text.starts_with("CREATE T") && text.contains("SELECT");
             return;
         }
         if text.contains("; SHOW") {

@@ -9,6 +9,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind { weight: 2, lines: WRITES },
     Kind { weight: 1, lines: HOLDINGS },
     Kind { weight: 1, lines: ROUTINES },
+    Kind { weight: 2, lines: UNSEEN },
     Kind { weight: 4, lines: TYPES },
 ];
 
@@ -173,4 +174,31 @@ const TYPES: &[&str] = &[
     "EXECUTE {ps|p2} USING @{a|c|d}",
     "PREPARE {ps|p2} FROM 'SELECT ? AS v, ? IS NULL'",
     "EXECUTE {ps|p2} USING @{a|c|d}, @{a|c|d}",
+];
+
+/// What is only built when it runs, so that nobody can tell what it does but the server.
+const UNSEEN: &[&str] = &[
+    "CALL dynamic('SELECT {#} INTO @c')",
+    "CALL dynamic('SET @a = {#}, @b = ''u''')",
+    "CALL dynamic('SET time_zone = ''{+01:00|-02:00}''')",
+    "CALL dynamic('SET @@lc_time_names = ''fr_FR'', @@div_precision_increment = {4|8}')",
+    "CALL dynamic('SET {NAMES latin1|NAMES utf8mb4|character_set_results = latin1|\
+     @@collation_connection = utf8mb4_bin}')",
+    "CALL dynamic('SET ROLE {reader|NONE}')",
+    "CALL dynamic('SET autocommit = {0|1}')",
+    "CALL dynamic('SET @@timestamp = {1000|DEFAULT}')",
+    "CALL dynamic('SET TRANSACTION READ ONLY')",
+    "CALL dynamic('{BEGIN|COMMIT|SAVEPOINT s1}')",
+    "CALL dynamic('CREATE TEMPORARY TABLE tt (a INT){| ENGINE=MEMORY}')",
+    "CALL dynamic('DROP TEMPORARY TABLE IF EXISTS tt')",
+    "CALL dynamic('DO {GET_LOCK(''l§'', 0)|RELEASE_LOCK(''l§'')|RELEASE_ALL_LOCKS()}')",
+    "CALL dynamic('{HANDLER t OPEN|HANDLER t CLOSE}')",
+    "CALL dynamic('{LOCK TABLES t WRITE|UNLOCK TABLES}')",
+    "CALL dynamic('INSERT INTO t (a) VALUES ({#})')",
+    "CALL dynamic('SELECT NEXTVAL({sd|se})')",
+    "CALL dynamic('SELECT CAST(''x'' AS SIGNED)')",
+    "CALL dynamic('SELEC')",
+    "CALL leaves('SELECT {#} AS l')",
+    "EXECUTE ps",
+    "CALL dynamic('SELECT @a, @b, @c, LAST_INSERT_ID()')",
 ];

@@ -261,6 +261,39 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
         &[&["SET NAMES latin1", "SELECT a, id FROM t WHERE id = 99 INTO @c, @d", "SELECT @c, @d"]],
     ),
     (
+        "numbers that a hidden statement had seeded were others",
+        &[
+            &[
+                "CALL dynamic('SET @@rand_seed1 = 5, @@rand_seed2 = 6')",
+                "SELECT RAND(), 'first'",
+                "SELECT RAND(), 'second'",
+            ],
+            &["CALL dynamic('SET @@timestamp = 1000')", "SELECT NOW(), 'first'", "SELECT NOW()"],
+            &["CALL dynamic('SELECT 1 AS d')", "SELECT @dyn, @@timestamp > 2000"],
+        ],
+    ),
+    (
+        "what was said of the next transaction was lost where last values were fetched",
+        &[&[
+            "CALL dynamic('SELEC')",
+            "SET TRANSACTION READ ONLY",
+            "!fields t",
+            "INSERT INTO s VALUES ('e', 57)",
+            "GET DIAGNOSTICS @n = NUMBER, @rc = ROW_COUNT",
+            "CALL dynamic('DROP TEMPORARY TABLE IF EXISTS tt')",
+        ]],
+    ),
+    (
+        "a text that asks for the last statement's rows found those of Millpond's questions",
+        &[&[
+            "CALL dynamic('SELECT 4 INTO @c')",
+            "PREPARE ps FROM 'SELECT ROW_COUNT() + 1'",
+            "EXECUTE ps",
+            "DEALLOCATE PREPARE ps",
+            "SELECT @c",
+        ]],
+    ),
+    (
         "a cursor had other types than its statement, in a distributed transaction",
         &[&[
             "XA START 'x§'",

@@ -57,8 +57,9 @@
 //! reset (`COM_RESET_CONNECTION`) and their next entering of a database: servers then answer with
 //! their own, Millpond with the database's.
 //!
-//! `FOUND_ROWS()` on MySQL between a `SET` with a subquery, or an `UPDATE` that failed, and the next
-//! `SELECT`: the next `DELETE` or `INSERT` makes it what these had found.
+//! `FOUND_ROWS()` on MySQL between a `SET` with a subquery, a table that is made of selected rows, or an
+//! `UPDATE` that failed, and the next `SELECT`: the next `DELETE` or `INSERT` makes it what these had
+//! found.
 //!
 //! On MySQL, executions of a statement that is no read with other types than before, and such whose
 //! table was altered since their preparation: on another connection, they are as behind that.

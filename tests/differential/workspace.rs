@@ -39,6 +39,7 @@ const TABLES: &[&str] = &[
      INSERT INTO t (id) VALUES (1), (1); SELECT 3; END",
     "CREATE PROCEDURE dynamic(s TEXT) BEGIN SET @dyn = s; PREPARE dyn FROM @dyn; EXECUTE dyn; \
      DEALLOCATE PREPARE dyn; END",
+    "CREATE PROCEDURE leaves(s TEXT) BEGIN SET @dyn = s; PREPARE ps FROM @dyn; END",
     "CREATE PROCEDURE walk() BEGIN DECLARE done INT DEFAULT 0; DECLARE n INT; \
      DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id LIMIT 3; \
      DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = 1; OPEN c; \
@@ -83,6 +84,12 @@ pub(crate) async fn create(server: &Server, sessions: usize) {
     let mut admin = server.admin().await;
     run(&mut admin, &["DROP ROLE IF EXISTS reader", "CREATE ROLE reader", "GRANT reader TO app"])
         .await;
+    // What sessions hold is told to who asks.
+    let tells = match server.flavor {
+        Flavor::MariaDb => "INSTALL SONAME 'metadata_lock_info'",
+        Flavor::MySql => "GRANT SELECT ON performance_schema.* TO app",
+    };
+    run(&mut admin, &[tells]).await;
     // Stored code is created under the mode of its creator.
     for side in [DIRECT, THROUGH] {
         for session in 0..sessions {

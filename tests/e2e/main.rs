@@ -39,6 +39,7 @@
 //! - [`sleeping`]: databases that stop when nobody needs them.
 //! - [`sockets`]: ports that the service manager has bound.
 //! - [`top`]: the status in a terminal and a shell.
+//! - [`unpinning`]: sessions whose statements may have done anything, and what the server says of them.
 //! - [`vault`]: secrets and database users from a real vault.
 //! - [`watching`]: metrics, dashboard, alert rules, status page.
 //! - [`webhook`]: events that are posted.
@@ -92,6 +93,7 @@ mod suites;
 mod support;
 mod tokens;
 mod top;
+mod unpinning;
 mod values;
 mod vault;
 mod watching;

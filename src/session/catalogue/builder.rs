@@ -43,6 +43,8 @@ pub struct Builder {
     database: Vec<u8>,
     /// What is asked for its last value ([`Scanned::asks`]).
     asks: BTreeSet<Vec<u8>>,
+    sequences: bool,
+    packages: bool,
     nodes: Vec<Node>,
 }
 
@@ -74,6 +76,8 @@ impl Builder {
             triggers: Coverage::ALL,
             database: Vec::new(),
             asks: BTreeSet::new(),
+            sequences: false,
+            packages: false,
             nodes: Vec::new(),
         }
     }
@@ -103,6 +107,11 @@ impl Builder {
         self.add(Class::Table, table, Where::Nested, body);
     }
 
+    /// There may be sequences.
+    pub fn sequences_exist(&mut self) {
+        self.sequences = true;
+    }
+
     /// Where triggers are listed; everywhere, if this is not said.
     pub fn triggers_of(&mut self, coverage: Coverage) {
         self.triggers = coverage;
@@ -126,6 +135,7 @@ impl Builder {
 
     /// Any routine of a package may do what any part of the package does.
     fn package(&mut self, name: &[u8], body: Body<'_>) {
+        self.packages = true;
         // Its own name stands in front of the dot, where any name may be a table's.
         self.add(Class::Table, name, Where::Procedure, body);
         let mut names = Vec::new();
@@ -195,6 +205,8 @@ impl Builder {
             knowledge: Knowledge::Listed,
             triggers: self.triggers,
             impure,
+            sequences: self.sequences,
+            packages: self.packages,
             asks: self.asks,
             defaults: index(Class::Default),
             functions: index(Class::Function),

@@ -35,6 +35,10 @@ pub struct Catalogue {
     /// What rows take by default that are put into these tables.
     defaults: Index<Effects>,
     impure: usize,
+    /// Whether there are sequences.
+    sequences: bool,
+    /// Whether there are packages.
+    packages: bool,
     /// Names of sequences that stored code asks for their last values, in lower case; an empty one
     /// stands for any.
     asks: BTreeSet<Vec<u8>>,
@@ -72,6 +76,16 @@ impl Catalogue {
     /// How many routines, views and triggers are impure.
     pub fn impure_count(&self) -> usize {
         self.impure
+    }
+
+    /// Whether there may be sequences.
+    pub fn has_sequences(&self) -> bool {
+        self.sequences || self.is_blind()
+    }
+
+    /// Whether there may be packages, which have variables of their own in each session.
+    pub fn has_packages(&self) -> bool {
+        self.packages || self.is_blind()
     }
 
     /// Whether there are stored functions.

@@ -27,7 +27,11 @@ pub fn after(
     use StatementKind as Kind;
     let kind = analysis.kind;
     if result.error.is_some_and(|code| NOTHING_RAN.contains(&code)) && result.status.is_none() {
-        return before;
+        // In a text that a routine builds, such an error may come late.
+        let late = analysis.marks.has(Marks::IMPURE) && !analysis.marks.has(Marks::OPAQUE);
+        let in_place =
+            may_leave(analysis) && matches!(before, FoundRows::Known(rows) if rows <= MOST_PUT);
+        return if late && in_place { FoundRows::OnBackend } else { before };
     }
     if none_counts(analysis, result) {
         return before;

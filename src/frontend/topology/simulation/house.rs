@@ -99,6 +99,7 @@ pub(super) fn service(world: &Arc<World>, tasks: &Tasks) -> (Arc<Service>, Super
             max_waiting: SESSIONS,
             handshake_timeout: Duration::from_secs(10),
             max_packet: 1 << 20,
+            monitor_user: "app".into(),
             hidden_triggers: crate::config::HiddenTriggers::Pin,
             result_buffer: 1 << 16,
         },
