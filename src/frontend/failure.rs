@@ -167,6 +167,9 @@ impl Client {
         self.entry.handle().gives();
         self.severed = false;
         let state_lost = self.session.pins.beyond_transaction();
+        if state_lost && self.has_released_unseen() {
+            return Err(Stop::Released);
+        }
         let in_transaction = self.session.pins.in_transaction();
         self.session.residue.lost();
         if in_transaction && !state_lost && self.has_its_wish() {

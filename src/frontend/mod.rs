@@ -31,6 +31,7 @@ pub mod prepared;
 pub mod query;
 pub mod rate;
 pub mod reader;
+mod release;
 pub mod reply;
 pub mod restore;
 mod restoring;

@@ -21,7 +21,7 @@ use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::residue::FoundRows;
 use crate::session::server::Flavor;
-use crate::session::statement::{Action, AfterEnd, Analysis, Marks, StatementKind};
+use crate::session::statement::{Analysis, Marks, StatementKind};
 use crate::wire::capability::{Capabilities, Status};
 use crate::wire::exchange::{Exchange, Outputs, ReplyShape};
 use crate::wire::frame::last_sequence;
@@ -273,36 +273,18 @@ impl Client {
         Ok(Ran::Refused)
     }
 
-    /// Whether a statement that worked has ended the session, too.
-    fn releases(&self, analysis: &Analysis) -> bool {
-        const ENDS: [StatementKind; 2] = [StatementKind::Commit, StatementKind::Rollback];
-        let by_default = || {
-            self.session.environment.variables.get("completion_type") == Some(b"RELEASE")
-                && analysis.kinds().iter().any(|kind| ENDS.contains(kind))
-                && !analysis.actions().iter().any(|placed| {
-                    matches!(
-                        placed.action,
-                        Action::RollbackTo(_)
-                            | Action::EndTransaction {
-                                then: AfterEnd::NoRelease | AfterEnd::ChainNoRelease
-                            }
-                    )
-                })
-        };
-        analysis.marks.has(Marks::RELEASE_CONNECTION) || by_default()
-    }
-
     /// The session and the connection after a statement.
     fn take_in(&mut self, analysis: &Analysis, outcome: &Outcome) {
         let Some(lease) = &mut self.lease else { return };
         let connection = lease.connection();
-        let result = outcome.for_session();
+        let mut result = outcome.for_session();
+        result.found_before = connection.traces.found_rows;
         let flavor = connection.server.version.flavor;
         let traces = &mut connection.traces;
         let found = traces.found_rows.map_or(FoundRows::OnBackend, FoundRows::Known);
         traces.found_rows = match effect::found_rows::after(found, analysis, &result, flavor) {
             FoundRows::Known(rows) => Some(rows),
-            FoundRows::OnBackend | FoundRows::Lost => None,
+            FoundRows::OnBackend | FoundRows::Left { .. } | FoundRows::Lost => None,
         };
         let on = effect::after(&mut self.session, analysis, &result, flavor);
         if result.changes.schema.is_some() || analysis.may_alter_databases() {
