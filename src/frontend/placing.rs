@@ -109,13 +109,12 @@ impl Client {
         }
         let asked = self.ask_to_prepare(Question::Prepare(key.sql()), None, sequence).await?;
         let Some(Content::Prepared { id: backend_id }) = asked else { return Ok(None) };
-        let settled = match typing.is_fresh() {
-            true => true,
-            false => match self.settle_types(backend_id, &own, typing, sequence).await? {
-                Some(settled) => settled,
-                None => return Ok(None),
-            },
-        };
+        let mut settled = true;
+        if !typing.is_fresh() {
+            let settling = self.settle_types(backend_id, &own, typing, &environment, sequence);
+            let Some(done) = settling.await? else { return Ok(None) };
+            settled = done;
+        }
         if !(share.is_cached() && settled) {
             return Ok(Some(Place { backend_id, serves: Serves::Once }));
         }

@@ -3,10 +3,13 @@
 
 use super::client::{Client, Stop};
 use super::failure::Sent;
+use super::restore::Adopted;
+use super::told::Told;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::need::Leftover;
 use crate::session::parameters::{Given, Parameters, Settled, Step};
 use crate::session::prepared::{BackendStatements, LongValues, StatementKey};
+use crate::session::state::Environment;
 use crate::session::statement::{Analysis, Marks};
 use crate::wire::command::Execute;
 use std::iter;
@@ -115,15 +118,46 @@ impl Client {
         backend_id: u32,
         analysis: &Analysis,
         typing: &Typing,
+        first: &Environment,
         sequence: u8,
     ) -> Result<Option<bool>, Stop> {
         let steps = typing.before.as_deref().unwrap_or_default();
         let reads =
             analysis.marks.has(Marks::PURE_READ) && !analysis.marks.has(Marks::LOCKING_READ);
-        let Some(lease) = &mut self.lease else { return Ok(None) };
         if !reads || !steps.iter().all(Step::is_repeatable) {
             return Ok(Some(false));
         }
+        let mut moved = false;
+        for steps in steps.chunk_by(|one, next| one.otherwise() == next.otherwise()) {
+            let otherwise = steps.first().and_then(Step::otherwise);
+            if moved || otherwise.is_some() {
+                let environment = otherwise.map_or(first, |otherwise| &otherwise.whole);
+                match self.adopt(environment, sequence).await? {
+                    Adopted::Exactly | Adopted::ButDatabase => {}
+                    Adopted::Elsewhere => {
+                        self.run_again(Told::LOST_NOT_RUN, None);
+                        return Ok(None);
+                    }
+                    Adopted::Not => return Ok(None),
+                }
+                moved = true;
+            }
+            match self.give_types(backend_id, steps, sequence).await? {
+                Some(true) => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Some(true))
+    }
+
+    /// The executions of [`Self::settle_types`] in one environment.
+    async fn give_types(
+        &mut self,
+        backend_id: u32,
+        steps: &[Step],
+        sequence: u8,
+    ) -> Result<Option<bool>, Stop> {
+        let Some(lease) = &mut self.lease else { return Ok(None) };
         let connection = lease.connection();
         let executions =
             steps.iter().map(|step| Question::Execute { id: backend_id, given: step.given() });

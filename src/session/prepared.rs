@@ -29,7 +29,7 @@ pub struct StatementKey {
 
 /// The part of an environment that decides how a text is read, where a preparation keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FrozenEnvironment {
+struct FrozenEnvironment {
     database: Option<Box<[u8]>>,
     charset: Option<Box<str>>,
     collation: Option<Box<str>>,
@@ -37,6 +37,29 @@ pub struct FrozenEnvironment {
     sql_mode: Option<Value>,
     utf8mb4_collation: Option<Value>,
     role: Option<Box<[u8]>>,
+}
+
+/// An environment in which the server has prepared a statement once more: another one than at first.
+/// Two are the same where they decide the same.
+#[derive(Debug, Clone)]
+pub struct Otherwise {
+    frozen: FrozenEnvironment,
+    /// All of it.
+    pub whole: Environment,
+}
+
+impl PartialEq for Otherwise {
+    fn eq(&self, other: &Self) -> bool {
+        self.frozen == other.frozen
+    }
+}
+
+impl Eq for Otherwise {}
+
+impl Hash for Otherwise {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.frozen.hash(state);
+    }
 }
 
 /// The variables that decide how a text is read.
@@ -59,10 +82,13 @@ impl StatementKey {
 
     /// What decides how the text is read when the server prepares it again now, in the database of
     /// the first preparation; `None` if it is what decided then.
-    pub fn frozen_otherwise(&self, now: &Environment) -> Option<Arc<FrozenEnvironment>> {
+    pub fn frozen_otherwise(&self, now: &Environment) -> Option<Arc<Otherwise>> {
         let database = self.environment.database.clone();
         let frozen = FrozenEnvironment { database, ..FrozenEnvironment::of(now) };
-        (frozen != self.environment).then(|| Arc::new(frozen))
+        (frozen != self.environment).then(|| {
+            let database = frozen.database.clone();
+            Arc::new(Otherwise { frozen, whole: Environment { database, ..now.clone() } })
+        })
     }
 }
 

@@ -12,7 +12,7 @@ mod given;
 
 pub use self::given::{Given, Reads, put_execute};
 
-use super::prepared::FrozenEnvironment;
+use super::prepared::Otherwise;
 use std::sync::Arc;
 
 /// More executions with ever other types than these are not told apart.
@@ -142,7 +142,7 @@ impl Type {
 pub struct Step {
     given: Box<[Given]>,
     /// What decided how the text was read then, if it was not what did so at first.
-    environment: Option<Arc<FrozenEnvironment>>,
+    environment: Option<Arc<Otherwise>>,
 }
 
 impl Step {
@@ -151,9 +151,15 @@ impl Step {
         &self.given
     }
 
-    /// Whether the same can be done again in the environment of the first preparation.
+    /// Where the server prepared the statement again, if not in the environment of the first
+    /// preparation.
+    pub fn otherwise(&self) -> Option<&Arc<Otherwise>> {
+        self.environment.as_ref()
+    }
+
+    /// Whether the same can be done again.
     pub fn is_repeatable(&self) -> bool {
-        self.environment.is_none() && !self.given.iter().any(|given| given.is_uncertain())
+        !self.given.iter().any(|given| given.is_uncertain())
     }
 
     /// Whether the server, having done this, is sure to take these values as they are.
@@ -210,7 +216,7 @@ impl Parameters {
     pub fn given(
         &self,
         given: &[Given],
-        environment: impl FnOnce() -> Option<Arc<FrozenEnvironment>>,
+        environment: impl FnOnce() -> Option<Arc<Otherwise>>,
     ) -> Option<Self> {
         if given.len() != self.types.len() {
             return None;
