@@ -13,7 +13,6 @@ use crate::net::buffer::ReadBuffer;
 use crate::net::packet::{PacketStream, Parts};
 use crate::session::need::Leftover;
 use crate::session::pin::{Holds, PinReason};
-use crate::session::residue::FoundRows;
 use crate::session::server::Flavor;
 use crate::session::state::{Environment, LoginRole, Role};
 use crate::session::treatment::{PoolMode, Treatment};
@@ -233,13 +232,13 @@ impl Client {
     /// Asks for `FOUND_ROWS()`, which outlives a reset, where only the connection knows it. False
     /// when the client has been told that there is none.
     async fn bring_found_rows(&mut self, sequence: u8) -> Result<bool, Stop> {
-        if self.session.residue.found_rows != FoundRows::OnBackend {
+        if !self.session.residue.found_rows.is_on_backend() {
             return Ok(true);
         }
         if self.borrow(sequence).await? == Borrowed::No {
             return Ok(false);
         }
-        let still = self.session.residue.found_rows == FoundRows::OnBackend;
+        let still = self.session.residue.found_rows.is_on_backend();
         if still && let Some(lease) = &mut self.lease {
             let question = Question::Query(b"SELECT FOUND_ROWS() LIMIT 1");
             let Ok(replies) = lease.connection().ask(&[question]).await else {

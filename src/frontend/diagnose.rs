@@ -10,6 +10,7 @@ use super::run::{Placed, Ran, Request};
 use crate::session::answers::{self, Diagnosed, Rename, diagnosed};
 use crate::session::prepared::StatementKey;
 use crate::session::residue::Diagnostics;
+use crate::session::server::Flavor;
 use crate::session::statement::{Analysis, Diagnosis, StatementItem, StatementKind};
 use crate::wire::command::Query;
 use crate::wire::exchange::ReplyShape;
@@ -118,6 +119,18 @@ impl Client {
         };
         let Some(statement) = self.session.statements().get_mut(id) else { return Ok(false) };
         let key = statement.key.clone();
+        if self.borrow(sequence).await? == Borrowed::No {
+            return Ok(true);
+        }
+        if self.session.dialect.flavor == Flavor::MariaDb
+            && self.session.residue.diagnostics == Diagnostics::OnBackend
+        {
+            // The preparation that may have to come before would clear them.
+            self.bring().await;
+            if self.lease.is_none() {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| true);
+            }
+        }
         self.answer_alone(sole, key.sql(), analysis, RowForm::Binary, sequence).await
     }
 }

@@ -112,18 +112,17 @@ async fn set_option(client: &mut Client, command: &[u8], sequence: u8) -> Result
         client.put_eof(sequence.wrapping_add(1));
         return Ok(());
     }
-    let mut residue = client.session.residue.clone();
-    residue.take_owed();
+    let residue = &client.session.residue;
+    let (diagnostics, found_rows) = (residue.diagnostics.clone(), residue.found_rows);
     let counted = client.session.counted;
     forward(client, command, ReplyShape::Ok, sequence).await?;
-    // It is no statement, but for ROW_COUNT() (measured).
-    let owed = client.session.residue.take_owed();
-    client.session.residue = residue;
-    client.session.residue.owe(owed);
-    client.session.residue.row_count = -1;
-    client.session.counted = counted;
     client.session.set_multi_statements(option);
     if client.lease.is_some() {
+        // It is no statement, but for ROW_COUNT() (measured).
+        let residue = &mut client.session.residue;
+        (residue.diagnostics, residue.found_rows) = (diagnostics, found_rows);
+        residue.row_count = -1;
+        client.session.counted = counted;
         client.environment_follows(false);
     }
     Ok(())

@@ -135,10 +135,18 @@ impl Client {
             return self.refuse(&Told::LONG_DATA_TOO_LARGE, sequence).await;
         }
         let wants_cursor = execute.wants_cursor();
-        if !wants_cursor && self.shows_own(id, &analysis, sequence).await? {
+        // MariaDB has no cursors of such, and sends the rows.
+        let shows = !wants_cursor || self.session.dialect.flavor == Flavor::MariaDb;
+        if shows && self.shows_own(id, &analysis, sequence).await? {
             return Ok(());
         }
         if analysis.opens_sequences() && !self.has_fit(sequence).await? {
+            self.keep_long_data(id, long_data);
+            return Ok(());
+        }
+        if self.uses_text_statements(&analysis)
+            && !self.place_text_statements(&analysis, sequence).await?
+        {
             self.keep_long_data(id, long_data);
             return Ok(());
         }

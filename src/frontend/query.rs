@@ -25,10 +25,6 @@ const TRACKERS_OF_CLIENT: &[u8] = b"SET @@SESSION.session_track_system_variables
 @@SESSION.session_track_schema=DEFAULT,@@SESSION.session_track_state_change=DEFAULT,\
 @@SESSION.session_track_transaction_info=DEFAULT";
 
-/// What names statements that were prepared by text.
-const TEXT_STATEMENTS: Marks =
-    Marks::TEXT_PREPARE.union(Marks::TEXT_EXECUTE).union(Marks::TEXT_DEALLOCATE);
-
 impl Client {
     pub(super) async fn query(&mut self, payload: &[u8], sequence: u8) -> Result<(), Stop> {
         let query = Query::parse(payload, self.capabilities)?;
@@ -89,7 +85,7 @@ impl Client {
             request.renames = &answered.renames;
             query.sql = &answered.sql;
         }
-        if analysis.marks.intersects(TEXT_STATEMENTS) {
+        if self.uses_text_statements(&analysis) {
             if !self.place_text_statements(&analysis, sequence).await? {
                 return Ok(());
             }
@@ -162,6 +158,9 @@ impl Client {
     ) -> Result<bool, Stop> {
         let borrowed = self.borrow(sequence).await?;
         if borrowed == Borrowed::No {
+            return Ok(true);
+        }
+        if sole == Sole::FoundRows && !self.keep_found_rows(analysis, sequence).await? {
             return Ok(true);
         }
         if borrowed == Borrowed::Kept && !self.is_from_before(sole) {
@@ -288,6 +287,7 @@ impl Client {
             status: None,
             affected_rows: 0,
             matched_rows: None,
+            found_before: None,
             inserted_id: false,
             warnings: form.warnings,
             rows: Some(count),

@@ -8,6 +8,7 @@ use super::run::Placed;
 use super::told::Told;
 use crate::backend::connection::Connection;
 use crate::session::align::{Alignment, Restore, align, needs_login};
+use crate::session::effect::found_rows;
 use crate::session::need::{self, Leftover};
 use crate::session::pin::PinReason;
 use crate::session::prepared::environment_to_prepare;
@@ -77,15 +78,20 @@ impl Client {
     }
 
     /// Brings here what `FOUND_ROWS()` is, where what will be said in front of the statement is found
-    /// instead. False when the client has been told that it cannot be had.
+    /// instead, or what the connection has may be another's. False when the client has been told that
+    /// it cannot be had.
     pub(super) async fn keep_found_rows(
         &mut self,
         analysis: &Analysis,
         sequence: u8,
     ) -> Result<bool, Stop> {
-        if self.session.residue.found_rows == FoundRows::OnBackend
-            && self.has_foreign_diagnostics(analysis)
-        {
+        let found = self.session.residue.found_rows;
+        let reads = analysis.marks.has(Marks::FOUND_ROWS) || found_rows::may_leave(analysis);
+        let other = matches!(found, FoundRows::Left { .. }) && reads;
+        let cleared = found.is_on_backend()
+            && self.finds_diagnostics(analysis)
+            && self.restores(analysis).contains(&Restore::Query(CLEAR.to_vec()));
+        if other || cleared {
             self.bring().await;
             if self.lease.is_none() {
                 return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
@@ -129,16 +135,22 @@ impl Client {
     /// there for this statement or behind it.
     fn has_foreign_diagnostics(&mut self, analysis: &Analysis) -> bool {
         let Some(lease) = &mut self.lease else { return false };
-        let connection = lease.connection();
+        lease.connection().traces.diagnostics == Leftover::Present
+            && self.finds_diagnostics(analysis)
+    }
+
+    /// Whether the statement would find, or leave, warnings that are on the connection without being
+    /// the session's.
+    fn finds_diagnostics(&self, analysis: &Analysis) -> bool {
+        let flavor = self.session.dialect.flavor;
         // MariaDB keeps warnings until a statement uses a table, and MySQL during commands that are
         // no statements, and for statements that ask for them or add to them.
         let asks = Marks::SHOW_DIAGNOSTICS | Marks::GET_DIAGNOSTICS;
-        let stays = connection.server.version.flavor == Flavor::MariaDb
+        let stays = flavor == Flavor::MariaDb
             || analysis.count == 0
             || analysis.kind == StatementKind::Resignal
             || analysis.marks.intersects(asks);
         stays
-            && connection.traces.diagnostics == Leftover::Present
             && self.session.residue.diagnostics != Diagnostics::OnBackend
             && !self.session.pins.has(PinReason::Xa)
     }
@@ -146,6 +158,7 @@ impl Client {
     /// The restores that the connection needs in front of the command.
     pub(super) fn restores(&mut self, analysis: &Analysis) -> Vec<Restore> {
         let clears = self.has_foreign_diagnostics(analysis);
+        let finds = self.finds_diagnostics(analysis);
         let Some(lease) = &mut self.lease else { return Vec::new() };
         let connection = lease.connection();
         if self.session.entered == 0 {
@@ -180,7 +193,11 @@ impl Client {
         {
             steps.push(Restore::InitDb(NOWHERE.into()));
         }
-        if clears {
+        // Some variables warn of the values that they are given.
+        let warned = flavor == Flavor::MySql
+            && steps.iter().any(|step| matches!(step, Restore::Query(_)))
+            && finds;
+        if clears || warned {
             steps.push(Restore::Query(CLEAR.to_vec()));
         }
         need::put_restores(&self.session, analysis, &connection.traces, &mut steps);

@@ -7,7 +7,6 @@ use super::run::Placed;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::need;
 use crate::session::pin::PinReason;
-use crate::session::residue::FoundRows;
 use crate::session::sequences::{Told, Within, put_questions};
 use crate::session::statement::Analysis;
 use crate::wire::capability::Status;
@@ -60,7 +59,7 @@ impl Client {
             return true;
         }
         self.settle_error().await;
-        if self.session.residue.found_rows == FoundRows::OnBackend {
+        if self.session.residue.found_rows.is_on_backend() {
             // The questions find rows of their own.
             self.bring().await;
         }

@@ -13,7 +13,7 @@ use crate::session::inspection;
 use crate::session::model::Unsettled;
 use crate::session::need;
 use crate::session::pin::{Holds, PinReason};
-use crate::session::residue::{CaptureMismatch, Captured, FoundRows};
+use crate::session::residue::{CaptureMismatch, Captured};
 use crate::session::sequences::Within;
 use crate::session::server::Flavor;
 use crate::session::state::{ResultsCollation, SeparateCharsets};
@@ -116,7 +116,7 @@ impl Client {
         let answers = match self.session.dialect.flavor {
             Flavor::MySql => residue.has_answers_on_backend(),
             // These questions use no table, which is what clears warnings.
-            Flavor::MariaDb => residue.found_rows == FoundRows::OnBackend,
+            Flavor::MariaDb => residue.found_rows.is_on_backend(),
         };
         if (charsets || locks) && answers {
             // The questions have answers of their own, and MySQL clears warnings for them.

@@ -23,7 +23,19 @@ enum Task {
     Prepare(Preparation),
 }
 
+/// What names statements that were prepared by text.
+const NAMES: Marks = Marks::TEXT_PREPARE.union(Marks::TEXT_EXECUTE).union(Marks::TEXT_DEALLOCATE);
+
+/// What may name any of them out of sight.
+const HIDDEN: Marks = Marks::IMPURE.union(Marks::OPAQUE);
+
 impl Client {
+    /// Whether a statement uses others that were prepared by text, or may use some of the session's.
+    pub(super) fn uses_text_statements(&self, analysis: &Analysis) -> bool {
+        let any = || self.session.text_statements.as_ref().is_some_and(|own| !own.is_empty());
+        analysis.marks.intersects(NAMES) || analysis.marks.intersects(HIDDEN) && any()
+    }
+
     /// Sees to it that the names of statements which this one uses are the session's own on its
     /// connection. False when the client has been told that it does not work, or the command is run
     /// again.
@@ -104,6 +116,46 @@ impl Client {
                 return Ok(false);
             }
             self.has_text_statement(name, has);
+        }
+        if analysis.marks.intersects(HIDDEN) {
+            return self.place_all_text_statements(analysis, &own, sequence).await;
+        }
+        Ok(true)
+    }
+
+    /// The same of all statements of the session's but these, for a statement that may use any. What
+    /// cannot be prepared any more is not there, and nobody is told.
+    async fn place_all_text_statements(
+        &mut self,
+        analysis: &Analysis,
+        but: &[&[u8]],
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let own = self.session.text_statements.iter().flat_map(|own| own.names());
+        let names: Vec<Box<[u8]>> =
+            own.filter(|name| !but.contains(name)).map(Into::into).collect();
+        for name in names {
+            let Task::Prepare(preparation) = self.task(&name, true) else { continue };
+            self.settle_error().await;
+            if self.session.residue.has_answers_on_backend() {
+                self.bring().await;
+            }
+            self.has_text_statement(&name, Has::Nothing);
+            match self.adopt(&preparation.environment, sequence).await? {
+                Adopted::Exactly | Adopted::ButDatabase => {}
+                Adopted::Elsewhere => {
+                    return Box::pin(self.place_text_statements(analysis, sequence)).await;
+                }
+                Adopted::Not => return Ok(false),
+            }
+            let Some(lease) = &mut self.lease else { return Ok(false) };
+            let question = Question::Query(preparation.key.sql());
+            let Ok(replies) = lease.connection().ask(&[question]).await else {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            };
+            if !replies.iter().any(|reply| matches!(reply.content, Content::Err(_))) {
+                self.has_text_statement(&name, Has::Statement(preparation.key.clone()));
+            }
         }
         Ok(true)
     }

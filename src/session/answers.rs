@@ -147,7 +147,7 @@ fn value(session: &Session, connection_id: u32, asks: Sole) -> Option<String> {
         Sole::RowCount => Some(signed(residue.row_count)),
         Sole::FoundRows => match residue.found_rows {
             FoundRows::Known(rows) => Some(signed(rows.cast_signed())),
-            FoundRows::OnBackend | FoundRows::Lost => None,
+            FoundRows::OnBackend | FoundRows::Left { .. } | FoundRows::Lost => None,
         },
         Sole::WarningCount => Some(unsigned(residue.condition_count(session.counted)?)),
         Sole::ErrorCount => Some(unsigned(residue.error_count(session.counted)?)),

@@ -31,6 +31,8 @@ pub struct Result<'a> {
     pub affected_rows: u64,
     /// Rows that the last UPDATE looked for, where its OK says so.
     pub matched_rows: Option<u64>,
+    /// `FOUND_ROWS()` of the connection before the statement, where that was known.
+    pub found_before: Option<u64>,
     /// Whether any OK carried an insert id.
     pub inserted_id: bool,
     /// Warnings of the last result.

@@ -203,8 +203,8 @@ pub fn put_restores(
 /// statement.
 fn found_rows_to_put(session: &Session, analysis: &Analysis, traces: &Traces) -> Option<u64> {
     match session.residue.found_rows {
-        FoundRows::Known(rows) if traces.found_rows != Some(rows) => {
-            found_rows::may_leave(analysis).then_some(rows)
+        FoundRows::Known(rows) => {
+            found_rows::to_put(rows, traces.found_rows, analysis, session.dialect.flavor)
         }
         _ => None,
     }

@@ -72,8 +72,31 @@ pub enum FoundRows {
     /// Only the backend knows: after `SQL_CALC_FOUND_ROWS`, or a statement that counts rows and
     /// does not tell.
     OnBackend,
+    /// What the backend had of another session's may have been left there, and is not the session's
+    /// then.
+    Left {
+        /// The session's, if it was left.
+        own: u32,
+        /// What the backend says then.
+        there: u32,
+    },
     /// The backend that knew is gone.
     Lost,
+}
+
+impl FoundRows {
+    /// Whether the backend has to be asked.
+    pub fn is_on_backend(self) -> bool {
+        matches!(self, Self::OnBackend | Self::Left { .. })
+    }
+
+    /// What it is when the backend says this.
+    fn told(self, rows: u64) -> Self {
+        match self {
+            Self::Left { own, there } if rows == u64::from(there) => Self::Known(own.into()),
+            _ => Self::Known(rows),
+        }
+    }
 }
 
 /// What `SET TRANSACTION` said of the transaction that begins next.
@@ -147,7 +170,7 @@ impl Residue {
     pub fn is_portable(&self) -> bool {
         self.last_insert_id != LastInsertId::OnBackend
             && self.diagnostics != Diagnostics::OnBackend
-            && self.found_rows != FoundRows::OnBackend
+            && !self.found_rows.is_on_backend()
             && self.next_transaction.as_ref().is_none_or(|next| !next.on_backend)
             && self
                 .variables
@@ -157,7 +180,7 @@ impl Residue {
 
     /// Whether the backend has what the next question that it is asked takes away.
     pub fn has_answers_on_backend(&self) -> bool {
-        self.diagnostics == Diagnostics::OnBackend || self.found_rows == FoundRows::OnBackend
+        self.diagnostics == Diagnostics::OnBackend || self.found_rows.is_on_backend()
     }
 
     /// Whether there are more or larger user variables than are carried about.
@@ -213,7 +236,7 @@ impl Residue {
         if self.diagnostics == Diagnostics::OnBackend {
             self.diagnostics = Diagnostics::Lost;
         }
-        if self.found_rows == FoundRows::OnBackend {
+        if self.found_rows.is_on_backend() {
             self.found_rows = FoundRows::Lost;
         }
         if let Some(variables) = &mut self.variables {
@@ -272,7 +295,7 @@ impl Residue {
             capture.diagnostics = true;
             capture.queries.push(b"SHOW WARNINGS".to_vec());
         }
-        if self.found_rows == FoundRows::OnBackend {
+        if self.found_rows.is_on_backend() {
             capture.found_rows = true;
             capture.queries.push(b"SELECT FOUND_ROWS() LIMIT 1".to_vec());
         }
@@ -328,7 +351,7 @@ impl Residue {
         }
         if capture.found_rows {
             let answer = answers.next().ok_or(CaptureMismatch)?;
-            self.found_rows = FoundRows::Known(number(answer.first_row.first())?);
+            self.found_rows = self.found_rows.told(number(answer.first_row.first())?);
         }
         if capture.last_insert_id || !capture.variables.is_empty() {
             let answer = answers.next().ok_or(CaptureMismatch)?;
@@ -343,7 +366,7 @@ impl Residue {
     /// The answer to `SELECT FOUND_ROWS()`.
     pub fn found_rows_are(&mut self, answer: &Answer) {
         if let Ok(rows) = number(answer.first_row.first()) {
-            self.found_rows = FoundRows::Known(rows);
+            self.found_rows = self.found_rows.told(rows);
         }
     }
 

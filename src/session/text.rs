@@ -76,6 +76,16 @@ impl TextStatements {
         self.0.get(name)
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.keys().map(|name| &**name)
+    }
+
     /// A statement was prepared by `sql` in this environment.
     pub fn prepared(
         &mut self,

@@ -79,12 +79,10 @@ fn normal(reply: Reply) -> Vec<Packet> {
         {
             *row = b'0';
         }
-        match &mut packet[..] {
-            [0 | 0xfe, _, _, .., flags, _, _, 0, 0] if *flags & CHANGED != 0 => {
-                without_trackers(packet);
-            }
-            [0xfe, _, _, _, flags] => *flags &= !CHANGED,
-            _ => {}
+        if announces_nothing(packet) {
+            without_trackers(packet);
+        } else if let [0xfe, _, _, _, flags] = &mut packet[..] {
+            *flags &= !CHANGED;
         }
         if let Some(at) = memchr::memmem::find(packet, NO_CURSOR) {
             // In a row, the length of the text stands in front of it.
@@ -106,6 +104,16 @@ fn without_warnings(packet: &mut [u8]) {
         [0xfe, low, high, _, _] => (*low, *high) = (0, 0),
         _ => {}
     }
+}
+
+/// Whether an OK packet announces trackers, and has an empty list of them.
+fn announces_nothing(packet: &[u8]) -> bool {
+    if !matches!(packet, [0, ..] | [0xfe, _, _, _, _, _, _, ..]) {
+        return false;
+    }
+    let status = after_length(packet, after_length(packet, 1)) + 1;
+    packet.get(status).is_some_and(|flags| flags & CHANGED != 0)
+        && packet.get(after_text(packet, status + 3)..) == Some(&[0])
 }
 
 /// Takes the trackers out of an OK packet of a client that gets any.

@@ -47,7 +47,7 @@ const READS: &[&str] = &[
     "SELECT JSON_EXTRACT('{\"a\": 1}', '$.a'), JSON_ARRAY(1, 'x')",
     "SELECT JSON_OBJECT('k', a) FROM t ORDER BY id LIMIT 2",
     "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT * FROM r",
-    "SELECT * FROM t LEFT JOIN t2 ON t.id = t2.a ORDER BY t.id, t2.a",
+    "SELECT * FROM t LEFT JOIN t2 ON t.id = t2.a ORDER BY t.id, t.a, t2.a",
     "SELECT id FROM t WHERE id IN (SELECT a FROM t2) OR EXISTS (SELECT 1 FROM t2) ORDER BY id",
     "SELECT a, COUNT(*) FROM t GROUP BY a WITH ROLLUP",
     "SELECT DISTINCT a FROM t ORDER BY a LIMIT 3 OFFSET 1",
@@ -199,6 +199,7 @@ const UNSEEN: &[&str] = &[
     "CALL dynamic('SELECT CAST(''x'' AS SIGNED)')",
     "CALL dynamic('SELEC')",
     "CALL leaves('SELECT {#} AS l')",
+    "CALL runs()",
     "EXECUTE ps",
     "CALL dynamic('SELECT @a, @b, @c, LAST_INSERT_ID()')",
 ];

@@ -284,6 +284,80 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
         ]],
     ),
     (
+        "an UPDATE whose WHERE cannot be true left the rows that another session had found",
+        &[&[
+            "SELECT 1 UNION SELECT 2",
+            "UPDATE t SET a = 1 WHERE id = 999",
+            "SELECT FOUND_ROWS(), 1",
+            "SELECT 1 UNION SELECT 2",
+            "UPDATE t SET a = 1 WHERE id = NULL",
+            "UPDATE t SET a = 1 LIMIT 0",
+            "SELECT FOUND_ROWS()",
+            "SELECT 1 UNION SELECT 2",
+            "UPDATE t SET a = 1 WHERE id = NULL",
+            "PREPARE ps FROM 'SELECT FOUND_ROWS() + 1'",
+            "EXECUTE ps",
+        ]],
+    ),
+    (
+        "a setting that was put in place had a warning, which the session found",
+        &[&[
+            "SET SESSION sql_mode = REPLACE(@@sql_mode, 'STRICT_TRANS_TABLES', '')",
+            "SET collation_connection = @@collation_database",
+            "GET CURRENT DIAGNOSTICS CONDITION 1 @st = RETURNED_SQLSTATE, @o = CLASS_ORIGIN",
+            "SHOW WARNINGS",
+        ]],
+    ),
+    (
+        "types that were given in another environment than a statement's first were forgotten",
+        &[&[
+            "!prepare 2 SELECT CONCAT(?, 'x'), ? + 1",
+            "!execute 2 as wwi",
+            "SET @@collation_connection = utf8mb4_bin",
+            "!execute 2 as mwi",
+            "SELECT nosuch",
+            "!execute 2 as wwi",
+        ]],
+    ),
+    (
+        "warnings asked for by a cursor were cleared by its statement's preparation",
+        &[&["!prepare 2 SHOW WARNINGS LIMIT 1", "SELECT * FROM tt2", "!execute 2 cursor"]],
+    ),
+    (
+        "a statement prepared by name was prepared again over another that a routine had prepared",
+        &[
+            &[
+                "PREPARE ps FROM 'SELECT \"a\", 1 || 1'",
+                "SELECT 1",
+                "CALL leaves('SELECT 42 AS l')",
+                "CALL dynamic('SELEC')",
+                "EXECUTE ps",
+            ],
+            &[
+                "PREPARE ps FROM 'SELECT 7 AS p'",
+                "SELECT 1",
+                "CALL runs()",
+                "SELECT 2",
+                "EXECUTE ps",
+            ],
+        ],
+    ),
+    (
+        "what was said of the next transaction was said again after another command had reported its end",
+        &[&[
+            "LOCK TABLES t READ LOCAL",
+            "SET TRANSACTION READ ONLY",
+            "ALTER SEQUENCE sd RESTART 3",
+            "!option 0",
+            "KILL QUERY ¤",
+            "INSERT INTO t (id, a) VALUES (1, 1)",
+        ]],
+    ),
+    (
+        "a session that a hidden COMMIT had ended went on",
+        &[&["SET completion_type = 2", "CALL dynamic('COMMIT')", "SELECT 1"]],
+    ),
+    (
         "a text that asks for the last statement's rows found those of Millpond's questions",
         &[&[
             "CALL dynamic('SELECT 4 INTO @c')",

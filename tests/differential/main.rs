@@ -46,6 +46,9 @@
 //!
 //! Questions for the last values of sequences in stored code that is hidden or builds its text.
 //!
+//! `ROW_COUNT()` in texts that are prepared by name: the connection answers that, on which Millpond may
+//! have asked something.
+//!
 //! Results of stored code that has opened a cursor: the server says so in front of their rows, which
 //! nobody can know.
 //!

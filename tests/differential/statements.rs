@@ -278,7 +278,7 @@ const TEXT_STATEMENTS: &[&str] = &[
     "PREPARE ps FROM 'SELECT @a, 3'",
     "PREPARE ps FROM 'SELECT ?, a FROM t ORDER BY id'",
     "PREPARE ps FROM 'SELEC'",
-    "PREPARE ps FROM 'SELECT ROW_COUNT(), FOUND_ROWS() + 1'",
+    "PREPARE ps FROM 'SELECT FOUND_ROWS() + 1'",
     "PREPARE ps FROM 'SET @a = 77'",
     "PREPARE ps FROM 'SET @@lc_time_names = ''es_ES'''",
     "CALL silently()",

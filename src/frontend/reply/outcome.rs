@@ -83,6 +83,7 @@ impl Outcome {
                 Beside::Matched(rows) => Some(rows),
                 Beside::Nothing | Beside::Drawn(_) => None,
             },
+            found_before: None,
             inserted_id: self.inserted_id,
             warnings: self.warnings,
             rows: self.is_rows.then_some(self.rows),

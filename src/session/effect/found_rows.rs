@@ -74,6 +74,7 @@ pub fn after(
         Kind::Select if flavor == Flavor::MySql => FoundRows::Known(result.affected_rows),
         Kind::Do if flavor == Flavor::MySql => FoundRows::Known(1),
         Kind::Update if flavor == Flavor::MySql => match result.matched_rows {
+            Some(0) => found_none(before, result.found_before),
             Some(rows) => FoundRows::Known(rows),
             None => FoundRows::OnBackend,
         },
@@ -86,6 +87,21 @@ pub fn after(
         _ if analysis.inserts_selected() => FoundRows::OnBackend,
         Kind::Set if analysis.reads_tables && flavor == Flavor::MariaDb => FoundRows::OnBackend,
         _ => before,
+    }
+}
+
+/// After an `UPDATE` that no row matched: MySQL's number is 0 then, or it was left, if that could be
+/// told without a look at the rows (`WHERE id = NULL`, `LIMIT 0`; measured).
+fn found_none(before: FoundRows, there: Option<u64>) -> FoundRows {
+    let small = |rows| u32::try_from(rows).ok();
+    match (before, there) {
+        (FoundRows::Known(0) | FoundRows::Left { .. }, _) => before,
+        (FoundRows::Known(own), Some(there)) if there > 0 => match (small(own), small(there)) {
+            (Some(own), Some(there)) => FoundRows::Left { own, there },
+            // There is no telling, and nobody asks.
+            _ => FoundRows::Known(0),
+        },
+        _ => FoundRows::OnBackend,
     }
 }
 
@@ -154,6 +170,18 @@ pub fn may_leave(analysis: &Analysis) -> bool {
             Kind::Set => analysis.reads_tables,
             _ => false,
         }
+}
+
+/// The number to put in place before a statement, if the session's is this and the connection's that.
+pub fn to_put(own: u64, there: Option<u64>, analysis: &Analysis, flavor: Flavor) -> Option<u64> {
+    // One that another text executes asks the connection.
+    let asks = analysis.marks.has(Marks::FOUND_ROWS) && analysis.asked().is_empty();
+    if asks || may_leave(analysis) {
+        return Some(own).filter(|_| there != Some(own));
+    }
+    // What shows whether the number was left is any but 0.
+    let update = analysis.kind == StatementKind::Update && flavor == Flavor::MySql;
+    (update && own > 0 && there.unwrap_or(0) == 0).then_some(1)
 }
 
 /// The question after which `FOUND_ROWS()` is `rows`; `None` for too many.
