@@ -9,7 +9,9 @@ mod arrival;
 mod lost;
 
 use super::sleep::Patience;
+use crate::backend::connection::StateError;
 use crate::backend::dialogue::ServerError;
+use crate::backend::login::LoginError;
 use crate::pool::AcquireError;
 use crate::pool::manager::OpenError;
 use crate::session::server::Flavor;
@@ -33,6 +35,9 @@ pub struct Told {
     /// What brought it about, for the log.
     pub cause: Option<Box<str>>,
 }
+
+/// `ER_MUST_CHANGE_PASSWORD`: MariaDB lets such users log in, and do nothing else.
+const MUST_SET_PASSWORD: u16 = 1820;
 
 impl Told {
     const fn new(code: u16, sqlstate: &[u8; 5], message: &'static str) -> Self {
@@ -185,6 +190,17 @@ impl Told {
          than 'max_allowed_packet' bytes",
     );
 
+    /// `ER_MUST_CHANGE_PASSWORD_LOGIN`
+    pub const PASSWORD_EXPIRED: u16 = 1862;
+
+    /// What a server says of that to clients that do not know of expired passwords.
+    const EXPIRED: Self = Self::new(
+        Self::PASSWORD_EXPIRED,
+        b"HY000",
+        "Your password has expired. To log in you must change it using a client that supports \
+         expired passwords.",
+    );
+
     /// Why no backend connection could be had, each cause with a code of its own.
     pub fn not_acquired(error: &AcquireError, patience: &Patience) -> Self {
         let (waited_ms, setting) = (patience.waited_ms(), patience.setting);
@@ -215,6 +231,14 @@ impl Told {
                 "The database refused the login that Millpond keeps for this user",
             )
             .trouble("login_refused"),
+            OpenError::Login(LoginError::Refused(error))
+                if error.code == Self::PASSWORD_EXPIRED =>
+            {
+                Self::passed_on(error.clone())
+            }
+            OpenError::SetUp(StateError::Refused(error)) if error.code == MUST_SET_PASSWORD => {
+                Self::EXPIRED
+            }
             OpenError::SetUp(_) => Self::new(
                 1105,
                 b"HY000",

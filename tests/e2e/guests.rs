@@ -98,6 +98,10 @@ fn the_server_vouches_for_users_that_millpond_does_not_know() {
         assert_eq!(told(&millpond, &changed).await, None);
         held.quit().await;
         wait_until_gone(&millpond).await;
+        admin.query_drop(format!("ALTER USER '{NAME}'@'%' PASSWORD EXPIRE")).await.unwrap();
+        let expired = told(&millpond, &changed).await.expect("an expired password");
+        assert!(expired.starts_with("1862: Your password has expired"), "{expired}");
+        admin.query_drop(format!("ALTER USER '{NAME}'@'%' IDENTIFIED BY 'other'")).await.unwrap();
         let refused = told(&millpond, &encrypted).await.expect("the former password");
         assert!(refused.starts_with("1045"), "{refused}");
         let mut client =
