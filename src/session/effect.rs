@@ -14,9 +14,12 @@ use super::model::Session;
 use super::pin::{Holds, PinReason, Pins};
 use super::residue::{Counts, Diagnostics, LastError, NextTransaction};
 use super::server::Flavor;
-use super::statement::{Action, Analysis, Marks};
+use super::statement::{Action, Analysis, Marks, StatementKind};
 use crate::wire::capability::Status;
 use std::sync::Arc;
+
+/// `ER_PARSE_ERROR`: nothing was looked at.
+const PARSE_ERROR: u16 = 1064;
 
 /// What the reply to a command said, as far as the session is concerned.
 #[derive(Debug)]
@@ -207,6 +210,15 @@ fn sets_names(analysis: &Analysis) -> bool {
         && matches!((actions.next(), actions.next()), (Some(Action::SetNames { .. }), None))
 }
 
+/// Whether the server could not read it either: nothing of it has run. (Code that builds texts may run
+/// into one that cannot be read at any time; it begins with a word that is known.)
+fn is_no_statement(analysis: &Analysis, result: &Result<'_>) -> bool {
+    analysis.kind == StatementKind::Other
+        && !analysis.marks.intersects(Marks::IMPURE | Marks::UNCERTAIN)
+        && result.error == Some(PARSE_ERROR)
+        && result.status.is_none()
+}
+
 /// What trackers do not show.
 fn take_in_text(
     session: &mut Session,
@@ -223,7 +235,7 @@ fn take_in_text(
         for (mark, reason) in
             [(Marks::OPAQUE, PinReason::Opaque), (Marks::IMPURE, PinReason::Impure)]
         {
-            if marks.has(mark) {
+            if marks.has(mark) && !is_no_statement(analysis, result) {
                 session.pins.put(reason, Holds::Yes);
             }
         }

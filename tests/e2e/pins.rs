@@ -119,6 +119,26 @@ fn hiding_anothers_variables_loses_nothing_of_ones_own() {
     });
 }
 
+/// What neither Millpond nor the server can read has done nothing.
+#[test]
+fn a_text_that_no_server_reads_keeps_no_connection() {
+    servers::both_async(async |server| {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let mut client = millpond.connect(&APP, Some("app")).await.unwrap();
+        run(&mut client, &["SET @kept = 7"]).await;
+        for sql in ["SELEC 1", "this is no statement", "§", "frobnicate @kept, 'x'"] {
+            assert_eq!(code(client.query_drop(sql).await), Some(1064), "{sql}");
+        }
+        let kept: Option<u8> = client.query_first("SELECT @kept").await.unwrap();
+        assert_eq!((kept, pinned(&millpond)), (Some(7), Vec::new()), "{}", server.flavor);
+        // What has run in front of it may have done anything.
+        let failed = client.query_drop("SET @kept = 8; SELEC 1").await;
+        assert_eq!(code(failed), Some(1064));
+        let kept: Option<u8> = client.query_first("SELECT @kept").await.unwrap();
+        assert_eq!(kept, Some(8), "{}", server.flavor);
+    });
+}
+
 /// The number of the error that both end with, or both not.
 async fn both(direct: &mut Conn, through: &mut Conn, sql: &str) -> Option<u16> {
     let right = code(direct.query_drop(sql).await);

@@ -1,6 +1,6 @@
 //! `FOUND_ROWS()` after a statement: most that have no rows leave it as it was (measured).
 
-use super::Result;
+use super::{PARSE_ERROR, Result};
 use crate::session::residue::FoundRows;
 use crate::session::server::Flavor;
 use crate::session::statement::{Analysis, Marks, Sole, StatementKind};
@@ -8,7 +8,7 @@ use crate::wire::capability::Status;
 
 /// Errors that come before anything of a text has run: it cannot be read, there is no such routine,
 /// it has other arguments.
-const NOTHING_RAN: [u16; 3] = [1064, 1305, 1318];
+const NOTHING_RAN: [u16; 3] = [PARSE_ERROR, 1305, 1318];
 
 /// Errors that come when rows are looked at: more were found than may be, by an `INTO` of variables or
 /// a subquery.

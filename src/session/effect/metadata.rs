@@ -1,14 +1,11 @@
 //! The locks on names that MySQL keeps to the end of a transaction of which its status says nothing.
 
-use super::Result;
+use super::{PARSE_ERROR, Result};
 use crate::session::model::Session;
 use crate::session::pin::{Holds, PinReason};
 use crate::session::server::Flavor;
 use crate::session::statement::{Analysis, Marks, StatementKind};
 use crate::wire::capability::Status;
-
-/// `ER_PARSE_ERROR`: nothing was looked at.
-const PARSE_ERROR: u16 = 1064;
 
 /// Whether the connection holds such locks after a statement.
 ///
