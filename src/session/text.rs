@@ -48,16 +48,20 @@ pub struct Preparation {
 }
 
 impl Preparation {
+    /// What is prepared; `None` if that cannot be read.
+    fn text(&self, dialect: &Dialect) -> Option<Box<[u8]>> {
+        match analyze(self.key.sql(), dialect, &Catalogue::empty()).actions() {
+            [Placed { action: Action::Prepare { source: Source::Text(text), .. }, .. }] => {
+                Some(text[..].into())
+            }
+            _ => None,
+        }
+    }
+
     /// How many parameters the statement takes, by its text; `None` if that cannot be read.
     pub fn parameters(&self, dialect: &Dialect) -> Option<usize> {
-        let sql = self.key.sql();
-        let analysis = analyze(sql, dialect, &Catalogue::empty());
-        let [Placed { action: Action::Prepare { source: Source::Text(text), .. }, .. }] =
-            analysis.actions()
-        else {
-            return None;
-        };
-        let mut lexer = Lexer::new(text, dialect);
+        let text = self.text(dialect)?;
+        let mut lexer = Lexer::new(&text, dialect);
         let mut parameters = 0;
         loop {
             match lexer.next_token() {
@@ -84,6 +88,14 @@ impl TextStatements {
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.0.keys().map(|name| &**name)
+    }
+
+    /// Whether the statement of this name has this text, in letters that are the same in any character
+    /// set.
+    pub fn has_text(&self, name: &[u8], text: &[u8], dialect: &Dialect) -> bool {
+        let preparation = self.get(name).and_then(|statement| statement.preparation.as_ref());
+        text.is_ascii()
+            && preparation.and_then(|own| own.text(dialect)).is_some_and(|own| *own == *text)
     }
 
     /// A statement was prepared by `sql` in this environment.

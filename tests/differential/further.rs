@@ -182,7 +182,7 @@ const UNSEEN: &[&str] = &[
     "CALL dynamic('SET @a = {#}, @b = ''u''')",
     "CALL dynamic('SET time_zone = ''{+01:00|-02:00}''')",
     "CALL dynamic('SET @@lc_time_names = ''fr_FR'', @@div_precision_increment = {4|8}')",
-    "CALL dynamic('SET {NAMES latin1|NAMES utf8mb4|character_set_results = latin1|\
+    "CALL dynamic('SET {time_zone = ''+03:00''|character_set_results = latin1|\
      @@collation_connection = utf8mb4_bin}')",
     "CALL dynamic('SET ROLE {reader|NONE}')",
     "CALL dynamic('SET autocommit = {0|1}')",

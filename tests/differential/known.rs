@@ -354,6 +354,10 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
         ]],
     ),
     (
+        "a statement prepared by name was taken for any other after a look at what its connection has",
+        &[&["PREPARE p2 FROM 'CALL results()'", "CALL dynamic('SET @b = 1')", "EXECUTE p2"]],
+    ),
+    (
         "a session that a hidden COMMIT had ended went on",
         &[&["SET completion_type = 2", "CALL dynamic('COMMIT')", "SELECT 1"]],
     ),

@@ -46,6 +46,9 @@
 //!
 //! Questions for the last values of sequences in stored code that is hidden or builds its text.
 //!
+//! `SET NAMES` in stored code on MariaDB, which puts the collation of the connection back at its end,
+//! and then computes with what its variables do not say.
+//!
 //! `ROW_COUNT()` in texts that are prepared by name: the connection answers that, on which Millpond may
 //! have asked something.
 //!

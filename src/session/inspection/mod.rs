@@ -57,12 +57,22 @@ pub struct Found {
 /// Statements prepared by text that were found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TextStatementsFound {
-    /// Those of these names, in lower case, and no others.
-    Named(Vec<Box<[u8]>>),
+    /// Those of these names, in lower case, and no others. A session's own that is still there is told
+    /// apart from any other of its name.
+    Named(Vec<(Box<[u8]>, Whose)>),
     /// Those that are known, and no others.
     Known,
     /// Perhaps others than are known.
     Others,
+}
+
+/// Whether a statement that was found is the one that the session has prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// It is.
+    Own,
+    /// It may be another of that name.
+    Unknown,
 }
 
 impl Default for TextStatementsFound {
@@ -210,14 +220,20 @@ fn text_statements(
         TextStatementsFound::Named(names) => names,
     };
     let known: Vec<Box<[u8]>> = traces.text_statements.names().map(Into::into).collect();
-    for name in known.iter().filter(|name| !names.contains(name)) {
+    for name in known.iter().filter(|name| !names.iter().any(|(found, _)| found == *name)) {
         traces.text_statements.put(name, Has::Nothing);
         if let Some(own) = &mut session.text_statements {
             own.deallocated(name);
         }
     }
-    for name in names {
-        // It may be another of that name than the session prepared.
+    for (name, whose) in names {
+        if *whose == Whose::Own {
+            let own = session.text_statements.as_ref().and_then(|own| own.get(name));
+            if let Some(preparation) = own.and_then(|own| own.preparation.as_ref()) {
+                traces.text_statements.put(name, Has::Statement(preparation.key.clone()));
+                continue;
+            }
+        }
         traces.text_statements.put(name, Has::Unknown);
         let analysis = Arc::new(Analysis::opaque());
         session.text_statements().prepared_there(name, analysis);

@@ -8,7 +8,8 @@
 
 use super::settings::compare;
 use super::{
-    Found, Row, Settings, TextStatementsFound, Untold, count, has_login_role, name, text, value,
+    Found, Row, Settings, TextStatementsFound, Untold, Whose, count, has_login_role, name, text,
+    value,
 };
 use crate::session::model::Session;
 use crate::session::need::Traces;
@@ -50,7 +51,7 @@ pub fn watched(thread: u32) -> String {
          WHERE VARIABLE_NAME IN ('Performance_schema_metadata_lock_lost', \
          'Performance_schema_prepared_statements_lost') \
          UNION ALL SELECT 'variable', o.VARIABLE_NAME, NULL FROM {} \
-         UNION ALL SELECT 'statement', o.STATEMENT_NAME, NULL FROM {} \
+         UNION ALL SELECT 'statement', o.STATEMENT_NAME, o.SQL_TEXT FROM {} \
          UNION ALL SELECT 'lock', o.OBJECT_NAME, CONCAT(o.OBJECT_TYPE, ' ', o.LOCK_DURATION) \
          FROM {} AND o.LOCK_STATUS = 'GRANTED'",
         of("user_variables_by_thread", "THREAD_ID"),
@@ -108,7 +109,13 @@ pub fn read(
             "variable" => found.variables.push(name(value)?),
             // Those without a name are binary ones.
             "statement" if value.is_none() => {}
-            "statement" => statements.push(name(value)?),
+            "statement" => {
+                let name = name(value)?;
+                let text = row.get(2).copied().flatten().unwrap_or_default();
+                let own = session.text_statements.as_ref();
+                let is_own = own.is_some_and(|own| own.has_text(&name, text, &session.dialect));
+                statements.push((name, if is_own { Whose::Own } else { Whose::Unknown }));
+            }
             "lock" => lock(text(row, 2).ok_or(Untold::Unreadable)?, value, &mut found)?,
             _ => return Err(Untold::Unreadable),
         }
@@ -118,7 +125,7 @@ pub fn read(
         return Err(Untold::Blind);
     }
     let foreign = traces.text_statements.foreign_names(session.text_statements.as_deref());
-    if foreign.into_iter().any(|foreign| statements.iter().any(|name| **name == *foreign)) {
+    if foreign.into_iter().any(|foreign| statements.iter().any(|(name, _)| **name == *foreign)) {
         return Err(Untold::Foreign);
     }
     found.statements = TextStatementsFound::Named(statements);

@@ -79,7 +79,10 @@ fn what_mysql_tells_is_what_there_is() {
     )
     .unwrap();
     assert_eq!(found.variables, [Box::from(&b"abc"[..])]);
-    assert_eq!(found.statements, TextStatementsFound::Named(vec![b"ps"[..].into()]));
+    assert_eq!(
+        found.statements,
+        TextStatementsFound::Named(vec![(b"ps"[..].into(), Whose::Unknown)])
+    );
     assert_eq!(found.user_locks, [Box::from(&b"name"[..])]);
     assert!(found.handlers);
     let pins = [
@@ -119,7 +122,7 @@ fn what_cannot_be_carried_is_a_pin_of_its_own() {
     let mut traces = Traces::default();
     let found = Found {
         user_locks: vec![b"l"[..].into()],
-        statements: TextStatementsFound::Named(vec![b"p"[..].into()]),
+        statements: TextStatementsFound::Named(vec![(b"p"[..].into(), Whose::Unknown)]),
         pins: vec![PinReason::ReadLock],
         ..Found::default()
     };
