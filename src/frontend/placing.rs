@@ -8,7 +8,10 @@ use super::run::Placed;
 use super::typing::Typing;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::prepared::{Cursor, StatementKey};
+use crate::session::state::Environment;
 use crate::session::statement::Analysis;
+use crate::wire::reply::{Tracker, put_tracker};
+use bytes::BytesMut;
 use std::sync::Arc;
 
 /// Which of the connection's statements will do for an execution.
@@ -108,7 +111,10 @@ impl Client {
             Adopted::Not => return Ok(None),
         }
         let asked = self.ask_to_prepare(Question::Prepare(key.sql()), None, sequence).await?;
-        let Some(Content::Prepared { id: backend_id }) = asked else { return Ok(None) };
+        let Some(Content::Prepared { id: backend_id }) = asked else {
+            self.owe_return(&environment);
+            return Ok(None);
+        };
         let mut settled = true;
         if !typing.is_fresh() {
             let settling = self.settle_types(backend_id, &own, typing, &environment, sequence);
@@ -122,5 +128,19 @@ impl Client {
             typing.insert(&mut lease.connection().statements, &key, backend_id);
         }
         Ok(Some(Place { backend_id, serves: Serves::Again }))
+    }
+
+    /// A client's statement could not be prepared here, as it once was. MySQL would have failed to
+    /// execute it, in its own database, and told of the return to the current one with the next OK
+    /// (measured).
+    fn owe_return(&mut self, prepared_in: &Environment) {
+        let Some(database) = self.session.environment.database.clone() else { return };
+        let elsewhere =
+            prepared_in.database.as_ref().is_some_and(|prepared_in| *prepared_in != database);
+        if elsewhere && !self.is_unfinished() && self.lease.is_some() {
+            let mut trackers = BytesMut::new();
+            put_tracker(&mut trackers, &Tracker::Schema(&database));
+            self.owe(&trackers);
+        }
     }
 }

@@ -304,8 +304,10 @@ impl Client {
         let id = statement_id(payload)?;
         self.close_cursor(id);
         let removed = self.session.statements().remove(id);
-        if let Some(only) = removed.and_then(|statement| statement.only) {
-            self.close_behind(only);
+        if let Some(removed) = removed.filter(ClientStatement::is_tied) {
+            if let Some(only) = removed.only {
+                self.close_behind(only);
+            }
             self.pin_statements();
         }
         Ok(())
@@ -333,7 +335,7 @@ impl Client {
         }
     }
 
-    fn pin_statements(&mut self) {
+    pub(super) fn pin_statements(&mut self) {
         let Some(statements) = &self.session.statements else { return };
         let (open, tied) = (statements.has_open_cursor(), statements.has_tied_statement());
         self.session.pins.put(PinReason::Cursor, Holds::from(open));

@@ -186,6 +186,9 @@ impl Client {
             && let Some(statement) = self.session.statements().get_mut(id)
         {
             statement.typed = changed;
+            if statement.is_tied() {
+                self.pin_statements();
+            }
         }
     }
 }

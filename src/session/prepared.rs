@@ -12,7 +12,7 @@ pub use self::held::BackendStatements;
 use self::spread::Spread;
 use super::parameters::Parameters;
 use super::state::{Environment, Names, SeparateCharsets, Value};
-use super::statement::Analysis;
+use super::statement::{Analysis, Marks};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -165,6 +165,15 @@ pub struct ClientStatement {
     /// The server's number of the one backend statement that will do, where another would not:
     /// the server gave it the types that the user variables in its text had when it was prepared.
     pub only: Option<u32>,
+}
+
+impl ClientStatement {
+    /// Whether another connection could not have it as it is: one that may do anything is not executed
+    /// only to give its parameters their types.
+    pub fn is_tied(&self) -> bool {
+        let hidden = self.analysis.marks.intersects(Marks::IMPURE | Marks::OPAQUE);
+        self.only.is_some() || self.typed.settled.is_some() && hidden
+    }
 }
 
 /// Whether rows wait on the server to be fetched.
@@ -320,7 +329,7 @@ impl ClientStatements {
 
     /// Whether any statement is tied to the backend connection that it was prepared on.
     pub fn has_tied_statement(&self) -> bool {
-        self.by_id.values().any(|s| s.only.is_some())
+        self.by_id.values().any(ClientStatement::is_tied)
     }
 }
 

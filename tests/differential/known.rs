@@ -358,6 +358,27 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
         &[&["PREPARE p2 FROM 'CALL results()'", "CALL dynamic('SET @b = 1')", "EXECUTE p2"]],
     ),
     (
+        "types given to a statement that may do anything were forgotten after a look at its connection",
+        &[&[
+            "CREATE OR REPLACE VIEW v AS SELECT uv() AS u",
+            "!prepare 2 SELECT ? AS v",
+            "!execute 2 as T",
+            "SELECT 1",
+            "!execute 2 null",
+            "!close 2",
+        ]],
+    ),
+    (
+        "an execution that failed in another database did not tell of the return from there",
+        &[&[
+            "!prepare 1 INSERT INTO s VALUES (?, ?)",
+            "START TRANSACTION READ ONLY",
+            "USE §x",
+            "!execute 1 null",
+            "SELECT 1",
+        ]],
+    ),
+    (
         "a session that a hidden COMMIT had ended went on",
         &[&["SET completion_type = 2", "CALL dynamic('COMMIT')", "SELECT 1"]],
     ),
