@@ -98,8 +98,8 @@ fn found_none(before: FoundRows, there: Option<u64>) -> FoundRows {
         (FoundRows::Known(0) | FoundRows::Left { .. }, _) => before,
         (FoundRows::Known(own), Some(there)) if there > 0 => match (small(own), small(there)) {
             (Some(own), Some(there)) => FoundRows::Left { own, there },
-            // There is no telling, and nobody asks.
-            _ => FoundRows::Known(0),
+            // There is no telling.
+            _ => FoundRows::Lost,
         },
         _ => FoundRows::OnBackend,
     }

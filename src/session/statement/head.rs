@@ -89,6 +89,10 @@ fn definition(first: K, parser: &mut Parser<'_>) -> (Kind, Marks) {
         {
             (Kind::Compound, Marks::OPAQUE | Marks::UNCERTAIN)
         }
+        // A block with a label, which may build texts that cannot be read.
+        _ if parser.dialect.flavor == Flavor::MariaDb && parser.symbol(b':') => {
+            (Kind::Compound, Marks::OPAQUE | Marks::UNCERTAIN)
+        }
         _ => (Kind::Other, Marks::OPAQUE),
     }
 }

@@ -100,6 +100,8 @@ fn mariadb_has_sorts_of_its_own() {
         ("execute immediate 'select 1'", Kind::Execute),
         ("begin not atomic set @a = 1; end", Kind::Compound),
         ("if 1 then select 1; end if", Kind::Compound),
+        ("here: begin not atomic execute immediate 'x'; end", Kind::Compound),
+        ("`here`: loop leave here; end loop", Kind::Compound),
         ("analyze select 1", Kind::Explain),
         ("analyze format=json delete from t", Kind::Delete),
         ("set statement max_statement_time = 1 for select 1", Kind::Select),
