@@ -1,6 +1,6 @@
 //! Asks a server whether it takes a password that Millpond does not know.
 
-use crate::backend::login::{LoginError, LoginRequest, login};
+use crate::backend::login::{LoginRequest, login};
 use crate::config::{ProxyProtocol, Secret};
 use crate::failover::snapshot::{Health, Snapshot};
 use crate::frontend::guests::{AskServer, Asking};
@@ -60,11 +60,13 @@ impl Asker {
         match timeout(self.limit, asking).await {
             // The connection is closed: it is of no pool.
             Ok(Ok(_)) => Ok(true),
-            Ok(Err(error)) if error.is_access_denied() => Ok(false),
-            Ok(Err(LoginError::Refused(error))) if error.code == Told::PASSWORD_EXPIRED => {
-                Err(Told::passed_on(error))
-            }
             Ok(Err(error)) => {
+                if let Some(error) = error.of_account() {
+                    return Err(Told::passed_on(error.clone()));
+                }
+                if error.is_access_denied() {
+                    return Ok(false);
+                }
                 tracing::warn!(user = request.user, %error, "a server could not be asked about a user");
                 Err(unreachable())
             }

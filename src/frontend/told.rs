@@ -11,7 +11,6 @@ mod lost;
 use super::sleep::Patience;
 use crate::backend::connection::StateError;
 use crate::backend::dialogue::ServerError;
-use crate::backend::login::LoginError;
 use crate::pool::AcquireError;
 use crate::pool::manager::OpenError;
 use crate::session::server::Flavor;
@@ -190,12 +189,13 @@ impl Told {
          than 'max_allowed_packet' bytes",
     );
 
-    /// `ER_MUST_CHANGE_PASSWORD_LOGIN`
-    pub const PASSWORD_EXPIRED: u16 = 1862;
+    /// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
+    pub const TOO_MANY_STATEMENTS: u16 = 1461;
 
-    /// What a server says of that to clients that do not know of expired passwords.
+    /// `ER_MUST_CHANGE_PASSWORD_LOGIN`: what a server says to clients that do not know of expired
+    /// passwords.
     const EXPIRED: Self = Self::new(
-        Self::PASSWORD_EXPIRED,
+        1862,
         b"HY000",
         "Your password has expired. To log in you must change it using a client that supports \
          expired passwords.",
@@ -225,17 +225,15 @@ impl Told {
 
     fn not_opened(error: &OpenError, waited_ms: u128) -> Self {
         let told = match error {
+            OpenError::Login(login) if let Some(said) = login.of_account() => {
+                Self::passed_on(said.clone())
+            }
             OpenError::Login(login) if login.is_access_denied() => Self::new(
                 1045,
                 b"28000",
                 "The database refused the login that Millpond keeps for this user",
             )
             .trouble("login_refused"),
-            OpenError::Login(LoginError::Refused(error))
-                if error.code == Self::PASSWORD_EXPIRED =>
-            {
-                Self::passed_on(error.clone())
-            }
             OpenError::SetUp(StateError::Refused(error)) if error.code == MUST_SET_PASSWORD => {
                 Self::EXPIRED
             }

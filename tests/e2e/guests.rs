@@ -102,6 +102,13 @@ fn the_server_vouches_for_users_that_millpond_does_not_know() {
         let expired = told(&millpond, &changed).await.expect("an expired password");
         assert!(expired.starts_with("1862: Your password has expired"), "{expired}");
         admin.query_drop(format!("ALTER USER '{NAME}'@'%' IDENTIFIED BY 'other'")).await.unwrap();
+        admin.query_drop(format!("ALTER USER '{NAME}'@'%' ACCOUNT LOCK")).await.unwrap();
+        let locked = told(&millpond, &changed).await.expect("a locked account");
+        assert!(
+            locked.starts_with("3118: Access denied") || locked.starts_with("4151: Access denied"),
+            "{locked}"
+        );
+        admin.query_drop(format!("ALTER USER '{NAME}'@'%' ACCOUNT UNLOCK")).await.unwrap();
         let refused = told(&millpond, &encrypted).await.expect("the former password");
         assert!(refused.starts_with("1045"), "{refused}");
         let mut client =

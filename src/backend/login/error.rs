@@ -51,6 +51,20 @@ impl LoginError {
         matches!(self, Self::Refused(error) if matches!(error.code, 1044 | 1045 | 1698 | 3118 | 4151))
     }
 
+    /// What the server says of the account itself, to whoever logs in to it by the right password: it
+    /// is locked, blocked by failed logins, or its password has expired. That is for the client to
+    /// hear.
+    pub fn of_account(&self) -> Option<&ServerError> {
+        /// `ER_MUST_CHANGE_PASSWORD_LOGIN`, `ER_ACCOUNT_HAS_BEEN_LOCKED` of MySQL,
+        /// `ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK`, and
+        /// `ER_ACCOUNT_HAS_BEEN_LOCKED` of MariaDB.
+        const OF_ACCOUNTS: [u16; 4] = [1862, 3118, 3955, 4151];
+        match self {
+            Self::Refused(error) if OF_ACCOUNTS.contains(&error.code) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether the server could not be reached, or has no room at this moment: the same login may
     /// succeed in a moment.
     pub fn is_network(&self) -> bool {

@@ -213,6 +213,11 @@ async fn a_server_that_turns_away_is_quoted() {
     let error = against(&denied, &ClientTls::disabled()).await.unwrap_err();
     assert!(error.is_access_denied() && !error.is_network());
     assert!(!format!("{error:?} {error}").contains("secret"));
+    assert!(error.of_account().is_none(), "the password may be wrong");
+
+    let locked = [(0, &greeted[..]), (2, b"\xFF\x2E\x0C#HY000Account is locked.")];
+    let error = against(&locked, &ClientTls::disabled()).await.unwrap_err();
+    assert_eq!(error.of_account().map(|said| said.code), Some(3118));
 }
 
 #[tokio::test]
