@@ -1,7 +1,7 @@
 //! Reads whose client is gone: nobody wants the rows, and they keep the server at work, a connection from
 //! others, and the locks of their transaction. Whatever changes something goes on, as on a server.
 
-use super::failure::Repetition;
+use super::repetition::Repetition;
 use super::service::Service;
 use crate::backend::dialogue::Question;
 use crate::pool::lease::Lease;

@@ -3,12 +3,13 @@
 
 use super::cancel::Entry;
 use super::cut::Cut;
-use super::failure::{Again, Repetition, Undone};
+use super::failure::Again;
 use super::guests::Guest;
 use super::incident::Concerned;
 use super::limits::Seat;
 use super::peer::Peer;
 use super::pins::SessionPins;
+use super::repetition::{Repetition, Undone};
 use super::reply::{shown, tells_trackers};
 use super::service::{Admission, KnownLimits, Service};
 use super::told::Told;

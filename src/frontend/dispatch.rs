@@ -1,7 +1,7 @@
 //! From a command's first byte to what handles it.
 
 use super::client::{Client, Stop};
-use super::failure::Undone;
+use super::repetition::Undone;
 use super::run::Request;
 use super::told::Told;
 use crate::session::state::MultiStatements;

@@ -32,6 +32,7 @@ pub mod query;
 pub mod rate;
 pub mod reader;
 mod release;
+pub mod repetition;
 pub mod reply;
 pub mod restore;
 mod restoring;

@@ -96,7 +96,7 @@ impl Client {
             let text = format!(
                 "Can't create more than max_prepared_stmt_count statements (current value: {most})"
             );
-            return Some(Told::of_server(1461, *b"42000", text.into_bytes()));
+            return Some(Told::of_server(Told::TOO_MANY_STATEMENTS, *b"42000", text.into_bytes()));
         }
         let kept = statements.text();
         (kept > 0 && kept + sql.len() > MOST_TEXT).then(|| {

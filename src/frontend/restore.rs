@@ -149,7 +149,8 @@ impl Client {
         let stays = flavor == Flavor::MariaDb
             || analysis.count == 0
             || analysis.kind == StatementKind::Resignal
-            || analysis.marks.intersects(asks);
+            || analysis.marks.intersects(asks)
+            || self.is_crowded_out();
         stays
             && self.session.residue.diagnostics != Diagnostics::OnBackend
             && !self.session.pins.has(PinReason::Xa)

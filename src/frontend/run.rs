@@ -4,8 +4,9 @@ use super::abandoned;
 use super::borrow::Borrowed;
 use super::client::{Client, Stop};
 use super::cut::{come, interrupt};
-use super::failure::{Repetition, Sent, Undone};
+use super::failure::Sent;
 use super::query::RowForm;
+use super::repetition::{Repetition, Undone};
 use super::reply::{Ahead, BehindColumns, Outcome, PassTrackers, ReplyEditor, Withhold};
 use super::told::Told;
 use crate::backend::connection::Connection;
@@ -158,7 +159,7 @@ impl Client {
 
     /// Passes the reply on to the command whose `last` frame had this number.
     async fn relay_reply(&mut self, request: Request<'_>, last: u8) -> Result<Ran, Stop> {
-        let withhold = self.withholds();
+        let withhold = self.withholds(request.shape);
         let mut due = self.due_at_work();
         let handle = due.is_some().then(|| self.entry.handle().clone());
         let owed = self.session.residue.take_owed();
@@ -172,7 +173,9 @@ impl Client {
         edit_for(&mut editor, &request, &self.session, server.version.flavor);
         editor.owed = owed;
         editor.withhold = match (&due, withhold) {
-            (Some(due), Withhold::Nothing) => Withhold::InterruptedAfter(due.at()),
+            (Some(due), Withhold::Nothing | Withhold::Statements) => {
+                Withhold::InterruptedAfter(due.at())
+            }
             _ => withhold,
         };
         let side = ServerSide { stream, input };
@@ -255,7 +258,10 @@ impl Client {
             self.take_in(request.analysis, &outcome);
             return self.interrupted(request.sequence).await;
         }
-        self.refused_by_reader(error);
+        match error.code {
+            Told::TOO_MANY_STATEMENTS => self.refused_for_statements(error),
+            _ => self.refused_by_reader(error),
+        }
         Ok(Ran::Refused)
     }
 

@@ -273,7 +273,9 @@ impl Client {
                 return Ok(None);
             };
             match replies.into_iter().next().map(|reply| reply.content) {
-                Some(Content::Err(error)) if error.code == TOO_MANY_STATEMENTS && attempt == 0 => {
+                Some(Content::Err(error))
+                    if error.code == Told::TOO_MANY_STATEMENTS && attempt == 0 =>
+                {
                     let closed = lease.connection().close_some_statements().await;
                     lease.pool().metrics.statements_closed.inc_by(closed.unwrap_or(0) as u64);
                 }
@@ -292,6 +294,3 @@ impl Client {
         Ok(None)
     }
 }
-
-/// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
-const TOO_MANY_STATEMENTS: u16 = 1461;

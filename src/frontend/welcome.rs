@@ -3,12 +3,12 @@
 use super::cancel::Entry;
 use super::change::multi_statements;
 use super::client::{Client, Stop};
-use super::failure::{Repetition, Undone};
 use super::greet::{GreetError, Greeted, Meeting, greet};
 use super::incident::Concerned;
 use super::limits::Seat;
 use super::outcome::Left;
 use super::peer::Peer;
+use super::repetition::{Repetition, Undone};
 use super::serve::{leave, seconds};
 use super::service::{Admission, Learned, Service};
 use super::told::Told;

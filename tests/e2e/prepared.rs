@@ -3,7 +3,7 @@
 use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::raw::login::Login;
-use crate::support::raw::reply::Expect;
+use crate::support::raw::reply::{Expect, Reply};
 use crate::support::servers;
 use mysql_async::prelude::Queryable;
 
@@ -56,6 +56,45 @@ fn a_statement_keeps_the_environment_of_its_preparation() {
         ansi.query_drop("SET sql_mode = ''").await.unwrap();
         let number: Option<u8> = ansi.exec_first(&of_ansi, ()).await.unwrap();
         assert_eq!(number, Some(7), "{}", server.flavor);
+    });
+}
+
+/// What Millpond keeps prepared on a connection is in nobody's way.
+#[test]
+fn statements_that_nobody_needs_make_room() {
+    servers::both_private(&["max_prepared_stmt_count=20"], |server| async move {
+        let millpond = Millpond::start(server, &Settings::with_pool_of(1));
+        let mut client = Login::of(&APP).at(millpond.port).await.expect("to log in");
+        let prepare = |n: usize| [b"\x16", format!("SELECT {n} + ?").as_bytes()].concat();
+        let close = |prepared: &Reply| [b"\x19", &prepared.packets[0].1[1..5]].concat();
+        for n in 0..20 {
+            let reply = client.command(&prepare(n), Expect::Statement).await.expect("a reply");
+            let prepared = reply.must("one of twenty");
+            client.command(&close(&prepared), Expect::Nothing).await.expect("to close it");
+        }
+        // Another client of the server's takes up most of the room.
+        let mut other = server.admin().await;
+        let mut kept = Vec::new();
+        while let Ok(statement) = other.prep(format!("SELECT {} + ?", kept.len())).await {
+            kept.push(statement);
+        }
+        let room = async |other: &mut mysql_async::Conn, most: usize| {
+            let sql = format!("SET GLOBAL max_prepared_stmt_count = {most}");
+            other.query_drop(sql).await.unwrap();
+        };
+        room(&mut other, kept.len() + 2).await;
+        for n in 20..40 {
+            let reply = client.command(&prepare(n), Expect::Statement).await.expect("a reply");
+            let prepared = reply.must("one that is alone");
+            client.command(&close(&prepared), Expect::Nothing).await.expect("to close it");
+        }
+        room(&mut other, kept.len()).await;
+        let reply = client.command(&prepare(40), Expect::Statement).await.expect("a reply");
+        assert_eq!(reply.error().map(|(code, _)| code), Some(1461), "there is none to be had");
+        let reply = client.query("SHOW COUNT(*) WARNINGS").await.expect("a reply");
+        assert!(other.prep("SELECT 'one more', ?").await.is_err());
+        let direct: Option<String> = other.query_first("SHOW COUNT(*) WARNINGS").await.unwrap();
+        assert_eq!(reply.value(), direct, "{}", server.flavor);
     });
 }
 

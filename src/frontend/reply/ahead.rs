@@ -50,6 +50,8 @@ pub enum Withhold {
     InterruptedAfter(Instant),
     /// That the server only reads: as the whole answer to a command, it says that nothing ran.
     ReadOnly,
+    /// That the server has as many prepared statements as it may, some of which no client needs.
+    Statements,
 }
 
 impl Withhold {
@@ -60,6 +62,7 @@ impl Withhold {
                 error.code == Told::INTERRUPTED.code && Instant::now() >= moment
             }
             Self::ReadOnly => only_reads(error),
+            Self::Statements => error.code == Told::TOO_MANY_STATEMENTS,
         }
     }
 }
