@@ -248,6 +248,13 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether it has the settings and the role of its login, in whichever database.
+    pub fn is_as_at_login(&self) -> bool {
+        let database = self.fresh.database.clone();
+        let environment = Environment { database, ..(*self.environment).clone() };
+        self.traces.role != Leftover::Present && environment == *self.fresh
+    }
+
     /// Whether the server closed the connection, or said something unasked (it does so before it
     /// closes an idle connection). Never waits.
     pub fn is_stale(&mut self) -> bool {

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod control;
 pub mod dialogue;
 pub mod fence;
+pub mod limits;
 pub mod login;
 pub mod server;
 pub mod setup;

@@ -3,10 +3,12 @@
 use super::connection::{Connection, StateError, TRACKERS, random_state};
 use super::dialogue::{Content, Question, Reply, read_reply, rows};
 use super::fence::Fence;
+use super::limits::{self, Limits};
 use super::login::LoggedIn;
 use super::server::{HostNames, ServerInfo, TrackerDefaults};
 use crate::net::buffer::ReadBuffer;
 use crate::net::link::{LinkError, send};
+use crate::net::stream::Stream;
 use crate::session::align::SetOption;
 use crate::session::inspection::mariadb::RANDOM;
 use crate::session::need::Traces;
@@ -15,6 +17,7 @@ use crate::session::residue::CapturedResult;
 use crate::session::server::Flavor;
 use crate::session::server::NameCase;
 use crate::session::state::{Baseline, Environment, LoginRole};
+use crate::wire::capability::Capabilities;
 use crate::wire::fault::Fault;
 use bytes::BytesMut;
 use std::collections::HashMap;
@@ -56,7 +59,7 @@ impl Setup {
 }
 
 const SESSION_VARIABLES: &[u8] = b"SHOW SESSION VARIABLES";
-const ROLE: &[u8] = b"SELECT CURRENT_ROLE()";
+const ROLE: &[u8] = b"SELECT CURRENT_ROLE() LIMIT 1";
 const GLOBAL_VARIABLES: &[u8] = b"SHOW GLOBAL VARIABLES";
 // Both servers know these columns; MariaDB 10.10 and later have collations without a number.
 const COLLATIONS: &[u8] = b"SELECT ID, CHARACTER_SET_NAME, COLLATION_NAME \
@@ -71,41 +74,40 @@ FROM information_schema.COLLATIONS WHERE ID IS NOT NULL AND CHARACTER_SET_NAME I
 /// When the link fails, or the server refuses a statement of the set-up (an init query that does
 /// not work is such a one).
 pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateError> {
-    let known = setup.server.clone().filter(|info| info.version == login.server.version);
-    let mut questions = vec![
-        Question::SetOption(SetOption::MultiStatementsOff),
-        Question::Query(SESSION_VARIABLES),
-    ];
+    let LoggedIn { mut stream, leftover, server, status, .. } = login;
+    let known = setup.server.clone().filter(|info| info.version == server.version);
+    let mut link = Link { input: ReadBuffer::with(&leftover), capabilities: server.capabilities };
+    let first =
+        [Question::SetOption(SetOption::MultiStatementsOff), Question::Query(limits::QUESTION)];
+    let limits = Limits::read(&link.ask(&mut stream, &first).await?[1]).map_err(LinkError::from)?;
+    let mut questions = Vec::with_capacity(8);
+    if limits.are_felt() {
+        questions.push(Question::Query(limits::LIFT));
+    }
+    let at = questions.len();
+    questions.push(Question::Query(SESSION_VARIABLES));
     if known.is_none() {
         questions.extend([Question::Query(GLOBAL_VARIABLES), Question::Query(COLLATIONS)]);
+    }
+    let put_back = limits.put_back();
+    if limits.are_felt() {
+        questions.push(Question::Query(put_back.as_bytes()));
     }
     if !setup.init_query.is_empty() {
         questions.push(Question::Query(setup.init_query.as_bytes()));
     }
     questions.push(Question::Query(TRACKERS));
-    if login.server.version.flavor == Flavor::MariaDb {
+    if server.version.flavor == Flavor::MariaDb {
         questions.extend([Question::Query(RANDOM), Question::Query(ROLE)]);
     }
 
-    let LoggedIn { mut stream, leftover, server, status, .. } = login;
-    let mut input = ReadBuffer::with(&leftover);
-    let mut output = BytesMut::new();
-    for question in &questions {
-        question.put(&mut output, server.capabilities);
-    }
-    send(&mut stream, &output).await?;
-    let mut replies = Vec::with_capacity(questions.len());
-    for question in &questions {
-        let reply =
-            read_reply(&mut stream, &mut input, question.shape(), server.capabilities).await?;
-        if let Content::Err(error) = reply.content {
-            return Err(StateError::Refused(error));
-        }
-        replies.push(reply);
-    }
+    let replies = link.ask(&mut stream, &questions).await?;
+    let Link { mut input, .. } = link;
     input.rest();
 
-    let mut baseline = baseline(&replies[1])?;
+    let mut variables = pairs(&replies[at])?;
+    limits.correct(&mut variables);
+    let mut baseline = baseline(&variables);
     let mut random = None;
     if let (Flavor::MariaDb, [.., numbers, role]) = (server.version.flavor, &*replies) {
         baseline.role = login_role(Some(role))?;
@@ -119,7 +121,7 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     };
     let info = match known {
         Some(info) => info,
-        None => Arc::new(server_info(server.version.clone(), &replies[2], &replies[3])?),
+        None => Arc::new(server_info(server.version.clone(), &replies[at + 1], &replies[at + 2])?),
     };
     // Half of what the server allows is for others: clients that are not Millpond's, statements that
     // are prepared while the former are still to be closed.
@@ -147,9 +149,39 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     })
 }
 
-fn baseline(reply: &Reply) -> Result<Baseline, LinkError> {
-    let pairs = pairs(reply)?;
-    Ok(Baseline::from_rows(pairs.iter().map(|(name, value)| (name.as_str(), value.as_slice()))))
+/// What is read of a connection that is being set up.
+struct Link {
+    input: ReadBuffer,
+    capabilities: Capabilities,
+}
+
+impl Link {
+    /// Asks all at once.
+    async fn ask(
+        &mut self,
+        stream: &mut Stream,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Reply>, StateError> {
+        let mut output = BytesMut::new();
+        for question in questions {
+            question.put(&mut output, self.capabilities);
+        }
+        send(stream, &output).await?;
+        let mut replies = Vec::with_capacity(questions.len());
+        for question in questions {
+            let (input, shape) = (&mut self.input, question.shape());
+            let reply = read_reply(stream, input, shape, self.capabilities).await?;
+            if let Content::Err(error) = reply.content {
+                return Err(StateError::Refused(error));
+            }
+            replies.push(reply);
+        }
+        Ok(replies)
+    }
+}
+
+fn baseline(variables: &[(String, Vec<u8>)]) -> Baseline {
+    Baseline::from_rows(variables.iter().map(|(name, value)| (name.as_str(), value.as_slice())))
 }
 
 /// The answer to [`ROLE`].

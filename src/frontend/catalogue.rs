@@ -2,8 +2,9 @@
 
 use super::reader::Reader;
 use super::service::Service;
-use crate::backend::connection::Connection;
+use crate::backend::connection::{Connection, StateError};
 use crate::backend::dialogue::{Content, Question, rows};
+use crate::backend::limits::unlimited_select;
 use crate::config::HiddenTriggers;
 use crate::net::link::LinkError;
 use crate::pool::Pool;
@@ -22,21 +23,21 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// How long one reading may take.
 const LIMIT: Duration = Duration::from_secs(15);
 
-const ROUTINES: &[u8] = b"SELECT ROUTINE_TYPE, ROUTINE_NAME, ROUTINE_DEFINITION, SQL_MODE, \
+/// What is asked for, each behind the word `SELECT`.
+const ROUTINES: &str = "ROUTINE_TYPE, ROUTINE_NAME, ROUTINE_DEFINITION, SQL_MODE, \
 ROUTINE_BODY, ROUTINE_SCHEMA FROM information_schema.ROUTINES";
-const TRIGGERS: &[u8] =
-    b"SELECT 'TRIGGER', EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, 'SQL', \
+const TRIGGERS: &str = "'TRIGGER', EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, 'SQL', \
 TRIGGER_SCHEMA FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA NOT IN ('sys','mysql')";
-const VIEWS: &[u8] = b"SELECT 'VIEW', TABLE_NAME, VIEW_DEFINITION, '', 'SQL', TABLE_SCHEMA \
+const VIEWS: &str = "'VIEW', TABLE_NAME, VIEW_DEFINITION, '', 'SQL', TABLE_SCHEMA \
 FROM information_schema.VIEWS WHERE TABLE_SCHEMA NOT IN ('sys','mysql')";
 
 /// Whether there are sequences. MySQL does not know any.
-const NO_SEQUENCES: &[u8] = b"SELECT 1 FROM DUAL WHERE 0";
-const SEQUENCES: &[u8] = b"SELECT 1 FROM information_schema.TABLES \
-WHERE TABLE_TYPE IN ('SEQUENCE', 'TEMPORARY SEQUENCE') LIMIT 1";
+const NO_SEQUENCES: &str = "1 FROM DUAL WHERE 0";
+const SEQUENCES: &str = "1 FROM information_schema.TABLES \
+WHERE TABLE_TYPE IN ('SEQUENCE', 'TEMPORARY SEQUENCE')";
 
 /// Where there are, columns may have their values by default. Each table is opened for that.
-const DEFAULTS: &[u8] = b"SELECT 'DEFAULT', TABLE_NAME, COLUMN_DEFAULT, '', 'SQL', TABLE_SCHEMA \
+const DEFAULTS: &str = "'DEFAULT', TABLE_NAME, COLUMN_DEFAULT, '', 'SQL', TABLE_SCHEMA \
 FROM information_schema.COLUMNS \
 WHERE COLUMN_DEFAULT LIKE '%nextval(%' OR COLUMN_DEFAULT LIKE '%lastval(%'";
 
@@ -59,13 +60,23 @@ pub async fn read(
     connection: &mut Connection,
     hidden: HiddenTriggers,
 ) -> Result<Catalogue, LinkError> {
+    if !connection.is_as_at_login() {
+        // Under a former session's role and settings, less may be shown, or in other words.
+        connection.reset().await.map_err(|error| match error {
+            StateError::Link(error) => error,
+            StateError::Refused(_) => LinkError::Closed,
+        })?;
+    }
     let dialect = Dialect::new(&connection.server.version, b"", "utf8mb4");
     let mut builder = Builder::new(&dialect);
     let sequences = match dialect.flavor {
         Flavor::MariaDb => SEQUENCES,
         Flavor::MySql => NO_SEQUENCES,
     };
-    let questions = [ROUTINES, TRIGGERS, VIEWS, sequences, GRANTS].map(Question::Query);
+    let whole = |select: &str| unlimited_select(select, dialect.flavor);
+    let selects = [ROUTINES, TRIGGERS, VIEWS, sequences].map(whole);
+    let asked = selects.iter().map(|select| Question::Query(select.as_bytes()));
+    let questions: Vec<_> = asked.chain([Question::Query(GRANTS)]).collect();
     let mut replies = connection.ask(&questions).await?;
     if let (Some(reply), HiddenTriggers::Pin) = (replies.pop(), hidden) {
         builder.triggers_of(coverage(&reply.content, dialect.flavor)?);
@@ -76,7 +87,8 @@ pub async fn read(
     };
     if has_sequences {
         builder.sequences_exist();
-        replies.extend(connection.ask(&[Question::Query(DEFAULTS)]).await?);
+        let defaults = whole(DEFAULTS);
+        replies.extend(connection.ask(&[Question::Query(defaults.as_bytes())]).await?);
     }
     let ended = connection.ask(&[Question::Query(END)]).await?;
     if !ended.iter().all(|reply| matches!(reply.content, Content::Ok(_))) {

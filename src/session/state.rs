@@ -210,6 +210,16 @@ impl Baseline {
         self.wait_timeout
     }
 
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// The value that `name` had after login.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.values.get(name).map(|value| &**value)

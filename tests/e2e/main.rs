@@ -81,6 +81,7 @@ mod proxied;
 mod reading;
 mod reload;
 mod rotation;
+mod row_limits;
 mod secrecy;
 mod sequences;
 mod servers_suites;

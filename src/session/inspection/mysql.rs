@@ -53,7 +53,7 @@ pub fn watched(thread: u32) -> String {
          UNION ALL SELECT 'variable', o.VARIABLE_NAME, NULL FROM {} \
          UNION ALL SELECT 'statement', o.STATEMENT_NAME, o.SQL_TEXT FROM {} \
          UNION ALL SELECT 'lock', o.OBJECT_NAME, CONCAT(o.OBJECT_TYPE, ' ', o.LOCK_DURATION) \
-         FROM {} AND o.LOCK_STATUS = 'GRANTED'",
+         FROM {} AND o.LOCK_STATUS = 'GRANTED' LIMIT 18446744073709551615",
         of("user_variables_by_thread", "THREAD_ID"),
         of("prepared_statements_instances", "OWNER_THREAD_ID"),
         of("metadata_locks", "OWNER_THREAD_ID"),
@@ -144,6 +144,10 @@ pub fn read(
         found.role = Some(Role::Set(role.into()));
     }
     if let Some(rows) = answers.variables {
+        // The session's own limit of rows cuts them off.
+        if rows.len() < baseline.len() {
+            return Err(Untold::Unreadable);
+        }
         found.settings = compare(rows, &session.environment, baseline, answers.thread)?;
         let Settings { immovable, .. } = found.settings;
         found.pins.extend(immovable.then_some(PinReason::ImmovableVariable));
