@@ -86,11 +86,18 @@ pub(super) fn residue(
         || marks.intersects(Marks::IMPURE | Marks::OPAQUE)
         || analysis.kind == StatementKind::Call
         || (analysis.kind.inserts() && (failed || result.rows.is_some()))
+        || loads(analysis)
         || (analysis.count > 1 && failed);
     if inserts {
         residue.last_insert_id = LastInsertId::OnBackend;
         beyond.last_insert_id = true;
     }
+}
+
+/// Whether rows are inserted of which no answer tells the id (measured on both servers).
+fn loads(analysis: &Analysis) -> bool {
+    let kinds = analysis.details.as_ref().map_or(&[][..], |details| &details.statements);
+    analysis.kind == StatementKind::LoadData || kinds.contains(&StatementKind::LoadData)
 }
 
 /// MariaDB clears warnings only with a statement that uses a table (measured).
