@@ -11,9 +11,9 @@ use crate::session::changes::Changes;
 use crate::session::effect;
 use crate::session::inspection;
 use crate::session::model::Unsettled;
-use crate::session::need;
+use crate::session::need::{self, Leftover};
 use crate::session::pin::{Holds, PinReason};
-use crate::session::residue::{CaptureMismatch, Captured};
+use crate::session::residue::{CaptureMismatch, Captured, Diagnostics};
 use crate::session::sequences::Within;
 use crate::session::server::Flavor;
 use crate::session::state::{ResultsCollation, SeparateCharsets};
@@ -118,7 +118,9 @@ impl Client {
             // These questions use no table, which is what clears warnings.
             Flavor::MariaDb => residue.found_rows.is_on_backend(),
         };
-        if (charsets || locks) && answers {
+        // MariaDB warns of some variables whatever they are set to, such as `storage_engine`.
+        let warned = settings.is_some() && residue.diagnostics == Diagnostics::OnBackend;
+        if (charsets || locks) && answers || warned {
             // The questions have answers of their own, and MySQL clears warnings for them.
             self.bring().await;
         }
@@ -157,6 +159,9 @@ impl Client {
             }
         };
         self.session.unsettled = Unsettled::default();
+        if replies.iter().any(|reply| reply.warnings > 0) {
+            connection.traces.diagnostics = Leftover::Present;
+        }
         for (question, reply) in questions.iter().zip(replies) {
             let status = match &reply.content {
                 Content::Ok(status) => Some(*status),
