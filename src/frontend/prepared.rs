@@ -13,7 +13,7 @@ use crate::session::pin::{Holds, PinReason};
 use crate::session::prepared::{ClientStatement, Cursor, LongValues, StatementKey};
 use crate::session::residue::Counts;
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, DatabaseUse};
+use crate::session::statement::{Analysis, DatabaseUse, StatementKind};
 use crate::wire::capability::Status;
 use crate::wire::command::{
     BulkExecute, CommandCode, Execute, LongData, put_parts, put_statement_command, statement_id,
@@ -171,7 +171,9 @@ impl Client {
         let backend_id = place.backend_id;
         let mut request = Request::new(&analysis, ReplyShape::Execute, sequence);
         request.placed = Placed::Here;
-        if wants_cursor {
+        // No server opens one for a procedure's results; the flag tells of the procedure's own then.
+        let may_open = wants_cursor && analysis.kind != StatementKind::Call;
+        if may_open {
             request.behind_columns = BehindColumns::Cursor;
         }
         if let WithAnswers::Some(_, renames) = &answered {
@@ -192,7 +194,7 @@ impl Client {
             return Ok(());
         };
         self.typed(id, typing);
-        let open = outcome.status.is_some_and(|s| s.has(Status::CURSOR_EXISTS));
+        let open = may_open && outcome.status.is_some_and(|s| s.has(Status::CURSOR_EXISTS));
         if open && let Some(statement) = self.session.statements().get_mut(id) {
             statement.cursor = Cursor::Open { backend_id };
             self.pin_statements();

@@ -107,7 +107,9 @@ impl<'a> ReplyEditor<'a> {
         self.outcome.is_rows = kind == OkKind::ResultEnd;
         let mut grown = 0;
         if self.pending_eof.is_some() {
-            if ok.status.has(Status::CURSOR_EXISTS) {
+            // Stored code's cursor has the flag set, too, while it is open.
+            if ok.status.has(Status::CURSOR_EXISTS) && self.behind_columns == BehindColumns::Cursor
+            {
                 // The reply has just the one EOF that tells of the cursor.
                 self.pending_eof = None;
             } else {
@@ -160,7 +162,8 @@ impl<'a> ReplyEditor<'a> {
 
     fn insert_eof(&mut self, sink: &mut Sink<'_>) -> u8 {
         let Some(mut sequence) = self.pending_eof.take() else { return 0 };
-        // Warnings are only known at the end, and servers send none here.
+        // Warnings are only known at the end, but those of a preparation have come already.
+        let warnings = if self.outcome.prepared.is_some() { self.outcome.warnings } else { 0 };
         let status = self.outcome.status.unwrap_or(self.status);
         let mut status = status.without(Status::MORE_RESULTS | Status::SESSION_STATE_CHANGED);
         if self.ahead.has_more() {
@@ -171,7 +174,7 @@ impl<'a> ReplyEditor<'a> {
         }
         put_packet_with(sink.open(), &mut sequence, |out| {
             out.put_u8(0xFE);
-            out.put_u16_le(0);
+            out.put_u16_le(warnings);
             out.put_u16_le(status.0);
         });
         self.inserted = self.inserted.wrapping_add(1);
