@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::side::has_eof;
 use crate::support::flavor::Flavor;
 use crate::support::raw::reply::Reply;
 
@@ -192,6 +193,8 @@ struct Prepared {
 /// Which questions about the last statement are not to be asked now.
 pub(crate) struct Untold {
     flavor: Flavor,
+    /// Whether its client can be told of a procedure's output parameters.
+    outputs: bool,
     warnings: bool,
     rows: bool,
     /// Whether it has made a table of selected rows.
@@ -217,10 +220,12 @@ impl Prepared {
 }
 
 impl Untold {
-    pub(crate) fn new(flavor: Flavor) -> Self {
+    /// Of the session of this number.
+    pub(crate) fn new(flavor: Flavor, number: usize) -> Self {
         let prepared = BTreeMap::new();
         Self {
             flavor,
+            outputs: flavor == Flavor::MariaDb || !has_eof(number),
             warnings: false,
             rows: false,
             made: false,
@@ -239,6 +244,11 @@ impl Untold {
         }
         let mut words = text.splitn(3, ' ');
         let text = match (words.next(), words.next(), words.next()) {
+            (Some("!prepare"), Some(_), Some(sql))
+                if !self.outputs && sql.starts_with("CALL outs") =>
+            {
+                return true;
+            }
             (Some("!prepare"), Some(slot), Some(sql)) => {
                 let prepared = Prepared { sql: sql.to_owned(), given: None, altered: false };
                 self.prepared.insert(slot.to_owned(), prepared);

@@ -11,6 +11,8 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind { weight: 1, lines: ROUTINES },
     Kind { weight: 2, lines: UNSEEN },
     Kind { weight: 4, lines: TYPES },
+    Kind { weight: 1, lines: LOADS },
+    Kind { weight: 1, lines: SENT_BEFORE },
 ];
 
 /// What only sessions on MariaDB say.
@@ -113,6 +115,38 @@ const WRITES: &[&str] = &[
     "DROP SEQUENCE IF EXISTS sq",
 ];
 
+/// A client's file, which has a number in each line: 1, 2 and 3.
+const LOADS: &[&str] = &[
+    "LOAD DATA LOCAL INFILE 'any' INTO TABLE {t2|tg|nosuch|§x.t2}",
+    "LOAD DATA LOCAL INFILE 'any' {IGNORE|REPLACE} INTO TABLE t (id) SET a = {#}",
+    "LOAD DATA LOCAL INFILE 'any' INTO TABLE t (id, a)",
+    "LOAD DATA LOCAL INFILE 'any' INTO TABLE t2 LINES STARTING BY '2' IGNORE 1 LINES",
+    "LOAD DATA LOCAL INFILE 'any' INTO TABLE t (@a) SET a = @a * 2",
+    "LOAD DATA LOCAL INFILE 'any' INTO TABLE s (n) SET s = LAST_INSERT_ID()",
+    "LOAD DATA LOCAL INFILE 'any' INTO TABLE t2; SELECT ROW_COUNT(), @@warning_count",
+    "SET @c = {#}; LOAD DATA LOCAL INFILE 'any' IGNORE INTO TABLE t (id)",
+    "LOAD DATA INFILE '/nosuch/file' INTO TABLE t2",
+    "SELECT LAST_INSERT_ID(), ROW_COUNT()",
+    "SHOW WARNINGS",
+];
+
+/// What is sent beforehand, and what a cursor shows.
+const SENT_BEFORE: &[&str] = &[
+    "!prepare {0|1} SELECT id, ? FROM t ORDER BY id",
+    "!prepare {0|1} SELECT id, a FROM t WHERE id > ? ORDER BY id",
+    "!prepare {0|1} INSERT INTO s VALUES (?, ?)",
+    "!prepare {0|1} CALL outs(?, ?, ?)",
+    "!prepare {0|1} CALL outs({#}, @o, ?)",
+    "!long {0|1}",
+    "!long {0|1}",
+    "!execute {0|1} cursor",
+    "!execute {0|1} cursor",
+    "!execute {0|1} {bound|null}",
+    "!fetch {0|1} {1|100}",
+    "!reset {0|1}",
+    "SELECT @o, @a",
+];
+
 const HOLDINGS: &[&str] = &[
     "HANDLER t2 OPEN AS h",
     "HANDLER h READ NEXT LIMIT 2",
@@ -140,6 +174,8 @@ const ROUTINES: &[&str] = &[
     "CALL dynamic('SELECT {#} AS d')",
     "CALL dynamic('SET @hn = {#}')",
     "CALL walk()",
+    "CALL looks()",
+    "!prepare {0|1} CALL looks()",
     "SELECT adds({#}, a) FROM t ORDER BY id LIMIT 2",
     "CALL results(); SELECT 5",
     "CALL handled(); CALL half(); SELECT 6",

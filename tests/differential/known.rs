@@ -24,6 +24,13 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
         ],
     ),
     (
+        "a result without rows had no end while stored code had a cursor open",
+        &[
+            &["CALL looks()", "SELECT 1"],
+            &["!prepare 0 CALL looks()", "!execute 0 bound", "!execute 0 cursor", "SELECT 1"],
+        ],
+    ),
+    (
         "an update failed where another session had compared with a number",
         &[
             &["!prepare 0 UPDATE s SET n = 1 WHERE s = ?", "!execute 0 as i", "!execute 0 as i"],

@@ -41,8 +41,8 @@
 //! Errors in other languages (`lc_messages`), and in character sets of more than one byte for each
 //! character: those of Millpond's own are in English, and in ASCII.
 //!
-//! Binary calls of procedures with `OUT` parameters: MySQL ends the reply with these where a client
-//! does not have `DEPRECATE_EOF`, and with an OK behind them, as Millpond does, where it has.
+//! Binary calls of procedures with `OUT` parameters by clients without `DEPRECATE_EOF`: MySQL ends the
+//! reply with these there, and with an OK behind them, as Millpond does, where a client has it.
 //!
 //! Questions for the last values of sequences in stored code that is hidden or builds its text.
 //!
@@ -52,8 +52,8 @@
 //! `ROW_COUNT()` in texts that are prepared by name: the connection answers that, on which Millpond may
 //! have asked something.
 //!
-//! Results of stored code that has opened a cursor: the server says so in front of their rows, which
-//! nobody can know.
+//! Results with rows, of stored code that has opened a cursor: the server says so in front of them,
+//! which nobody can know.
 //!
 //! Questions for warnings on MariaDB, after several statements at once and after stored routines:
 //! MariaDB keeps the warnings of the past until a statement uses a table, and what runs inside does
@@ -306,7 +306,7 @@ async fn session(
     for side in [&mut direct, &mut through] {
         side.say("SELECT 1").await.map_err(log_in)?;
     }
-    let mut untold = Untold::new(server.flavor);
+    let mut untold = Untold::new(server.flavor, number);
     let count = steps.len();
     for step in steps {
         let text = step.text(&names[0], direct.connection_id());

@@ -25,10 +25,20 @@ struct Statement {
     long: bool,
     /// It had a cursor.
     cursor: bool,
+    /// It calls a procedure.
+    calls: bool,
 }
 
 /// How many kinds of clients there are.
 pub(crate) const GENERATIONS: usize = 4;
+
+/// The session that logs in without a database.
+const HOMELESS: usize = 5;
+
+/// Whether a session's client is told of a result's end by an EOF packet.
+pub(crate) fn has_eof(number: usize) -> bool {
+    number % GENERATIONS == 2
+}
 
 /// How a client of each generation logs in; there are more of them than connections.
 pub(crate) fn login(number: usize, database: &str) -> Login {
@@ -41,7 +51,7 @@ pub(crate) fn login(number: usize, database: &str) -> Login {
     };
     Login {
         capabilities,
-        database: Some(database.to_owned()),
+        database: (number != HOMELESS).then(|| database.to_owned()),
         encrypted: Encrypted::No,
         ..Login::of(&APP)
     }
@@ -100,12 +110,16 @@ impl Side {
         if verb == "execute" {
             // MySQL gives no rows, and no end of them, to an execution without a cursor of a
             // statement that once had one.
-            statement.cursor |= rest == "cursor";
+            statement.cursor |= rest == "cursor" && !statement.calls;
             if statement.cursor && rest != "cursor" {
                 return Ok(None);
             }
         }
         let (payload, expect) = match verb {
+            // No procedure's results are put into a cursor; it may have one of its own.
+            "execute" if rest == "cursor" && !statement.calls => {
+                (statement.execute(rest), Expect::Cursor)
+            }
             "execute" => (statement.execute(rest), Expect::Results),
             "fetch" => {
                 let rows: u32 = rest.parse().expect("a number of rows");
@@ -141,10 +155,10 @@ impl Side {
             let number = [id[0], id[1], id[2], id[3]];
             let parameters = id[6];
             id[..4].fill(0);
-            self.statements.insert(
-                slot,
-                Statement { id: number, parameters, bound: false, long: false, cursor: false },
-            );
+            let calls = sql.starts_with("CALL");
+            let (bound, long, cursor) = (false, false, false);
+            let statement = Statement { id: number, parameters, bound, long, cursor, calls };
+            self.statements.insert(slot, statement);
         }
         Ok(reply)
     }

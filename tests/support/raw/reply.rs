@@ -17,6 +17,9 @@ pub(crate) enum Expect {
     One,
     /// Result sets, `COM_QUERY` and `COM_STMT_EXECUTE`.
     Results,
+    /// The columns of an open cursor, or result sets where none is opened: `COM_STMT_EXECUTE` that
+    /// asks for one.
+    Cursor,
     /// A prepared statement.
     Statement,
     /// Rows of an open cursor, `COM_STMT_FETCH`, or columns, `COM_FIELD_LIST`.
@@ -31,6 +34,8 @@ pub(crate) struct Reply {
     pub(crate) packets: Vec<(u8, Vec<u8>)>,
     /// Which of them are the ends of column definitions, for clients that have them.
     column_ends: Vec<usize>,
+    /// Whether they are those of a prepared statement, whose warnings are known then.
+    prepared: bool,
 }
 
 impl Reply {
@@ -58,7 +63,9 @@ impl Reply {
             if let Some((_, packet)) = self.packets.get_mut(*end) {
                 let status = u16::from_le_bytes([packet[3], packet[4]]) & CERTAIN;
                 packet[3..5].copy_from_slice(&status.to_le_bytes());
-                packet[1..3].fill(0);
+                if !self.prepared {
+                    packet[1..3].fill(0);
+                }
             }
         }
         self
@@ -110,7 +117,8 @@ impl Raw {
             Expect::One => self.next(&mut reply).await.map(|_| ())?,
             Expect::Rows => self.rows(&mut reply).await.map(|_| ())?,
             Expect::Statement => self.statement(&mut reply).await?,
-            Expect::Results => while self.result(&mut reply).await? {},
+            Expect::Results => while self.result(&mut reply, false).await? {},
+            Expect::Cursor => while self.result(&mut reply, true).await? {},
         }
         Ok(reply)
     }
@@ -127,7 +135,9 @@ impl Raw {
             return Ok(());
         }
         let number = |at: usize| u16::from_le_bytes([packet[at], packet[at + 1]]);
-        for count in [number(7), number(5)] {
+        let counts = [number(7), number(5)];
+        reply.prepared = true;
+        for count in counts {
             let _ = self.definitions(count, reply).await?;
         }
         Ok(())
@@ -151,8 +161,8 @@ impl Raw {
         Ok(Some(status))
     }
 
-    /// One result: whether another follows.
-    async fn result(&mut self, reply: &mut Reply) -> io::Result<bool> {
+    /// One result, of which a cursor may have been asked for: whether another follows.
+    async fn result(&mut self, reply: &mut Reply, cursor: bool) -> io::Result<bool> {
         let first = self.next(reply).await?;
         let columns = match first {
             [0x00, ..] => return Ok(ok_status(first) & MORE_RESULTS != 0),
@@ -170,7 +180,7 @@ impl Raw {
             [] => return Err(io::ErrorKind::InvalidData.into()),
         };
         let Some(status) = self.definitions(columns, reply).await? else { return Ok(false) };
-        if status & CURSOR_EXISTS != 0 {
+        if cursor && status & CURSOR_EXISTS != 0 {
             return Ok(false);
         }
         self.rows(reply).await
