@@ -148,7 +148,8 @@ async fn statements(client: &mut Raw, seen: &mut Vec<(String, Reply)>) {
         for (how, flags, bound) in [("typed", 0, 1), ("untyped", 0, 0), ("by cursor", 1, 1)] {
             let execute = execute(number, parameters, flags, bound, client.capabilities);
             let what = format!("{how}: {sql}");
-            let reply = client.command(&execute, Expect::Results).await;
+            let expect = if flags == 1 { Expect::Cursor } else { Expect::Results };
+            let reply = client.command(&execute, expect).await;
             let reply = reply.unwrap_or_else(|error| panic!("{what}: {error}"));
             let cursor = flags == 1 && has_cursor(&reply);
             seen.push((what, reply));
