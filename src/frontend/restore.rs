@@ -289,6 +289,19 @@ impl Client {
         let Some(lease) = &mut self.lease else {
             return self.connection_failed(sequence, Sent::Nothing).map(|()| Adopted::Not);
         };
+        if need::has_foreign_next_transaction(&self.session, &lease.connection().traces) {
+            // What writes could not be prepared under another session's READ ONLY (measured on MySQL).
+            let end = [Restore::Query(need::END_TRANSACTION.to_vec())];
+            if !self.restore_first(&end, sequence).await? {
+                return Ok(Adopted::Not);
+            }
+            if let Some(lease) = &mut self.lease {
+                lease.connection().traces.next_transaction = Leftover::None;
+            }
+        }
+        let Some(lease) = &mut self.lease else {
+            return self.connection_failed(sequence, Sent::Nothing).map(|()| Adopted::Not);
+        };
         let connection = lease.connection();
         let mut wanted = environment_to_prepare(&self.session.environment, prepared_in);
         let mut adopted = Adopted::Exactly;

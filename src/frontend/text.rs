@@ -31,9 +31,18 @@ const HIDDEN: Marks = Marks::IMPURE.union(Marks::OPAQUE);
 
 impl Client {
     /// Whether a statement uses others that were prepared by text, or may use some of the session's.
-    pub(super) fn uses_text_statements(&self, analysis: &Analysis) -> bool {
-        let any = || self.session.text_statements.as_ref().is_some_and(|own| !own.is_empty());
-        analysis.marks.intersects(NAMES) || analysis.marks.intersects(HIDDEN) && any()
+    pub(super) fn uses_text_statements(&mut self, analysis: &Analysis) -> bool {
+        let any = self.session.text_statements.as_ref().is_some_and(|own| !own.is_empty());
+        analysis.marks.intersects(NAMES)
+            || analysis.marks.intersects(HIDDEN) && (any || !self.foreign_names().is_empty())
+    }
+
+    /// The names under which the session's connection has statements of others.
+    fn foreign_names(&mut self) -> Vec<Box<[u8]>> {
+        let Some(lease) = &mut self.lease else { return Vec::new() };
+        let own = self.session.text_statements.as_deref();
+        let names = lease.connection().traces.text_statements.foreign_names(own);
+        names.into_iter().map(Into::into).collect()
     }
 
     /// Sees to it that the names of statements which this one uses are the session's own on its
@@ -124,7 +133,8 @@ impl Client {
     }
 
     /// The same of all statements of the session's but these, for a statement that may use any. What
-    /// cannot be prepared any more is not there, and nobody is told.
+    /// cannot be prepared any more is not there, and nobody is told. Nor are those of others: a
+    /// transaction keeps a connection that cannot be reset.
     async fn place_all_text_statements(
         &mut self,
         analysis: &Analysis,
@@ -132,14 +142,26 @@ impl Client {
         sequence: u8,
     ) -> Result<bool, Stop> {
         let own = self.session.text_statements.iter().flat_map(|own| own.names());
-        let names: Vec<Box<[u8]>> =
+        let mut names: Vec<Box<[u8]>> =
             own.filter(|name| !but.contains(name)).map(Into::into).collect();
+        let foreign = self.foreign_names();
+        names.extend(foreign.into_iter().filter(|name| !but.contains(&&**name)));
         for name in names {
-            let Task::Prepare(preparation) = self.task(&name, true) else { continue };
+            let task = self.task(&name, true);
+            if !matches!(task, Task::Prepare(_) | Task::Hide) {
+                continue;
+            }
             self.settle_error().await;
             if self.session.residue.has_answers_on_backend() {
                 self.bring().await;
             }
+            let Task::Prepare(preparation) = task else {
+                if !self.tell(b"DEALLOCATE PREPARE ", &name, b"", sequence).await? {
+                    return Ok(false);
+                }
+                self.has_text_statement(&name, Has::Nothing);
+                continue;
+            };
             self.has_text_statement(&name, Has::Nothing);
             match self.adopt(&preparation.environment, sequence).await? {
                 Adopted::Exactly | Adopted::ButDatabase => {}

@@ -217,21 +217,31 @@ pub const END_TRANSACTION: &[u8] = b"COMMIT AND NO CHAIN NO RELEASE";
 /// Adds what the session said of its next transaction behind all other restores, of which each may
 /// take it back; and in front of them, the end of what another session said of its own.
 pub fn put_next_transaction(session: &Session, traces: &Traces, steps: &mut Vec<Restore>) {
-    let begun = session.pins.has(PinReason::Transaction) || session.pins.has(PinReason::Xa);
-    if begun || session.pins.has(PinReason::NextTransaction) {
-        // What is there is the session's own.
+    if holds_next_transaction(session) {
         return;
     }
-    let next = session.residue.next_transaction.as_deref();
-    let own = next.is_some_and(|next| next.on_backend);
-    if traces.next_transaction == Leftover::Present && !own {
+    if has_foreign_next_transaction(session, traces) {
         steps.insert(0, Restore::Query(END_TRANSACTION.to_vec()));
     }
+    let next = session.residue.next_transaction.as_deref();
     if let Some(next) = next
-        && !(own && steps.is_empty())
+        && !(next.on_backend && steps.is_empty())
     {
         steps.extend(next.each().map(|sql| Restore::Query(sql.to_vec())));
     }
+}
+
+/// Whether what its connection has of a transaction, or of the next one, is the session's own.
+fn holds_next_transaction(session: &Session) -> bool {
+    [PinReason::Transaction, PinReason::Xa, PinReason::NextTransaction]
+        .into_iter()
+        .any(|reason| session.pins.has(reason))
+}
+
+/// Whether the connection has what another session said of its own next transaction.
+pub fn has_foreign_next_transaction(session: &Session, traces: &Traces) -> bool {
+    let own = session.residue.next_transaction.as_deref().is_some_and(|next| next.on_backend);
+    traces.next_transaction == Leftover::Present && !own && !holds_next_transaction(session)
 }
 
 /// What the session's connection has of a next transaction.

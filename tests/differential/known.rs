@@ -1,8 +1,17 @@
 //! What once was seen otherwise through Millpond: sessions that follow each other, in the language of
 //! [`super::statements`].
 
+use super::known_later;
+
 /// What was wrong, and sessions that showed it.
-pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
+pub(crate) type Known = (&'static str, &'static [&'static [&'static str]]);
+
+/// All of them.
+pub(crate) fn known() -> impl Iterator<Item = &'static Known> {
+    KNOWN.iter().chain(known_later::KNOWN)
+}
+
+const KNOWN: &[Known] = &[
     (
         "a text became a number where another session had given one",
         &[
@@ -347,119 +356,6 @@ pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
                 "SELECT 2",
                 "EXECUTE ps",
             ],
-        ],
-    ),
-    (
-        "what was said of the next transaction was said again after another command had reported its end",
-        &[&[
-            "LOCK TABLES t READ LOCAL",
-            "SET TRANSACTION READ ONLY",
-            "ALTER SEQUENCE sd RESTART 3",
-            "!option 0",
-            "KILL QUERY ¤",
-            "INSERT INTO t (id, a) VALUES (1, 1)",
-        ]],
-    ),
-    (
-        "a statement prepared by name was taken for any other after a look at what its connection has",
-        &[&["PREPARE p2 FROM 'CALL results()'", "CALL dynamic('SET @b = 1')", "EXECUTE p2"]],
-    ),
-    (
-        "types given to a statement that may do anything were forgotten after a look at its connection",
-        &[&[
-            "CREATE OR REPLACE VIEW v AS SELECT uv() AS u",
-            "!prepare 2 SELECT ? AS v",
-            "!execute 2 as T",
-            "SELECT 1",
-            "!execute 2 null",
-            "!close 2",
-        ]],
-    ),
-    (
-        "an execution that failed in another database did not tell of the return from there",
-        &[&[
-            "!prepare 1 INSERT INTO s VALUES (?, ?)",
-            "START TRANSACTION READ ONLY",
-            "USE §x",
-            "!execute 1 null",
-            "SELECT 1",
-        ]],
-    ),
-    (
-        "a session that a hidden COMMIT had ended went on",
-        &[&["SET completion_type = 2", "CALL dynamic('COMMIT')", "SELECT 1"]],
-    ),
-    (
-        "a text that asks for the last statement's rows found those of Millpond's questions",
-        &[&[
-            "CALL dynamic('SELECT 4 INTO @c')",
-            "PREPARE ps FROM 'SELECT ROW_COUNT() + 1'",
-            "EXECUTE ps",
-            "DEALLOCATE PREPARE ps",
-            "SELECT @c",
-        ]],
-    ),
-    (
-        "a cursor had other types than its statement, in a distributed transaction",
-        &[&[
-            "XA START 'x§'",
-            "!prepare 1 SELECT ? UNION SELECT 1",
-            "!execute 1 as iii",
-            "!execute 1 cursor",
-            "XA END 'x§'",
-            "XA ROLLBACK 'x§'",
-        ]],
-    ),
-    (
-        "an execution with too many values was refused for what its preparation was refused for",
-        &[&[
-            "PREPARE ps FROM 'INSERT INTO t (a) VALUES (?)'",
-            "START TRANSACTION READ ONLY",
-            "EXECUTE ps USING @d, @d",
-            "EXECUTE ps USING @d",
-            "EXECUTE ps",
-        ]],
-    ),
-    (
-        "a look at what a sequence gave last began a transaction",
-        &[&[
-            "SET autocommit = 0",
-            "INSERT INTO nosuch VALUES (NEXTVAL(sd))",
-            "SET collation_connection = utf8mb4_general_ci",
-            "DO NEXTVAL(sq)",
-            "SELECT @@last_insert_id, @@identity, @@insert_id",
-        ]],
-    ),
-    (
-        "rows that an execution is told of were counted by what was said before it",
-        &[&[
-            "!prepare 1 SELECT ROW_COUNT(), FOUND_ROWS() + ?",
-            "BEGIN",
-            "UPDATE t, t2 SET t.a = 37 WHERE t.id = 1",
-            "SET character_set_connection = gbk",
-            "!execute 1 as wii",
-        ]],
-    ),
-    (
-        "a routine found as many rows as the connection had found for its settings",
-        &[&[
-            "SET @d = 1",
-            "SHOW SESSION VARIABLES WHERE Variable_name NOT IN ('timestamp', 'pseudo_thread_id', \
-             'rand_seed1', 'rand_seed2', 'statement_id')",
-            "CALL dynamic('SET @hn = 34')",
-            "SELECT FOUND_ROWS() > 400",
-        ]],
-    ),
-    (
-        "what a failed statement had changed was told to Millpond, and not to its client",
-        &[
-            &["!prepare 2 SELECT 23", "SET sql_mode = ''", "CALL err()", "!execute 2 as fii"],
-            &["CALL err()", "SELECT ROW_COUNT()"],
-            &["CALL err()", "SELECT CONNECTION_ID() > 1"],
-            &["CALL err()", "SHOW SESSION VARIABLES LIKE 'time_zone'"],
-            &["CALL err()", "!ping"],
-            &["!prepare 1 SELECT 1", "CALL err()", "!reset 1", "SELECT 1"],
-            &["CALL err()", "SELECT nosuch", "CALL err()", "!option 0", "SELECT 1"],
         ],
     ),
 ];

@@ -91,6 +91,7 @@ mod accounts;
 mod compare;
 mod further;
 mod known;
+mod known_later;
 mod oracle;
 mod shrink;
 mod side;
@@ -167,7 +168,7 @@ fn on(flavor: Flavor) {
         Millpond::start(server, &settings)
     });
     let said = AtomicUsize::new(0);
-    let known = known::KNOWN.iter().map(|(what, sessions)| (*what, sessions.to_vec()));
+    let known = known::known().map(|(what, sessions)| (*what, sessions.to_vec()));
     let known = known::told().map_or_else(|| known.collect(), |told| vec![told]);
     for (what, sessions) in known {
         for millpond in &millponds {
