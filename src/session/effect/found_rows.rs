@@ -11,8 +11,8 @@ use crate::wire::capability::Status;
 const NOTHING_RAN: [u16; 3] = [PARSE_ERROR, 1305, 1318];
 
 /// Errors that come when rows are looked at: more were found than may be, by an `INTO` of variables or
-/// a subquery.
-const LOOKED: [u16; 2] = [1172, 1242];
+/// a subquery; or a value is out of range.
+const LOOKED: [u16; 3] = [1172, 1242, 1690];
 
 /// The most rows that are found only to have been found.
 const MOST_PUT: u64 = 1000;
