@@ -8,6 +8,7 @@ use super::run::Placed;
 use super::typing::Typing;
 use crate::backend::dialogue::{Content, Question};
 use crate::session::prepared::{Cursor, StatementKey};
+use crate::session::server::Flavor;
 use crate::session::state::Environment;
 use crate::session::statement::Analysis;
 use crate::wire::reply::{Tracker, put_tracker};
@@ -141,6 +142,18 @@ impl Client {
             let mut trackers = BytesMut::new();
             put_tracker(&mut trackers, &Tracker::Schema(&database));
             self.owe(&trackers);
+        }
+    }
+
+    /// An execution has failed. If the statement was prepared in another database, MySQL has returned from
+    /// there and tells so with its next OK (measured), which is to be this client's.
+    pub(super) fn returned_unreported(&mut self, id: u32) {
+        let current = self.session.environment.database.clone();
+        let statement = self.session.statements().get_mut(id);
+        let prepared_in = statement.and_then(|statement| statement.environment.database.clone());
+        let elsewhere = prepared_in.is_some() && prepared_in != current;
+        if elsewhere && self.session.dialect.flavor == Flavor::MySql {
+            self.session.unsettled.unreported = true;
         }
     }
 }

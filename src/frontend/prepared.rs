@@ -194,6 +194,9 @@ impl Client {
             return Ok(());
         };
         self.typed(id, typing);
+        if outcome.error.is_some() {
+            self.returned_unreported(id);
+        }
         let open = may_open && outcome.status.is_some_and(|s| s.has(Status::CURSOR_EXISTS));
         if open && let Some(statement) = self.session.statements().get_mut(id) {
             statement.cursor = Cursor::Open { backend_id };

@@ -131,6 +131,15 @@ pub(crate) const KNOWN: &[Known] = &[
         ],
     ),
     (
+        "an execution that failed in another database did not tell of the return",
+        &[&[
+            "!prepare 2 SELECT (SELECT 1 UNION SELECT 2)",
+            "!database §x",
+            "!execute 2 as NNN",
+            "DO 1",
+        ]],
+    ),
+    (
         "a row's value that was out of range did not make the last statement's rows none",
         &[&[
             "SET @a = 18446744073709551615",
