@@ -7,6 +7,7 @@ use super::failure::Sent;
 use super::run::Placed;
 use super::told::Told;
 use crate::backend::connection::Connection;
+use crate::backend::dialogue::{Content, Question, Reply};
 use crate::session::align::{Alignment, Restore, align, needs_login};
 use crate::session::effect::found_rows;
 use crate::session::need::{self, Leftover};
@@ -291,17 +292,13 @@ impl Client {
         };
         if need::has_foreign_next_transaction(&self.session, &lease.connection().traces) {
             // What writes could not be prepared under another session's READ ONLY (measured on MySQL).
-            let end = [Restore::Query(need::END_TRANSACTION.to_vec())];
-            if !self.restore_first(&end, sequence).await? {
-                return Ok(Adopted::Not);
+            let end = Question::Query(need::END_TRANSACTION);
+            let ended = lease.connection().ask(&[end]).await;
+            if !matches!(ended.as_deref(), Ok([Reply { content: Content::Ok(_), .. }])) {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| Adopted::Not);
             }
-            if let Some(lease) = &mut self.lease {
-                lease.connection().traces.next_transaction = Leftover::None;
-            }
+            lease.connection().traces.next_transaction = Leftover::None;
         }
-        let Some(lease) = &mut self.lease else {
-            return self.connection_failed(sequence, Sent::Nothing).map(|()| Adopted::Not);
-        };
         let connection = lease.connection();
         let mut wanted = environment_to_prepare(&self.session.environment, prepared_in);
         let mut adopted = Adopted::Exactly;
