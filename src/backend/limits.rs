@@ -28,13 +28,16 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// From the answer to [`QUESTION`].
+    /// From the answer to [`QUESTION`]. A server that does not know them has none.
     ///
     /// # Errors
     ///
     /// When it is none.
     pub(super) fn read(reply: &Reply) -> Result<Self, Fault> {
         let fault = Fault::Unexpected { expected: "two limits" };
+        if matches!(reply.content, Content::Err(_)) {
+            return Ok(Self { rows: u64::MAX, big_selects: true });
+        }
         let Content::Rows(answer) = &reply.content else { return Err(fault) };
         let [Some(rows), Some(big_selects), ..] = &answer.first_row[..] else { return Err(fault) };
         let rows = str::from_utf8(rows).ok().and_then(|rows| rows.parse().ok()).ok_or(fault)?;

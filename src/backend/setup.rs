@@ -77,10 +77,9 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     let LoggedIn { mut stream, leftover, server, status, .. } = login;
     let known = setup.server.clone().filter(|info| info.version == server.version);
     let mut link = Link { input: ReadBuffer::with(&leftover), capabilities: server.capabilities };
-    let first =
-        [Question::SetOption(SetOption::MultiStatementsOff), Question::Query(limits::QUESTION)];
-    let limits = Limits::read(&link.ask(&mut stream, &first).await?[1]).map_err(LinkError::from)?;
-    let mut questions = Vec::with_capacity(8);
+    let first = link.ask(&mut stream, &[Question::Query(limits::QUESTION)]).await?;
+    let limits = Limits::read(&first[0]).map_err(LinkError::from)?;
+    let mut questions = vec![Question::SetOption(SetOption::MultiStatementsOff)];
     if limits.are_felt() {
         questions.push(Question::Query(limits::LIFT));
     }
@@ -102,6 +101,11 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     }
 
     let replies = link.ask(&mut stream, &questions).await?;
+    for reply in &replies {
+        if let Content::Err(error) = &reply.content {
+            return Err(StateError::Refused(error.clone()));
+        }
+    }
     let Link { mut input, .. } = link;
     input.rest();
 
@@ -161,7 +165,7 @@ impl Link {
         &mut self,
         stream: &mut Stream,
         questions: &[Question<'_>],
-    ) -> Result<Vec<Reply>, StateError> {
+    ) -> Result<Vec<Reply>, LinkError> {
         let mut output = BytesMut::new();
         for question in questions {
             question.put(&mut output, self.capabilities);
@@ -170,11 +174,7 @@ impl Link {
         let mut replies = Vec::with_capacity(questions.len());
         for question in questions {
             let (input, shape) = (&mut self.input, question.shape());
-            let reply = read_reply(stream, input, shape, self.capabilities).await?;
-            if let Content::Err(error) = reply.content {
-                return Err(StateError::Refused(error));
-            }
-            replies.push(reply);
+            replies.push(read_reply(stream, input, shape, self.capabilities).await?);
         }
         Ok(replies)
     }

@@ -134,14 +134,14 @@ impl Client {
     /// Which refusal is kept from the client: to prepare one statement more, where Millpond keeps some
     /// that no client may need; to write, because the server only reads, where another may do it.
     pub(super) fn withholds(&mut self, shape: ReplyShape) -> Withhold {
+        let free = self.session.pins.is_empty() && self.access == Access::Write;
+        let or_read_only = free && self.service.topology.has_choice();
         if shape == ReplyShape::Prepare
             && let Some(lease) = &mut self.lease
             && !lease.connection().statements.is_empty()
         {
-            return Withhold::Statements;
-        }
-        let free = self.session.pins.is_empty() && self.access == Access::Write;
-        if free && self.service.topology.has_choice() {
+            Withhold::Statements { or_read_only }
+        } else if or_read_only {
             Withhold::ReadOnly
         } else {
             Withhold::Nothing

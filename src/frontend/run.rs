@@ -173,7 +173,7 @@ impl Client {
         edit_for(&mut editor, &request, &self.session, server.version.flavor);
         editor.owed = owed;
         editor.withhold = match (&due, withhold) {
-            (Some(due), Withhold::Nothing | Withhold::Statements) => {
+            (Some(due), Withhold::Nothing | Withhold::Statements { or_read_only: false }) => {
                 Withhold::InterruptedAfter(due.at())
             }
             _ => withhold,

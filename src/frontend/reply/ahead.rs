@@ -51,7 +51,10 @@ pub enum Withhold {
     /// That the server only reads: as the whole answer to a command, it says that nothing ran.
     ReadOnly,
     /// That the server has as many prepared statements as it may, some of which no client needs.
-    Statements,
+    Statements {
+        /// And that it only reads.
+        or_read_only: bool,
+    },
 }
 
 impl Withhold {
@@ -62,7 +65,9 @@ impl Withhold {
                 error.code == Told::INTERRUPTED.code && Instant::now() >= moment
             }
             Self::ReadOnly => only_reads(error),
-            Self::Statements => error.code == Told::TOO_MANY_STATEMENTS,
+            Self::Statements { or_read_only } => {
+                error.code == Told::TOO_MANY_STATEMENTS || or_read_only && only_reads(error)
+            }
         }
     }
 }
