@@ -1,6 +1,6 @@
 //! `KILL`, which names clients by Millpond's numbers and reaches what servers know by their own.
 
-use super::failover::a_reader_is_known;
+use super::failover::reads_at;
 use super::load;
 use crate::support::accounts::{ADMIN, APP, OTHER};
 use crate::support::millpond::{Millpond, Settings};
@@ -96,10 +96,8 @@ fn a_kill_goes_to_the_server_that_the_statement_runs_on() {
         settings.service = format!("reader_listen = \"127.0.0.1:{port}\"\n");
         let millpond = Millpond::start(&pair.writer, &settings);
         load::table(pair, &millpond).await;
-        a_reader_is_known(&millpond).await;
         let mut victim = Conn::new(server::options(port, &APP, Some("app"))).await.unwrap();
-        let at: Option<u16> = victim.query_first("SELECT @@port").await.unwrap();
-        assert_eq!(at, Some(pair.replica.port));
+        reads_at(&mut victim, pair.replica.port).await;
         let id = victim.id();
         let sleeping = tokio::spawn(async move {
             let _: Result<Option<u8>, _> = victim.query_first("SELECT SLEEP(60)").await;
