@@ -8,10 +8,11 @@ use super::failure::Sent;
 use super::query::{RowForm, put};
 use super::run::{Placed, Ran, Request};
 use crate::session::answers::{self, Diagnosed, Rename, diagnosed};
+use crate::session::catalogue::Catalogue;
 use crate::session::prepared::StatementKey;
 use crate::session::residue::Diagnostics;
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, Diagnosis, StatementItem, StatementKind};
+use crate::session::statement::{Analysis, Diagnosis, Sole, StatementItem, StatementKind, analyze};
 use crate::wire::command::Query;
 use crate::wire::exchange::ReplyShape;
 use std::sync::Arc;
@@ -65,10 +66,26 @@ impl Client {
         }
     }
 
-    /// The statement with what the session knows in the place of its questions for that.
+    /// `SHOW COUNT(*) WARNINGS` and its like as the statement that MariaDB opens a cursor for (it
+    /// gives that the same columns), with its analysis.
+    pub(super) fn count_in_words(&self, analysis: &Analysis) -> Option<(&'static [u8], Analysis)> {
+        if analysis.kind != StatementKind::Show || self.session.dialect.flavor != Flavor::MariaDb {
+            return None;
+        }
+        let words: &[u8] = match analysis.sole? {
+            Sole::WarningCount => b"SELECT @@session.warning_count",
+            Sole::ErrorCount => b"SELECT @@session.error_count",
+            _ => return None,
+        };
+        Some((words, analyze(words, &self.session.dialect, &Catalogue::default())))
+    }
+
+    /// The statement with what the session knows in the place of its questions for that. `words` are
+    /// another text of the same meaning that has the question in it.
     pub(super) async fn with_answers(
         &mut self,
         id: u32,
+        words: Option<&'static [u8]>,
         analysis: &Analysis,
         sequence: u8,
     ) -> Result<WithAnswers, Stop> {
@@ -100,7 +117,8 @@ impl Client {
         let Some(lease) = &mut self.lease else { return Ok(WithAnswers::Refused) };
         let sequences = &lease.connection().traces.sequences;
         let run = answers::Run { last: borrowed.last_run(), sequences };
-        let answered = answers::answered(&self.session, handle, key.sql(), analysis, &run);
+        let sql = words.unwrap_or_else(|| key.sql());
+        let answered = answers::answered(&self.session, handle, sql, analysis, &run);
         Ok(answered.map_or(WithAnswers::None, |answered| {
             let key = Arc::new(StatementKey::new(&answered.sql, &environment));
             WithAnswers::Some(key, answered.renames)

@@ -135,9 +135,10 @@ impl Client {
             return self.refuse(&Told::LONG_DATA_TOO_LARGE, sequence).await;
         }
         let wants_cursor = execute.wants_cursor();
-        // MariaDB has no cursors of such, and sends the rows.
+        let counts = wants_cursor.then(|| self.count_in_words(&analysis)).flatten();
+        // MariaDB has no cursors of other such, and sends the rows.
         let shows = !wants_cursor || self.session.dialect.flavor == Flavor::MariaDb;
-        if shows && self.shows_own(id, &analysis, sequence).await? {
+        if shows && counts.is_none() && self.shows_own(id, &analysis, sequence).await? {
             return Ok(());
         }
         if analysis.opens_sequences() && !self.has_fit(sequence).await? {
@@ -150,7 +151,10 @@ impl Client {
             self.keep_long_data(id, long_data);
             return Ok(());
         }
-        let answered = self.with_answers(id, &analysis, sequence).await?;
+        let answered = match counts {
+            Some(words) => self.with_answers(id, Some(words.0), &words.1, sequence).await?,
+            None => self.with_answers(id, None, &analysis, sequence).await?,
+        };
         let share = match &answered {
             WithAnswers::Some(key, _) if !wants_cursor && analysis.asks_only_its_number() => {
                 Share::CachedAs(key.clone())

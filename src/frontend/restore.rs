@@ -195,14 +195,16 @@ impl Client {
         {
             steps.push(Restore::InitDb(NOWHERE.into()));
         }
-        // Some variables warn of the values that they are given.
+        need::put_variables(&self.session, analysis, &connection.traces, &mut steps);
+        // Some variables warn of the values that they are given, and some values of their character
+        // set.
         let warned = flavor == Flavor::MySql
             && steps.iter().any(|step| matches!(step, Restore::Query(_)))
             && finds;
         if clears || warned {
             steps.push(Restore::Query(CLEAR.to_vec()));
         }
-        need::put_restores(&self.session, analysis, &connection.traces, &mut steps);
+        need::put_found_rows(&self.session, analysis, &connection.traces, &mut steps);
         need::put_next_transaction(&self.session, &connection.traces, &mut steps);
         steps
     }

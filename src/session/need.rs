@@ -138,7 +138,7 @@ pub fn must_reset(session: &Session, analysis: &Analysis, traces: &Traces) -> bo
 
 /// Adds the statement that puts the session's own variables and last insert id in place, where the
 /// client's statement may read them and the connection does not have them.
-pub fn put_restores(
+pub fn put_variables(
     session: &Session,
     analysis: &Analysis,
     traces: &Traces,
@@ -189,13 +189,22 @@ pub fn put_restores(
     } else {
         analysis.user_variables().iter().for_each(|variable| empty(&variable.name));
     }
+    if !sql.is_empty() {
+        steps.push(Restore::Query([b"SET ", &sql[..]].concat()));
+    }
+}
+
+/// Puts the `FOUND_ROWS()` there that the statement has to find.
+pub fn put_found_rows(
+    session: &Session,
+    analysis: &Analysis,
+    traces: &Traces,
+    steps: &mut Vec<Restore>,
+) {
     if let Some(rows) = found_rows_to_put(session, analysis, traces)
         && let Some(question) = found_rows::put(rows)
     {
         steps.push(Restore::Query(question));
-    }
-    if !sql.is_empty() {
-        steps.push(Restore::Query([b"SET ", &sql[..]].concat()));
     }
 }
 
@@ -252,7 +261,7 @@ pub fn next_transaction(session: &Session) -> Leftover {
     }
 }
 
-/// The restores of [`put_restores`] and [`put_next_transaction`] have succeeded.
+/// The restores of [`put_variables`], [`put_found_rows`] and [`put_next_transaction`] have succeeded.
 pub fn restored(session: &mut Session, analysis: &Analysis, traces: &mut Traces) {
     if let Some(next) = &mut session.residue.next_transaction {
         next.on_backend = true;

@@ -147,4 +147,20 @@ pub(crate) const KNOWN: &[Known] = &[
             "SELECT COUNT(*), FOUND_ROWS() FROM t",
         ]],
     ),
+    (
+        "a cursor of the number of warnings was not opened",
+        &[
+            &["SELECT 1 / 0", "!prepare 0 SHOW COUNT(*) WARNINGS", "!execute 0 cursor"],
+            &["!prepare 0 SHOW COUNT(*) ERRORS", "SELECT nosuch", "!execute 0 cursor"],
+        ],
+    ),
+    (
+        "values of an old character set left a warning for a statement that asks for one",
+        &[&[
+            "SELECT nosuch",
+            "GET CURRENT DIAGNOSTICS CONDITION 1 @st = RETURNED_SQLSTATE",
+            "DO 1",
+            "GET CURRENT DIAGNOSTICS CONDITION 1 @st = RETURNED_SQLSTATE",
+        ]],
+    ),
 ];
