@@ -67,6 +67,8 @@ struct Source {
     gate: tokio::sync::Mutex<Gate>,
     /// When the store wants to be asked again.
     due: Mutex<Option<Instant>>,
+    /// When it takes back what it gave last.
+    lease_end: Mutex<Option<Instant>>,
 }
 
 /// When the store was asked last.
@@ -124,8 +126,8 @@ impl Keyring {
             tokio::time::sleep(wait).await;
         };
         let gate = tokio::sync::Mutex::new(Gate { asked: Instant::now(), pause: PAUSE });
-        let due = Mutex::default();
-        let mut source = Source { stores, reference, policy, metrics, gate, due };
+        let (due, lease_end) = (Mutex::default(), Mutex::default());
+        let mut source = Source { stores, reference, policy, metrics, gate, due, lease_end };
         let known = match fetched {
             Some(fetched) => {
                 let version = fetched.version.clone();
@@ -143,14 +145,14 @@ impl Keyring {
     /// The configuration has another password for a login that is in no store: it is taken over as
     /// one from a store would be.
     pub fn replace(&self, password: Secret) {
-        self.learn(unversioned(password), RefreshConfig::default().overlap);
+        self.learn(unversioned(password), RefreshConfig::default().overlap, None);
     }
 
     /// A login that has changed a moment ago.
     #[cfg(test)]
     pub fn changed(previous: Secret, current: Secret) -> Self {
         let keyring = Self::fixed(previous);
-        keyring.learn(unversioned(current), PAUSE * 1_000);
+        keyring.learn(unversioned(current), PAUSE * 1_000, None);
         keyring
     }
 
@@ -194,7 +196,10 @@ impl Keyring {
         // Scattered, so that connections with numbers in a row are not next to each other.
         let place = f64::from(number.wrapping_mul(0x9E37_79B1)) / f64::from(u32::MAX);
         let policy = self.source.as_ref().map_or_else(RefreshConfig::default, |s| s.policy);
-        Some(changed + policy.replace_over.mul_f64(place))
+        // A user that is taken back soon is left in time.
+        let left = known.former_end.map(|end| end.saturating_duration_since(changed) / 2);
+        let over = left.map_or(policy.replace_over, |left| policy.replace_over.min(left));
+        Some(changed + over.mul_f64(place))
     }
 
     /// Asks the store whether there is something newer than version `seen`. All who ask at the same
@@ -296,17 +301,23 @@ impl Keyring {
         let before = self.known();
         let version = fetched.version.clone();
         let told = fetched.clone();
-        let outcome = self.learn(fetched, source.policy.overlap);
+        let end = *source.lease_end.lock();
+        let outcome = self.learn(fetched, source.policy.overlap, end);
         let changed = self.known().current != before.current;
         let counted = if changed { FetchOutcome::Changed } else { FetchOutcome::Same };
         source.learned(&told, counted, &version);
         Ok(outcome)
     }
 
-    /// Takes over what a store says. Only called by the holder of the gate; where there is no
-    /// store, by the one who reloads the configuration.
-    fn learn(&self, fetched: VersionedSecret, overlap: Duration) -> Refreshed {
-        match self.known.load().after(fetched, overlap) {
+    /// Takes over what a store says, which takes back what it gave last at `end`. Only called by the
+    /// holder of the gate; where there is no store, by the one who reloads the configuration.
+    fn learn(
+        &self,
+        fetched: VersionedSecret,
+        overlap: Duration,
+        end: Option<Instant>,
+    ) -> Refreshed {
+        match self.known.load().after(fetched, overlap, end) {
             None => Refreshed::Same,
             Some(next) => {
                 self.known.store(Arc::new(next));
@@ -323,6 +334,7 @@ impl Source {
         self.metrics.fetched(outcome);
         self.metrics.lasts(fetched.lease.map(|lease| lease.remaining));
         *self.due.lock() = fetched.lease.map(|lease| Instant::now() + lease.ask_again);
+        *self.lease_end.lock() = fetched.lease.map(|lease| Instant::now() + lease.remaining);
         if outcome == FetchOutcome::Changed {
             tracing::info!(%store, secret = %key, %version, "secret fetched");
         }

@@ -12,7 +12,9 @@ use crate::session::catalogue::Catalogue;
 use crate::session::prepared::StatementKey;
 use crate::session::residue::Diagnostics;
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, Diagnosis, Sole, StatementItem, StatementKind, analyze};
+use crate::session::statement::{
+    Analysis, Asked, Diagnosis, Sole, StatementItem, StatementKind, analyze,
+};
 use crate::wire::command::Query;
 use crate::wire::exchange::ReplyShape;
 use std::sync::Arc;
@@ -64,6 +66,26 @@ impl Client {
             }
             Diagnosed::Unknown => Ok(false),
         }
+    }
+
+    /// Brings here the warnings that a statement counts, where what will be said in front of it
+    /// clears them. False when the client has been told that there is no connection any more.
+    pub(super) async fn keep_counts(
+        &mut self,
+        analysis: &Analysis,
+        sequence: u8,
+    ) -> Result<bool, Stop> {
+        let counts = |asked: &Asked| matches!(asked.asks, Sole::WarningCount | Sole::ErrorCount);
+        if self.session.residue.diagnostics == Diagnostics::OnBackend
+            && analysis.asked().iter().any(counts)
+            && !self.restores(analysis).is_empty()
+        {
+            self.bring().await;
+            if self.lease.is_none() {
+                return self.connection_failed(sequence, Sent::Nothing).map(|()| false);
+            }
+        }
+        Ok(true)
     }
 
     /// `SHOW COUNT(*) WARNINGS` and its like as the statement that MariaDB opens a cursor for (it

@@ -70,6 +70,7 @@ impl Client {
             if borrowed == Borrowed::No
                 || !self.make_fit(&analysis, Placed::Anywhere, sequence).await?
                 || !self.keep_found_rows(&analysis, sequence).await?
+                || !self.keep_counts(&analysis, sequence).await?
             {
                 return Ok(());
             }

@@ -8,13 +8,58 @@ use super::told::Told;
 use crate::backend::dialogue::{Content, Question, Reply};
 use crate::session::align::Restore;
 use crate::session::need::Leftover;
+use crate::session::pin::PinReason;
 use crate::session::server::Flavor;
+use crate::session::statement::{Analysis, Marks, StatementKind};
 use std::sync::Arc;
 
 /// `ER_XAER_RMFAIL`: the state of a distributed transaction allows no statement.
 const XAER_RMFAIL: u16 = 1399;
 
+/// `ER_DBACCESS_DENIED_ERROR`
+const DATABASE_ACCESS_DENIED: u16 = 1044;
+
+/// How often a command was sent behind restores that fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tries {
+    /// Once; they are waited for the next time.
+    First,
+    /// The restores were waited for.
+    Later,
+}
+
+/// Whether a statement does nothing to anything, wherever it runs.
+fn is_harmless(analysis: &Analysis) -> bool {
+    analysis.marks.has(Marks::PURE_READ)
+        || (analysis.kind == StatementKind::Begin && analysis.count == 1)
+}
+
 impl Client {
+    /// Whether these restores go out in one write with the command: they have worked before, and
+    /// where one of them may fail all the same, what the command does then can be thrown away. It
+    /// would run in the database that the connection was in for another session.
+    pub(super) fn go_in_front(&self, steps: &[Restore], analysis: &Analysis) -> bool {
+        // In a distributed transaction that has come to its end, no statement works.
+        !self.session.pins.has(PinReason::Xa)
+            && self.pool.proven.all(steps)
+            && (is_harmless(analysis) || !steps.iter().any(Restore::may_fail))
+    }
+
+    /// A restore failed with this error. Whether the command is run again on another connection.
+    fn gives_up_connection(&mut self, code: u16, tries: Tries) -> bool {
+        self.pool.proven.forget();
+        let Some(lease) = &mut self.lease else { return false };
+        // A user of a former login may be there no more.
+        let of_former = code == DATABASE_ACCESS_DENIED && lease.is_of_former_login();
+        let free = self.session.pins.is_empty() && self.session.residue.is_portable();
+        let again = free && (of_former || tries == Tries::First);
+        if again {
+            self.sever();
+            self.run_again(Told::LOST_NOT_RUN, None);
+        }
+        again
+    }
+
     /// Says restores and waits for their answers: nothing may run behind one that fails.
     pub(super) async fn restore_first(
         &mut self,
@@ -42,9 +87,10 @@ impl Client {
                     self.put_error(sequence.wrapping_add(1), &told);
                     return Ok(false);
                 }
-                self.pool.proven.forget();
-                self.sever();
-                self.put_error(sequence.wrapping_add(1), &told);
+                if !self.gives_up_connection(told.code, Tries::Later) {
+                    self.sever();
+                    self.put_error(sequence.wrapping_add(1), &told);
+                }
                 return Ok(false);
             }
         }
@@ -75,6 +121,10 @@ impl Client {
                     // The command runs now in a session that is not the client's. Its answer is
                     // worth nothing, and nobody may ever see this connection again.
                     tracing::warn!(code = error.code, "a restore failed that had always worked");
+                    let harmless = is_harmless(request.analysis);
+                    if harmless && self.gives_up_connection(error.code, Tries::First) {
+                        return Ok(false);
+                    }
                     self.pool.proven.forget();
                     return self.connection_failed(request.sequence, Sent::Perhaps).map(|()| false);
                 }

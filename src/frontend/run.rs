@@ -121,9 +121,7 @@ impl Client {
         let Some(steps) = steps else {
             return Ok(Ran::Refused);
         };
-        // In a distributed transaction that has come to its end, no statement works.
-        let proven = steps.is_empty()
-            || !self.session.pins.has(PinReason::Xa) && self.pool.proven.all(&steps);
+        let proven = steps.is_empty() || self.go_in_front(&steps, request.analysis);
         if !proven && !self.restore_first(&steps, request.sequence).await? {
             return Ok(Ran::Refused);
         }

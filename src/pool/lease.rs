@@ -51,6 +51,12 @@ impl Lease {
         generation != self.pool.connections().manager().generation()
     }
 
+    /// Whether one that is opened now would be logged in otherwise.
+    pub fn is_of_former_login(&mut self) -> bool {
+        let pool = self.pool.clone();
+        pool.connections().manager().is_of_former_login(self.connection())
+    }
+
     /// Gives back a clean connection. It is closed instead when its time is over, or when somebody
     /// in another pool of the same server has waited for longer than anybody in this one.
     pub fn release(mut self) {

@@ -173,6 +173,11 @@ impl Manager {
             || outdated().is_some_and(|from| from <= Instant::now())
     }
 
+    /// Whether one that is opened now would be logged in otherwise.
+    pub fn is_of_former_login(&self, connection: &Connection) -> bool {
+        self.shared.opener.outdated_from(connection).is_some()
+    }
+
     /// From now on, connections that are open already are closed when they come back.
     pub fn begin_generation(&self) {
         self.shared.generation.fetch_add(1, Ordering::AcqRel);

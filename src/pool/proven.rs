@@ -1,9 +1,9 @@
 //! Alignments that are known to work.
 //!
-//! A restore and the client's command go out in one write only where the restore cannot fail:
-//! a command must never run behind a restore that failed. What has succeeded once, with the same
-//! value on the same pool, is taken to succeed again; what can take that away (a database dropped,
-//! a privilege revoked) makes everything unproven.
+//! A restore and the client's command go out in one write only where the restore is not expected to
+//! fail. What has succeeded once, with the same value on the same pool, is taken to succeed again;
+//! what can take that away (a database dropped, a privilege revoked) makes everything unproven. Where
+//! somebody else may have done that, a command that changes anything waits all the same.
 
 use crate::session::align::Restore;
 use parking_lot::Mutex;

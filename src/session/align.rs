@@ -22,6 +22,20 @@ pub enum Restore {
     Query(Vec<u8>),
 }
 
+impl Restore {
+    /// Whether it can fail although it has succeeded before with the same server and user: a
+    /// database may have been dropped, a role or a privilege taken away, by whoever.
+    pub fn may_fail(&self) -> bool {
+        match self {
+            Self::InitDb(_) => true,
+            Self::SetOption(_) => false,
+            Self::Query(sql) => sql.starts_with(SET_ROLE),
+        }
+    }
+}
+
+const SET_ROLE: &[u8] = b"SET ROLE ";
+
 /// The argument of `COM_SET_OPTION`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SetOption {
@@ -197,7 +211,7 @@ fn put_left_side(sql: &mut Vec<u8>, name: &str) {
 
 /// The statement that makes this the session's role.
 pub fn set_role(role: &Role, baseline: &Baseline) -> Vec<u8> {
-    let mut sql = b"SET ROLE ".to_vec();
+    let mut sql = SET_ROLE.to_vec();
     match role {
         Role::Login => match &baseline.role {
             LoginRole::Default => sql.extend_from_slice(b"DEFAULT"),

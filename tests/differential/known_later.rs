@@ -163,4 +163,19 @@ pub(crate) const KNOWN: &[Known] = &[
             "GET CURRENT DIAGNOSTICS CONDITION 1 @st = RETURNED_SQLSTATE",
         ]],
     ),
+    (
+        "a statement that asks for the number of warnings did not clear them",
+        &[
+            &["SELECT 1 / 0", "CREATE TEMPORARY TABLE tt SELECT @@warning_count", "SHOW WARNINGS"],
+            &["SELECT 1 || 1", "SHOW WARNINGS", "SET @a = @@warning_count", "SHOW WARNINGS"],
+            &["SELECT nosuch", "SHOW ERRORS", "DO @@error_count", "SHOW COUNT(*) ERRORS"],
+            &[
+                "SET @a = 5",
+                "CREATE TEMPORARY TABLE tt SELECT 1 AS a",
+                "SELECT 1 || 1",
+                "SET @a = @@warning_count",
+                "SELECT @a",
+            ],
+        ],
+    ),
 ];

@@ -58,6 +58,7 @@ mod cuts;
 mod databases;
 mod discovery;
 mod doors;
+mod entering;
 mod exactness;
 mod failover;
 mod failures;

@@ -136,7 +136,7 @@ fn a_dynamic_role_is_followed_from_user_to_user() {
         let Some(vault) = Vault::start() else { return };
         database(&vault, server);
         let role = json!({
-            "db_name": "shop", "default_ttl": "6s", "max_ttl": "12s",
+            "db_name": "shop", "default_ttl": "9s", "max_ttl": "18s",
             "creation_statements": [
                 "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'",
                 "GRANT ALL ON app.* TO '{{name}}'@'%'",
@@ -152,9 +152,10 @@ fn a_dynamic_role_is_followed_from_user_to_user() {
             )),
         );
         let mut users = Vec::new();
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(22);
         while Instant::now() < until && users.len() < 3 {
-            let user = whoami(millpond.port).await.unwrap();
+            let told = whoami(millpond.port).await;
+            let user = told.unwrap_or_else(|told| panic!("{told}\n{}", millpond.log()));
             if users.last() != Some(&user) {
                 users.push(user);
             }

@@ -18,6 +18,8 @@ pub struct Known {
     pub pending: Option<Pair>,
     /// When it changed last; `None` for never.
     pub changed: Option<Instant>,
+    /// Until when a server knew what was in force before that; `None` where nobody says.
+    pub(super) former_end: Option<Instant>,
     /// How often something new was learned.
     pub version: u64,
     /// Until when clients may come with the previous password.
@@ -37,8 +39,10 @@ impl Known {
     /// A login that never was another.
     pub(super) fn first(current: Pair) -> Self {
         let presence = Presence::Present;
-        let (previous, pending, changed, overlap_end) = (None, None, None, None);
-        Self { current, previous, pending, changed, version: 0, overlap_end, presence }
+        let (previous, pending, changed) = (None, None, None);
+        let (former_end, overlap_end) = (None, None);
+        let version = 0;
+        Self { current, previous, pending, changed, former_end, version, overlap_end, presence }
     }
 
     /// A login as a store has it. What it says was before may still be in use, `overlap` after the
@@ -59,8 +63,14 @@ impl Known {
         Self { presence: Presence::Absent, ..Self::first(pair) }
     }
 
-    /// What is known after this was learned; `None` when that is nothing new.
-    pub(super) fn after(&self, fetched: VersionedSecret, overlap: Duration) -> Option<Self> {
+    /// What is known after this was learned, where the store takes back what is in force now at
+    /// `end`; `None` when that is nothing new.
+    pub(super) fn after(
+        &self,
+        fetched: VersionedSecret,
+        overlap: Duration,
+        end: Option<Instant>,
+    ) -> Option<Self> {
         let version = self.version + 1;
         if self.presence == Presence::Absent {
             return Some(Self { version, ..Self::of_store(fetched, overlap) });
@@ -80,6 +90,7 @@ impl Known {
             previous: Some(self.current.clone()),
             pending,
             changed: Some(now),
+            former_end: end,
             version,
             overlap_end: now.checked_add(overlap),
             presence: Presence::Present,

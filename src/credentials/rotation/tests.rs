@@ -106,6 +106,19 @@ async fn old_connections_are_replaced_one_after_another() {
 }
 
 #[tokio::test]
+async fn a_user_that_is_taken_back_soon_is_left_before() {
+    let desk = Desk::new("app = 'one'");
+    let keyring = desk.keyring(POLICY).await.unwrap();
+    let opened = Instant::now();
+    let left = Duration::from_secs(6);
+    keyring.learn(secret("two"), POLICY.overlap, Some(opened + left));
+    let changed = keyring.known().changed.unwrap();
+    let last = (0..1_000).filter_map(|number| keyring.outdated_from(opened, number)).max();
+    let over = last.unwrap() - changed;
+    assert!(over > left / 3 && over <= left / 2, "{over:?}");
+}
+
+#[tokio::test]
 async fn at_the_start_a_secret_is_waited_for_or_not() {
     let desk = Desk::new("");
     assert!(matches!(desk.keyring(POLICY).await, Err(StoreError::Missing { .. })));
@@ -156,12 +169,12 @@ async fn what_a_store_says_of_before_and_after_is_tried_too() {
     assert_eq!(Known::of_store(long_ago, overlap).accepted_previous(Instant::now()), None);
     // What is pending is news for servers, and nothing for clients and connections.
     let pending = VersionedSecret { pending: login("three"), ..first.clone() };
-    let known = known.after(pending.clone(), overlap).unwrap();
+    let known = known.after(pending.clone(), overlap, None).unwrap();
     assert_eq!((known.version, known.changed), (1, None));
     assert_eq!(passwords(&known.candidates()), ["two", "one", "three"]);
-    assert!(known.after(pending, overlap).is_none(), "known already");
-    assert!(known.after(first, overlap).is_none(), "it is not asked for each time");
-    let known = known.after(secret("three"), overlap).unwrap();
+    assert!(known.after(pending, overlap, None).is_none(), "known already");
+    assert!(known.after(first, overlap, None).is_none(), "it is not asked for each time");
+    let known = known.after(secret("three"), overlap, None).unwrap();
     assert_eq!(passwords(&known.candidates()), ["three", "two"]);
     assert!(known.changed.is_some());
 }
@@ -169,13 +182,13 @@ async fn what_a_store_says_of_before_and_after_is_tried_too() {
 #[tokio::test]
 async fn a_pending_login_that_a_server_takes_is_tried_first() {
     let keyring = Keyring::fixed(Secret::new("one"));
-    keyring.learn(VersionedSecret { pending: login("two"), ..secret("one") }, POLICY.overlap);
+    keyring.learn(VersionedSecret { pending: login("two"), ..secret("one") }, POLICY.overlap, None);
     let known = keyring.known();
     let attempts = keyring.attempts(&known);
     assert_eq!(passwords(&attempts), ["one", "two"]);
     keyring.worked(&known, &attempts[1]);
     assert_eq!(passwords(&keyring.attempts(&known)), ["two", "one"]);
-    keyring.learn(secret("two"), POLICY.overlap);
+    keyring.learn(secret("two"), POLICY.overlap, None);
     assert_eq!(passwords(&keyring.attempts(&keyring.known())), ["two", "one"]);
 }
 

@@ -40,17 +40,10 @@ pub(super) fn residue(
     let several = analysis.count > 1 && (flavor == Flavor::MariaDb || shows);
     let unclear = (several || runs && flavor == Flavor::MariaDb)
         && (flavor == Flavor::MySql || !matches!(residue.diagnostics, Diagnostics::Captured(_)));
-    // Asking does not clear them, but on MySQL where it is a SELECT, and on MariaDB where tables are
-    // used.
-    let keeps = shows
-        && match flavor {
-            Flavor::MariaDb => {
-                !(analysis.reads_tables
-                    || analysis.kind.changes_rows()
-                    || analysis.opens_sequences())
-            }
-            Flavor::MySql => analysis.kind != StatementKind::Select,
-        };
+    // Asking does not clear them (measured), but where it is a part of another statement (`SET @n =
+    // @@warning_count`), on MariaDB of one that uses tables.
+    let only_asks = analysis.kind == StatementKind::Show || marks.has(Marks::GET_DIAGNOSTICS);
+    let keeps = shows && (only_asks || flavor == Flavor::MariaDb && keeps_diagnostics(analysis));
     // What MySQL does for a ping and the like leaves them, too.
     let is_no_statement = analysis.count == 0 && flavor == Flavor::MySql;
     let adds = match result.error {
