@@ -69,6 +69,8 @@ impl Client {
         let Some(lease) = &mut self.lease else { return Ok(false) };
         let questions: Vec<_> = steps.iter().map(Question::from).collect();
         let connection = lease.connection();
+        // What will be found behind them is known already.
+        let found_rows = connection.traces.found_rows;
         let replies = match connection.ask(&questions).await {
             Ok(replies) => replies,
             Err(error) => {
@@ -95,6 +97,9 @@ impl Client {
             }
         }
         self.pool.proven.add(steps);
+        if let Some(lease) = &mut self.lease {
+            lease.connection().traces.found_rows = found_rows;
+        }
         self.restored(steps);
         Ok(true)
     }
@@ -164,7 +169,12 @@ impl Client {
         if steps.iter().any(clears) {
             connection.traces.diagnostics = Leftover::None;
         }
-        if steps.iter().any(|step| matches!(step, Restore::Query(sql) if sql == CLEAR)) {
+        // Whether the last of them that finds rows finds what is wanted.
+        let found = steps.iter().rev().find_map(|step| match step {
+            Restore::Query(sql) => sql.starts_with(b"SELECT").then_some(sql != CLEAR),
+            Restore::InitDb(_) | Restore::SetOption(_) => None,
+        });
+        if found == Some(false) {
             connection.traces.found_rows = None;
         }
     }
