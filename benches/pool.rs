@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::expect_used, missing_docs)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use millpond::backend::connection::Connection;
+use millpond::backend::connection::{Connection, Resets};
 use millpond::backend::fence::Fence;
 use millpond::backend::server::{HostNames, NameCase, ServerId, ServerInfo, TrackerDefaults};
 use millpond::backend::setup::Setup;
@@ -57,6 +57,8 @@ impl Opener for ToNobody {
                 environment: fresh.clone(),
                 fresh,
                 baseline,
+                init_query: "".into(),
+                resets: Resets::ToLogin,
                 status: Status::AUTOCOMMIT,
                 entered: 0,
                 statements: BackendStatements::new(8),

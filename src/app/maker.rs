@@ -283,7 +283,7 @@ impl ServerOpener {
             server: self.server.info.load_full(),
             baseline: self.server.baseline.load_full(),
             fresh: self.fresh.clone(),
-            init_query: settings.init_query.clone(),
+            init_query: settings.init_query.as_str().into(),
             // Connections that were opened together are not to be replaced together.
             lifetime: lifetime.mul_f64(0.9 + 0.2 * fastrand::f64()),
             sharers: self.server.budget.size(),

@@ -38,6 +38,25 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How much earlier than by the server's `wait_timeout` a connection is taken for closed.
 const IDLE_MARGIN: Duration = Duration::from_secs(10);
 
+/// What a reset makes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resets {
+    /// What a login made of it.
+    ToLogin,
+    /// Less: it forgets what the server's `init_connect` did (measured on both servers).
+    BeforeLogin,
+}
+
+impl Resets {
+    /// On a server that gives these values.
+    pub fn of(baseline: &Baseline) -> Self {
+        match baseline.get("init_connect") {
+            Some(text) if !text.is_empty() => Self::BeforeLogin,
+            _ => Self::ToLogin,
+        }
+    }
+}
+
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Connection {
@@ -61,6 +80,10 @@ pub struct Connection {
     pub fresh: Arc<Environment>,
     /// The session variables right after login.
     pub baseline: Arc<Baseline>,
+    /// What its pool has each connection told after the login; empty for nothing.
+    pub init_query: Arc<str>,
+    /// What a reset makes of it.
+    pub resets: Resets,
     /// The status flags that the server sent last.
     pub status: Status,
     /// Prepared statements.
@@ -221,6 +244,10 @@ impl Connection {
         if self.traces.optimizer_traces == Leftover::Present {
             questions.push(Question::Query(FORGET_TRACES));
         }
+        let init_query = self.init_query.clone();
+        if !init_query.is_empty() {
+            questions.push(Question::Query(init_query.as_bytes()));
+        }
         questions.push(Question::Query(TRACKERS));
         questions.push(Question::Query(&names));
         questions.push(Question::SetOption(crate::session::align::SetOption::MultiStatementsOff));
@@ -245,6 +272,10 @@ impl Connection {
         // It is in the same database, and has the server's default character set for that (measured
         // on both servers).
         self.entered = 0;
+        if self.resets == Resets::BeforeLogin {
+            // Nobody is to have it afterwards.
+            self.expires = Instant::now();
+        }
         Ok(())
     }
 
@@ -312,7 +343,7 @@ pub(super) fn random_state(answer: &Answer) -> Option<RandomState> {
     RandomState::between([number(0), number(1)])
 }
 
-fn set_names(fresh: &Environment) -> Vec<u8> {
+pub(super) fn set_names(fresh: &Environment) -> Vec<u8> {
     let charset = fresh.names.charset.as_deref().unwrap_or("utf8mb4");
     match &fresh.names.collation {
         Some(collation) => format!("SET NAMES '{charset}' COLLATE '{collation}'").into_bytes(),

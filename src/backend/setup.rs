@@ -1,6 +1,6 @@
 //! From a login to a connection that a pool can lend: trackers, baseline, init query.
 
-use super::connection::{Connection, StateError, TRACKERS, random_state};
+use super::connection::{Connection, Resets, StateError, TRACKERS, random_state, set_names};
 use super::dialogue::{Content, Question, Reply, read_reply, rows};
 use super::fence::Fence;
 use super::limits::{self, Limits};
@@ -11,7 +11,7 @@ use crate::net::link::{LinkError, send};
 use crate::net::stream::Stream;
 use crate::session::align::SetOption;
 use crate::session::inspection::mariadb::RANDOM;
-use crate::session::need::Traces;
+use crate::session::need::{END_TRANSACTION, Traces};
 use crate::session::prepared::BackendStatements;
 use crate::session::residue::CapturedResult;
 use crate::session::server::Flavor;
@@ -38,7 +38,7 @@ pub struct Setup {
     /// The environment of a fresh connection, to be shared.
     pub fresh: Arc<Environment>,
     /// SQL that each new connection runs first; empty for none.
-    pub init_query: String,
+    pub init_query: Arc<str>,
     /// How long the connection may live, jitter included.
     pub lifetime: Duration,
     /// How many connections there may be of those among which the server's prepared statements are
@@ -54,7 +54,8 @@ const MOST_STATEMENTS: usize = 256;
 impl Setup {
     /// The environment in which [`LOGIN_COLLATION`] puts a session.
     pub fn fresh_environment() -> Arc<Environment> {
-        Arc::new(Environment::at_login("utf8mb4", "utf8mb4_general_ci"))
+        let (charset, collation) = Baseline::LOGIN_NAMES;
+        Arc::new(Environment::at_login(charset, collation))
     }
 }
 
@@ -77,8 +78,15 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     let LoggedIn { mut stream, leftover, server, status, .. } = login;
     let known = setup.server.clone().filter(|info| info.version == server.version);
     let mut link = Link { input: ReadBuffer::with(&leftover), capabilities: server.capabilities };
-    let first = link.ask(&mut stream, &[Question::Query(limits::QUESTION)]).await?;
-    let limits = Limits::read(&first[0]).map_err(LinkError::from)?;
+    // What it sets is what every session of the connection begins with.
+    let init_query = (!setup.init_query.is_empty()).then(|| setup.init_query.as_bytes());
+    let init_query = init_query.map(Question::Query);
+    let first: Vec<_> = init_query.into_iter().chain([Question::Query(limits::QUESTION)]).collect();
+    let first = link.ask(&mut stream, &first).await?;
+    if let [Reply { content: Content::Err(error), .. }, _] = &*first {
+        return Err(StateError::Refused(error.clone()));
+    }
+    let limits = Limits::read(&first[first.len() - 1]).map_err(LinkError::from)?;
     let mut questions = vec![Question::SetOption(SetOption::MultiStatementsOff)];
     if limits.are_felt() {
         questions.push(Question::Query(limits::LIFT));
@@ -92,9 +100,6 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     if limits.are_felt() {
         questions.push(Question::Query(put_back.as_bytes()));
     }
-    if !setup.init_query.is_empty() {
-        questions.push(Question::Query(setup.init_query.as_bytes()));
-    }
     questions.push(Question::Query(TRACKERS));
     if server.version.flavor == Flavor::MariaDb {
         questions.extend([Question::Query(RANDOM), Question::Query(ROLE)]);
@@ -106,9 +111,6 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
             return Err(StateError::Refused(error.clone()));
         }
     }
-    let Link { mut input, .. } = link;
-    input.rest();
-
     let mut variables = pairs(&replies[at])?;
     limits.correct(&mut variables);
     let mut baseline = baseline(&variables);
@@ -123,6 +125,9 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         Some(shared) if *shared == baseline => shared,
         _ => Arc::new(baseline),
     };
+    put_right(&mut stream, &mut link, &baseline, &setup.fresh).await?;
+    let Link { mut input, .. } = link;
+    input.rest();
     let info = match known {
         Some(info) => info,
         None => Arc::new(server_info(server.version.clone(), &replies[at + 1], &replies[at + 2])?),
@@ -141,6 +146,8 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         environment: setup.fresh.clone(),
         entered: 0,
         fresh: setup.fresh,
+        init_query: setup.init_query,
+        resets: Resets::of(&baseline),
         baseline,
         status,
         statements: BackendStatements::new(statements.clamp(1, MOST_STATEMENTS)),
@@ -151,6 +158,34 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
         generation: setup.generation,
         fence: Fence::default(),
     })
+}
+
+/// Sees to it that a connection is what it is taken for. A server may disregard the collation of a login
+/// (`skip-character-set-client-handshake`), or say something else behind it (`init_connect`); and under
+/// `autocommit=0`, MySQL's questions begin a transaction.
+async fn put_right(
+    stream: &mut Stream,
+    link: &mut Link,
+    baseline: &Baseline,
+    fresh: &Environment,
+) -> Result<(), StateError> {
+    let names = set_names(fresh);
+    let mut questions = Vec::new();
+    if baseline.names_of_server().is_some() {
+        questions.push(Question::Query(&names));
+    }
+    if baseline.get("autocommit") == Some(b"OFF") {
+        questions.push(Question::Query(END_TRANSACTION));
+    }
+    if questions.is_empty() {
+        return Ok(());
+    }
+    for reply in link.ask(stream, &questions).await? {
+        if let Content::Err(error) = reply.content {
+            return Err(StateError::Refused(error));
+        }
+    }
+    Ok(())
 }
 
 /// What is read of a connection that is being set up.

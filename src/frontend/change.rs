@@ -8,6 +8,7 @@ use super::guests::Guest;
 use super::told::Told;
 use super::users::User;
 use super::welcome::{login_environment, pool_key, unusable_charset};
+use crate::backend::connection::Resets;
 use crate::backend::dialogue::{Content, Question};
 use crate::net::buffer::ReadBuffer;
 use crate::net::packet::{PacketStream, Parts};
@@ -117,6 +118,12 @@ impl Client {
         let connection = lease.connection();
         if role_stays && role == RoleThen::Stays {
             connection.traces.role = Leftover::None;
+        }
+        if connection.resets == Resets::BeforeLogin {
+            // A session of the pool is to have what a login gives.
+            self.session.pins.clear();
+            self.sever();
+            return Ok(true);
         }
         if let Err(error) = connection.reset().await {
             tracing::debug!(%error, "a backend connection could not be reset");

@@ -6,7 +6,7 @@ use super::client::{Client, Stop};
 use super::failure::Sent;
 use super::run::Placed;
 use super::told::Told;
-use crate::backend::connection::Connection;
+use crate::backend::connection::{Connection, Resets};
 use crate::backend::dialogue::{Content, Question, Reply};
 use crate::session::align::{Alignment, Restore, align, needs_login};
 use crate::session::effect::found_rows;
@@ -109,6 +109,11 @@ impl Client {
         if !self.session.pins.is_empty()
             || !(dedicated || need::must_reset(&self.session, analysis, &lease.connection().traces))
         {
+            return Ok(true);
+        }
+        if lease.connection().resets == Resets::BeforeLogin {
+            // It is as clean as a reset would make it, or else was not found fit.
+            self.session.pins.put(PinReason::PoolMode, dedicated.into());
             return Ok(true);
         }
         if !self.session.residue.is_portable() {
@@ -220,8 +225,9 @@ impl Client {
     ) -> Result<bool, Stop> {
         loop {
             let Some(lease) = &mut self.lease else { return Ok(false) };
-            // A reset would take over global values of now, which nobody has looked at.
-            let unknown = lease.is_outdated()
+            // A reset would take over global values of now, which nobody has looked at, or take away
+            // what the server gave at the login.
+            let unknown = (lease.is_outdated() || lease.connection().resets == Resets::BeforeLogin)
                 && self.session.pins.is_empty()
                 && need::must_reset(&self.session, analysis, &lease.connection().traces);
             if !unknown {

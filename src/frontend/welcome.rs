@@ -12,14 +12,14 @@ use super::repetition::{Repetition, Undone};
 use super::serve::{leave, seconds};
 use super::service::{Admission, Learned, Service};
 use super::told::Told;
-use crate::backend::server::ServerId;
+use crate::backend::server::{ServerId, ServerInfo};
 use crate::net::channel::Channel;
 use crate::net::compressed::Compressed;
 use crate::net::stream::Stream;
 use crate::pool::PoolKey;
 use crate::router::Access;
 use crate::session::model::Session;
-use crate::session::state::{Environment, Names};
+use crate::session::state::{Environment, Names, SeparateCharsets};
 use crate::wire::capability::Capabilities;
 use crate::wire::frame::put_packet_with;
 use crate::wire::reply::{OkKind, OkPacket, Tracker, put_tracker};
@@ -253,6 +253,9 @@ pub(super) fn login_environment(
         Names { charset: Some(charset.clone()), collation: Some(collation.clone()) };
     environment.multi_statements = multi_statements(capabilities);
     let baseline = &learned.baseline;
+    if let Some(decided) = baseline.names_of_server() {
+        decide_names(&mut environment, decided, server);
+    }
     if capabilities.has(Capabilities::IGNORE_SPACE) {
         let mode = baseline.get("sql_mode").unwrap_or_default();
         let separator: &[u8] = if mode.is_empty() { b"" } else { b"," };
@@ -265,6 +268,21 @@ pub(super) fn login_environment(
         environment.variables.set("wait_timeout", timeout);
     }
     Arc::new(environment)
+}
+
+/// The server has names of its own for every session.
+fn decide_names(environment: &mut Environment, decided: SeparateCharsets, server: &ServerInfo) {
+    let collation = &decided.connection_collation;
+    let charset = server.collations.values().find(|(_, known)| known == collation);
+    let one = charset.is_some_and(|(charset, _)| {
+        *charset == decided.client && decided.results.as_ref() == Some(charset)
+    });
+    if one {
+        environment.names =
+            Names { charset: Some(decided.client), collation: Some(decided.connection_collation) };
+    } else {
+        environment.separate_charsets = Some(decided);
+    }
 }
 
 /// What a client is told whose collation is of a character set that statements cannot be in.

@@ -210,6 +210,27 @@ impl Baseline {
         self.wait_timeout
     }
 
+    /// What a session's names are where they are not those of its login, which was with
+    /// [`Self::LOGIN_NAMES`]: the server decides them for all.
+    pub fn names_of_server(&self) -> Option<SeparateCharsets> {
+        let text = |name| std::str::from_utf8(self.get(name)?).ok();
+        let (client, collation) = (text("character_set_client")?, text("collation_connection")?);
+        let results = text("character_set_results").filter(|results| !results.is_empty());
+        let (charset, login_collation) = Self::LOGIN_NAMES;
+        if (client, results, collation) == (charset, Some(charset), login_collation) {
+            return None;
+        }
+        Some(SeparateCharsets {
+            client: client.into(),
+            results: results.map(Into::into),
+            results_collation: ResultsCollation::OfNames,
+            connection_collation: collation.into(),
+        })
+    }
+
+    /// The character set and the collation of all logins.
+    pub const LOGIN_NAMES: (&str, &str) = ("utf8mb4", "utf8mb4_general_ci");
+
     /// How many values there are.
     pub fn len(&self) -> usize {
         self.values.len()

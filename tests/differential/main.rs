@@ -82,6 +82,7 @@
 //! told of a difference, in place of the known ones. An empty line ends it; the next one comes after
 //! it. What of them makes no difference is left out of what is told ([`shrink`]).
 //! `DIFFERENTIAL_LOG` names a file in which the servers write what they are told, by either side.
+//! `DIFFERENTIAL_SETTINGS` names a file with lines for the servers' configuration.
 //! `DIFFERENTIAL_ALL=1` goes on behind a difference, and shows all of them in the end.
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
@@ -147,7 +148,11 @@ fn on(flavor: Flavor) {
     }
     let log = std::env::var("DIFFERENTIAL_LOG")
         .map(|path| format!("general_log=ON\ngeneral_log_file={path}.{flavor}"));
-    let settings: Vec<_> = oracle::SETTINGS.iter().copied().chain(log.as_deref().ok()).collect();
+    let more = std::env::var("DIFFERENTIAL_SETTINGS")
+        .map(|path| std::fs::read_to_string(path).expect("lines for the servers' configuration"))
+        .unwrap_or_default();
+    let settings: Vec<_> =
+        oracle::SETTINGS.iter().copied().chain(log.as_deref().ok()).chain(more.lines()).collect();
     let server = Server::start(flavor, &settings);
     let server: &'static Server = Box::leak(Box::new(server));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -181,10 +186,10 @@ fn on(flavor: Flavor) {
                 })
             };
             let sessions: Vec<_> = sessions.iter().map(|session| session.to_vec()).collect();
-            if run(&sessions).is_err() {
+            if let Err(first) = run(&sessions) {
                 let shortest = shrink::shrunk(sessions, |shorter| run(shorter).is_err());
                 let seen = run(&shortest);
-                panic!("{flavor}: {what}\n{}", seen.err().unwrap_or_default());
+                panic!("{flavor}: {what}\n{}", seen.err().unwrap_or(first));
             }
         }
     }

@@ -112,6 +112,8 @@ pub(crate) async fn create(server: &Server, sessions: usize) {
 
 /// Puts the tables of one session back to their first content, on both sides.
 pub(crate) async fn refresh(admin: &mut Conn, flavor: Flavor, session: usize) {
+    // Whatever the server's default is.
+    admin.query_drop("SET autocommit = 1").await.expect("autocommit");
     for side in [DIRECT, THROUGH] {
         for name in [format!("{side}{session}"), format!("{side}{session}x")] {
             run(admin, &[&format!("USE {name}")]).await;

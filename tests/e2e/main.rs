@@ -49,6 +49,7 @@
 
 mod accounts;
 mod aws;
+mod beginnings;
 mod certificates;
 mod charsets;
 mod clusters;
