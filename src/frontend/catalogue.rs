@@ -1,5 +1,6 @@
-//! Keeps the catalogue of stored code fresh.
+//! Keeps the catalogue of stored code fresh, and what is known of global values.
 
+use super::globals;
 use super::reader::Reader;
 use super::service::Service;
 use crate::backend::connection::{Connection, StateError};
@@ -8,6 +9,7 @@ use crate::backend::limits::unlimited_select;
 use crate::config::HiddenTriggers;
 use crate::net::link::LinkError;
 use crate::pool::Pool;
+use crate::pool::lease::Lease;
 use crate::session::catalogue::{Body, Builder, Catalogue, Coverage, RoutineKind};
 use crate::session::model::Session;
 use crate::session::server::Flavor;
@@ -46,7 +48,7 @@ const GRANTS: &[u8] = b"SHOW GRANTS";
 
 /// Under the `autocommit=0` of a former session, the reading begins a transaction: its view of the data
 /// would be the next session's, and so its locks.
-const END: &[u8] = b"ROLLBACK AND NO CHAIN NO RELEASE";
+pub(super) const END: &[u8] = b"ROLLBACK AND NO CHAIN NO RELEASE";
 
 /// Reads the catalogue through this connection. Triggers that it cannot show may do anything, or are
 /// trusted.
@@ -167,12 +169,21 @@ impl Service {
                 return false;
             }
         };
-        match timeout(LIMIT, read(lease.connection(), hidden)).await {
-            Ok(Ok(catalogue)) => {
+        let reading = async {
+            let connection = lease.connection();
+            let catalogue = read(connection, hidden).await?;
+            Ok::<_, LinkError>((catalogue, globals::read(connection).await?))
+        };
+        match timeout(LIMIT, reading).await {
+            Ok(Ok((catalogue, globals))) => {
                 let impure = catalogue.impure_count();
                 if *self.reader.load().catalogue() != catalogue {
                     tracing::info!(service = &*self.name, impure, "stored code was read");
                     self.reader.store(Arc::new(Reader::new(catalogue)));
+                }
+                let id = pool.key().server;
+                if globals.is_some_and(|now| self.globals.have_changed(id, now)) {
+                    return self.begin_with_new_globals(lease, pool).await;
                 }
                 let connection = lease.connection();
                 let (server, baseline) = (connection.server.clone(), connection.baseline.clone());
@@ -190,6 +201,17 @@ impl Service {
                 false
             }
         }
+    }
+
+    /// Sessions that begin from now on are for connections that know what was set on the server.
+    async fn begin_with_new_globals(&self, lease: Lease, pool: &Arc<Pool>) -> bool {
+        tracing::info!(service = &*self.name, "global values were changed on the server");
+        let server = pool.key().server;
+        for pool in self.pools().iter().filter(|pool| pool.key().server == server) {
+            pool.renew();
+        }
+        lease.release();
+        Box::pin(self.refresh_catalogue(pool)).await
     }
 
     async fn refresh_from_writer(&self, user: &Arc<str>) -> bool {

@@ -13,6 +13,7 @@ mod diagnose;
 pub mod dispatch;
 pub mod disturbance;
 pub mod failure;
+mod globals;
 pub mod greet;
 pub mod guests;
 pub mod incident;

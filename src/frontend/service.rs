@@ -1,6 +1,7 @@
 //! One database service as its clients see it: pools, users, limits.
 
 use super::cancel::Registry;
+use super::globals::Globals;
 use super::greet::context::CurrentContext;
 use super::greet::{GreetContext, GreetSettings};
 use super::guests::Guests;
@@ -81,6 +82,7 @@ pub struct Service {
     /// Held by who has a read ended whose client is gone.
     pub(super) ending: tokio::sync::Mutex<()>,
     pub(super) told_of_hidden_triggers: AtomicBool,
+    pub(super) globals: Globals,
     pub(super) inspectors: Inspectors,
 }
 
@@ -133,6 +135,7 @@ impl Service {
             moments: AtomicU64::new(1),
             ending: tokio::sync::Mutex::default(),
             told_of_hidden_triggers: AtomicBool::new(false),
+            globals: Globals::default(),
             inspectors: Inspectors::default(),
         });
         if let Some(guests) = parts.guests {

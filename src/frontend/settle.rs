@@ -82,6 +82,7 @@ impl Client {
         }
         self.count_pins();
         if std::mem::take(&mut self.globals_changed) {
+            self.service.globals.forget();
             for pool in self.service.pools() {
                 pool.renew();
             }

@@ -81,6 +81,11 @@ const INHERITED: &[&str] = &[
     "sql_log_bin",
 ];
 
+/// All of them.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CARRIED.iter().chain(INHERITED).copied()
+}
+
 /// Whether sessions that begin after this statement begin with other values than those before.
 pub fn changes(analysis: &Analysis) -> bool {
     if !analysis.marks.has(Marks::SET_GLOBAL) {

@@ -4,6 +4,7 @@ use crate::support::accounts::APP;
 use crate::support::millpond::{Millpond, Settings};
 use crate::support::raw::login::Login;
 use crate::support::servers;
+use mysql_async::prelude::Queryable;
 
 const LOOKS: &[&str] = &[
     "SELECT @@sql_mode, @@div_precision_increment, 1 / 3, \"id\" FROM (SELECT 5 AS id) t",
@@ -80,5 +81,27 @@ fn what_the_pool_says_on_each_connection_is_there_for_every_session() {
             client.query(leave).await.unwrap().must(leave);
             client.quit().await;
         }
+    });
+}
+
+/// An administrator on the server, or a cloud vendor's parameter group, sets a global value.
+#[test]
+fn what_is_set_on_the_server_itself_is_there_for_sessions_that_begin_later() {
+    servers::both_private(&[], |server| async move {
+        let millpond = Millpond::start(server, &one());
+        let mut before = Login::of(&APP).at(millpond.port).await.unwrap();
+        let look = "SELECT @@div_precision_increment";
+        let now = before.query(look).await.unwrap().must(look).value();
+        assert_eq!(now.as_deref(), Some("4"));
+        let set = "SET GLOBAL div_precision_increment = 7";
+        server.admin().await.query_drop(set).await.unwrap();
+        // Stored code has it read at once what else is read twice a minute.
+        let code = "CREATE OR REPLACE VIEW of_beginnings AS SELECT 1";
+        before.query(code).await.unwrap().must(code);
+        let mut later = Login::of(&APP).at(millpond.port).await.unwrap();
+        let seen = later.query(look).await.unwrap().must(look).value();
+        assert_eq!(seen.as_deref(), Some("7"), "{}", server.flavor);
+        let kept = before.query(look).await.unwrap().must(look).value();
+        assert_eq!(kept.as_deref(), Some("4"), "{}", server.flavor);
     });
 }
