@@ -38,11 +38,19 @@ impl Client {
     /// Whether these restores go out in one write with the command: they have worked before, and
     /// where one of them may fail all the same, what the command does then can be thrown away. It
     /// would run in the database that the connection was in for another session.
-    pub(super) fn go_in_front(&self, steps: &[Restore], analysis: &Analysis) -> bool {
+    pub(super) fn go_in_front(&mut self, steps: &[Restore], analysis: &Analysis) -> bool {
+        let Some(lease) = &mut self.lease else { return false };
+        let database = &lease.connection().environment.database;
+        // Who looks again at the database that the connection is in stays there, or is nowhere.
+        let moves = *database != self.session.environment.database;
+        let may_fail = |step: &Restore| match step {
+            Restore::InitDb(_) => moves,
+            other => other.may_fail(),
+        };
         // In a distributed transaction that has come to its end, no statement works.
         !self.session.pins.has(PinReason::Xa)
             && self.pool.proven.all(steps)
-            && (is_harmless(analysis) || !steps.iter().any(Restore::may_fail))
+            && (is_harmless(analysis) || !steps.iter().any(may_fail))
     }
 
     /// A restore failed with this error. Whether the command is run again on another connection.
