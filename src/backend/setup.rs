@@ -78,16 +78,17 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     let LoggedIn { mut stream, leftover, server, status, .. } = login;
     let known = setup.server.clone().filter(|info| info.version == server.version);
     let mut link = Link { input: ReadBuffer::with(&leftover), capabilities: server.capabilities };
-    // What it sets is what every session of the connection begins with.
-    let init_query = (!setup.init_query.is_empty()).then(|| setup.init_query.as_bytes());
-    let init_query = init_query.map(Question::Query);
-    let first: Vec<_> = init_query.into_iter().chain([Question::Query(limits::QUESTION)]).collect();
-    let first = link.ask(&mut stream, &first).await?;
-    if let [Reply { content: Content::Err(error), .. }, _] = &*first {
-        return Err(StateError::Refused(error.clone()));
+    let mut first = vec![Question::SetOption(SetOption::MultiStatementsOff)];
+    if !setup.init_query.is_empty() {
+        // What it sets is what every session of the connection begins with.
+        first.push(Question::Query(setup.init_query.as_bytes()));
     }
-    let limits = Limits::read(&first[first.len() - 1]).map_err(LinkError::from)?;
-    let mut questions = vec![Question::SetOption(SetOption::MultiStatementsOff)];
+    first.push(Question::Query(limits::QUESTION));
+    let mut first = link.ask(&mut stream, &first).await?;
+    let limits = first.pop().ok_or(LinkError::Closed)?;
+    no_error(&first)?;
+    let limits = Limits::read(&limits).map_err(LinkError::from)?;
+    let mut questions = Vec::new();
     if limits.are_felt() {
         questions.push(Question::Query(limits::LIFT));
     }
@@ -106,11 +107,7 @@ pub async fn set_up(login: LoggedIn, setup: Setup) -> Result<Connection, StateEr
     }
 
     let replies = link.ask(&mut stream, &questions).await?;
-    for reply in &replies {
-        if let Content::Err(error) = &reply.content {
-            return Err(StateError::Refused(error.clone()));
-        }
-    }
+    no_error(&replies)?;
     let mut variables = pairs(&replies[at])?;
     limits.correct(&mut variables);
     let mut baseline = baseline(&variables);
@@ -180,12 +177,15 @@ async fn put_right(
     if questions.is_empty() {
         return Ok(());
     }
-    for reply in link.ask(stream, &questions).await? {
-        if let Content::Err(error) = reply.content {
-            return Err(StateError::Refused(error));
-        }
-    }
-    Ok(())
+    no_error(&link.ask(stream, &questions).await?)
+}
+
+fn no_error(replies: &[Reply]) -> Result<(), StateError> {
+    let error = replies.iter().find_map(|reply| match &reply.content {
+        Content::Err(error) => Some(error.clone()),
+        _ => None,
+    });
+    error.map_or(Ok(()), |error| Err(StateError::Refused(error)))
 }
 
 /// What is read of a connection that is being set up.

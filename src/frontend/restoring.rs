@@ -2,6 +2,7 @@
 
 use super::client::{Client, Stop};
 use super::failure::Sent;
+use super::repetition::Repetition;
 use super::restore::CLEAR;
 use super::run::Request;
 use super::told::Told;
@@ -10,7 +11,7 @@ use crate::session::align::Restore;
 use crate::session::need::Leftover;
 use crate::session::pin::PinReason;
 use crate::session::server::Flavor;
-use crate::session::statement::{Analysis, Marks, StatementKind};
+use crate::session::statement::{Marks, StatementKind};
 use std::sync::Arc;
 
 /// `ER_XAER_RMFAIL`: the state of a distributed transaction allows no statement.
@@ -28,17 +29,20 @@ enum Tries {
     Later,
 }
 
-/// Whether a statement does nothing to anything, wherever it runs.
-fn is_harmless(analysis: &Analysis) -> bool {
-    analysis.marks.has(Marks::PURE_READ)
-        || (analysis.kind == StatementKind::Begin && analysis.count == 1)
+/// Whether a command does nothing to anything, wherever it runs: another database may have a function of
+/// the same name.
+fn is_harmless(request: &Request<'_>) -> bool {
+    let analysis = request.analysis;
+    let begins = analysis.kind == StatementKind::Begin && analysis.count == 1;
+    let calls = analysis.marks.has(Marks::FOREIGN_FUNCTION);
+    begins || (Repetition::of(request) == Repetition::Harmless && !calls)
 }
 
 impl Client {
     /// Whether these restores go out in one write with the command: they have worked before, and
     /// where one of them may fail all the same, what the command does then can be thrown away. It
     /// would run in the database that the connection was in for another session.
-    pub(super) fn go_in_front(&mut self, steps: &[Restore], analysis: &Analysis) -> bool {
+    pub(super) fn go_in_front(&mut self, steps: &[Restore], request: &Request<'_>) -> bool {
         let Some(lease) = &mut self.lease else { return false };
         let database = &lease.connection().environment.database;
         // Who looks again at the database that the connection is in stays there, or is nowhere.
@@ -50,7 +54,7 @@ impl Client {
         // In a distributed transaction that has come to its end, no statement works.
         !self.session.pins.has(PinReason::Xa)
             && self.pool.proven.all(steps)
-            && (is_harmless(analysis) || !steps.iter().any(may_fail))
+            && (is_harmless(request) || !steps.iter().any(may_fail))
     }
 
     /// A restore failed with this error. Whether the command is run again on another connection.
@@ -134,7 +138,7 @@ impl Client {
                     // The command runs now in a session that is not the client's. Its answer is
                     // worth nothing, and nobody may ever see this connection again.
                     tracing::warn!(code = error.code, "a restore failed that had always worked");
-                    let harmless = is_harmless(request.analysis);
+                    let harmless = is_harmless(request);
                     if harmless && self.gives_up_connection(error.code, Tries::First) {
                         return Ok(false);
                     }

@@ -121,7 +121,7 @@ impl Client {
         let Some(steps) = steps else {
             return Ok(Ran::Refused);
         };
-        let proven = steps.is_empty() || self.go_in_front(&steps, request.analysis);
+        let proven = steps.is_empty() || self.go_in_front(&steps, &request);
         if !proven && !self.restore_first(&steps, request.sequence).await? {
             return Ok(Ran::Refused);
         }

@@ -253,7 +253,9 @@ pub(super) fn login_environment(
         Names { charset: Some(charset.clone()), collation: Some(collation.clone()) };
     environment.multi_statements = multi_statements(capabilities);
     let baseline = &learned.baseline;
-    if let Some(decided) = baseline.names_of_server() {
+    if let Some(decided) = baseline.names_of_server()
+        && (!baseline.maps_login_collation() || environment.names == Names::of_login())
+    {
         decide_names(&mut environment, decided, server);
     }
     if capabilities.has(Capabilities::IGNORE_SPACE) {

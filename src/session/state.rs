@@ -60,6 +60,14 @@ pub struct Names {
     pub collation: Option<Box<str>>,
 }
 
+impl Names {
+    /// Those of all logins of Millpond's.
+    pub fn of_login() -> Self {
+        let (charset, collation) = Baseline::LOGIN_NAMES;
+        Self { charset: Some(charset.into()), collation: Some(collation.into()) }
+    }
+}
+
 /// Character set variables that were set one by one after `SET NAMES`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SeparateCharsets {
@@ -228,6 +236,16 @@ impl Baseline {
         })
     }
 
+    /// Whether those are what this server makes of [`Self::LOGIN_NAMES`] alone: newer ones of MariaDB
+    /// have another default collation of a character set than clients know, and take the one for the
+    /// other (`character_set_collations`).
+    pub fn maps_login_collation(&self) -> bool {
+        let (charset, _) = Self::LOGIN_NAMES;
+        let maps = self.get("character_set_collations").is_some_and(|maps| !maps.is_empty());
+        let said = self.get("init_connect").is_some_and(|said| !said.is_empty());
+        maps && !said && self.get("character_set_client") == Some(charset.as_bytes())
+    }
+
     /// The character set and the collation of all logins.
     pub const LOGIN_NAMES: (&str, &str) = ("utf8mb4", "utf8mb4_general_ci");
 
@@ -323,6 +341,31 @@ pub fn is_immovable(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_decides_names_or_has_another_default_collation() {
+        let baseline = |client: &'static str, collation: &'static str, maps: &'static str| {
+            let rows = [
+                ("character_set_client", client),
+                ("character_set_results", client),
+                ("collation_connection", collation),
+                ("character_set_collations", maps),
+                ("init_connect", ""),
+            ];
+            Baseline::from_rows(rows.into_iter().map(|(name, value)| (name, value.as_bytes())))
+        };
+        assert_eq!(baseline("utf8mb4", "utf8mb4_general_ci", "").names_of_server(), None);
+        let latin = baseline("latin1", "latin1_swedish_ci", "utf8mb4=utf8mb4_uca1400_ai_ci");
+        let decided = latin.names_of_server().unwrap();
+        assert_eq!(
+            (&*decided.client, &*decided.connection_collation),
+            ("latin1", "latin1_swedish_ci")
+        );
+        assert!(!latin.maps_login_collation(), "it disregards the login's");
+        let newer = baseline("utf8mb4", "utf8mb4_uca1400_ai_ci", "utf8mb4=utf8mb4_uca1400_ai_ci");
+        assert!(newer.names_of_server().is_some() && newer.maps_login_collation());
+        assert!(!baseline("utf8mb4", "utf8mb4_unicode_ci", "").maps_login_collation());
+    }
 
     #[test]
     fn variables_stay_sorted_and_equal_whatever_the_order_of_setting() {

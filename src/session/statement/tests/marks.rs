@@ -58,6 +58,8 @@ fn functions_of_the_session() {
             ("select is_used_lock('a')", M::IS_USED_LOCK | M::PURE_READ),
             ("select is_free_lock('a')", M::PURE_READ),
             ("select @@warning_count + 1", M::SHOW_DIAGNOSTICS | M::PURE_READ),
+            ("select 1 into outfile '/tmp/x'", M::NONE),
+            ("select 1 into dumpfile '/tmp/x'", M::NONE),
             ("select @@error_count, 1", M::SHOW_DIAGNOSTICS | M::PURE_READ),
             ("show warnings limit 1", M::SHOW_DIAGNOSTICS | M::PURE_READ),
             ("show count(*) errors", M::SHOW_DIAGNOSTICS | M::PURE_READ),
