@@ -12,8 +12,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// What a buffer holds at first: most commands and replies fit.
 pub const SMALL: usize = 16 * 1024;
-/// What a buffer grows to when a read fills it: the size that a large result is relayed in.
-pub const LARGE: usize = 64 * 1024;
+/// What a buffer grows to when a read fills it: the size that a large result is relayed in. 64 KiB are
+/// all of a socket's first window: emptied at once, it has the sender woken for each, at twice the cost.
+pub const LARGE: usize = 32 * 1024;
 /// How many buffers each thread keeps for reuse, of each size.
 const KEPT: usize = 32;
 
