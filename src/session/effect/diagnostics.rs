@@ -42,7 +42,8 @@ pub(super) fn residue(
         && (flavor == Flavor::MySql || !matches!(residue.diagnostics, Diagnostics::Captured(_)));
     // Asking does not clear them (measured), but where it is a part of another statement (`SET @n =
     // @@warning_count`), on MariaDB of one that uses tables.
-    let only_asks = analysis.kind == StatementKind::Show || marks.has(Marks::GET_DIAGNOSTICS);
+    let only_asks = analysis.count == 1
+        && (analysis.kind == StatementKind::Show || marks.has(Marks::GET_DIAGNOSTICS));
     let keeps = shows && (only_asks || flavor == Flavor::MariaDb && keeps_diagnostics(analysis));
     // What MySQL does for a ping and the like leaves them, too.
     let is_no_statement = analysis.count == 0 && flavor == Flavor::MySql;
